@@ -1,0 +1,1 @@
+"""What every accounting plugin shares: ledgers, posting, governor, tokens, store."""

@@ -1,0 +1,1 @@
+"""Simulators of QuickBooks Online and OpsMerge."""

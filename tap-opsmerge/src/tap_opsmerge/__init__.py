@@ -1,0 +1,1 @@
+"""Singer tap for OpsMerge, the billing system of UK managed-service providers."""

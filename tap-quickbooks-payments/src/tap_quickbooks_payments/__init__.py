@@ -1,0 +1,1 @@
+"""Singer tap for what QuickBooks Online knows: payments, invoices, postings."""

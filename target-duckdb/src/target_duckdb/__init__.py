@@ -1,0 +1,1 @@
+"""Singer target for DuckDB: exact money, upsert by key, no row lost."""

@@ -1,0 +1,1 @@
+"""Singer target that records in OpsMerge what the books say."""

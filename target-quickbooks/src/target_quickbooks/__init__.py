@@ -1,0 +1,1 @@
+"""Singer target that posts OpsMerge invoices to QuickBooks Online."""
