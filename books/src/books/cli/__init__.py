@@ -1,0 +1,69 @@
+"""The console script `books`, and with the same words the Meltano utility plugin `books`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import click
+
+from books.faults import Exit, Halt
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every command needs to know before it reads Meltano's configuration."""
+
+    environment: str | None
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when that command is asked for: start-up stays short."""
+
+    modules = {  # noqa: RUF012 -- a constant of the class
+        "daily": "books.cli.daily",
+        "log": "books.cli.log",
+        "report": "books.cli.report",
+        "retry": "books.cli.retry",
+        "status": "books.cli.status",
+        "why": "books.cli.why",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in order."""
+        return sorted(self.modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in self.modules:
+            return None
+        module = __import__(self.modules[cmd_name], fromlist=["command"])
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--environment",
+    envvar="MELTANO_ENVIRONMENT",
+    help="Meltano environment: demo, sandbox or production. Default: meltano.yml's default_environment.",
+)
+@click.pass_context
+def group(ctx: click.Context, environment: str | None) -> None:
+    """Watch and steer the bridge between OpsMerge and the books."""
+    ctx.obj = Context(environment=environment)
+
+
+def main() -> None:
+    """Run a command; end with the contract's exit codes."""
+    try:
+        code = group.main(standalone_mode=False)
+    except Halt as halt:
+        click.echo(f"{halt.message}{' ' + halt.remedy if halt.remedy else ''}", err=True)
+        sys.exit(halt.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Exit.FAILED)
+    except click.Abort:
+        sys.exit(Exit.FAILED)
+    sys.exit(code if isinstance(code, int) else Exit.DONE)

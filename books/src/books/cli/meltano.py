@@ -1,0 +1,88 @@
+"""Reads Meltano's own configuration, so that there is no second place for settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from books.faults import Exit, Halt
+from books.paths import project_root
+
+if TYPE_CHECKING:
+    from meltano.core.project import Project
+
+
+class Configuration:
+    """The plugins' settings as Meltano would hand them out in one environment."""
+
+    def __init__(self, environment: str | None = None) -> None:
+        """Open the project.
+
+        Raises:
+            Halt: there is no Meltano project here, or the environment is unknown (exit 78).
+        """
+        self.root = project_root()
+        self._project = _open_project(self.root, environment)
+        active = self._project.environment
+        if active is None:
+            raise Halt(
+                "No Meltano environment is active.",
+                exit_code=Exit.MISCONFIGURED,
+                remedy="Name one with --environment, or set default_environment in meltano.yml.",
+            )
+        self.environment: str = active.name
+
+    def plugin(self, name: str) -> dict[str, Any]:
+        """One plugin's settings, those that are set.
+
+        Raises:
+            Halt: meltano.yml has no such plugin (exit 78).
+        """
+        from meltano.core.plugin.error import PluginNotFoundError
+        from meltano.core.plugin.settings_service import PluginSettingsService
+
+        try:
+            plugin = self._project.plugins.find_plugin(name)
+        except PluginNotFoundError:
+            raise Halt(
+                f"meltano.yml has no plugin {name}.",
+                exit_code=Exit.MISCONFIGURED,
+                remedy="Restore it from the repository's meltano.yml.",
+            ) from None
+        settings = PluginSettingsService(self._project, plugin).as_dict(redacted=False)
+        return {key: value for key, value in settings.items() if value not in (None, "") and not key.startswith("_")}
+
+
+def _open_project(root: Path, environment: str | None) -> Project:
+    _quieten()
+    from meltano.core.environment import NoActiveEnvironment
+    from meltano.core.project import Project
+
+    if not (root / "meltano.yml").exists():
+        raise Halt(
+            f"There is no meltano.yml in {root} or above it.",
+            exit_code=Exit.MISCONFIGURED,
+            remedy="Run the command inside the project's folder.",
+        )
+    project = Project.find(str(root))
+    try:
+        project.activate_environment(environment or str(project.settings.get("default_environment")))
+    except NoActiveEnvironment:
+        raise
+    except Exception as error:
+        raise Halt(
+            f"meltano.yml has no environment {environment}.",
+            exit_code=Exit.MISCONFIGURED,
+            remedy="Use demo, sandbox or production.",
+        ) from error
+    return project
+
+
+def _quieten() -> None:
+    """Keep Meltano's own log lines out of a command's output."""
+    import structlog
+
+    os.environ.setdefault("MELTANO_SEND_ANONYMOUS_USAGE_STATS", "false")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
