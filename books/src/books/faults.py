@@ -3,6 +3,7 @@
     Fault
     ├── Retry    did not happen: the same call may be made again, bounded
     ├── Unknown  may have happened: never blindly repeated, settled by a look-up
+    │   └── ServerError  as Unknown, but the vendor answered: nothing is still under way, so it may be looked up at once
     ├── Reject   this record is wrong: nothing was written, go on with the others
     └── Halt     nothing further can succeed in this run; carries the exit code
 
@@ -33,9 +34,7 @@ class Fault(Exception):
     `vendor_request_id` the id that the vendor's support asks for (QuickBooks: `intuit_tid`).
     """
 
-    def __init__(
-        self, message: str, *, code: str = "", remedy: str = "", vendor_request_id: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, code: str = "", remedy: str = "", vendor_request_id: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
@@ -61,6 +60,10 @@ class Retry(Fault):
 
 class Unknown(Fault):
     """The call may have happened: an answer was lost, cut, unreadable, or was a 5xx."""
+
+
+class ServerError(Unknown):
+    """The vendor answered without an outcome: a 5xx, an unreadable body, an item left out of a batch's answer."""
 
 
 class Reject(Fault):
