@@ -19,6 +19,8 @@ class CallKind(str, Enum):
     """Changes the books: one in flight per realm, never blindly repeated."""
     BATCH = "batch"
     """A write that also counts against the budget of batches."""
+    IDEMPOTENT = "idempotent"
+    """A write that is the same done once or twice (a PUT under our own id, a DELETE): may be repeated like a read."""
 
 
 @dataclass(frozen=True)
