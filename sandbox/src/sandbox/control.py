@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 import requests
+import simplejson
 
 TIMEOUT_SECONDS = 60.0
 
@@ -71,19 +70,13 @@ class Control:
         return _answer(self._session.get(f"{self._base}/{path}", timeout=TIMEOUT_SECONDS))
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """POST below `/_control`, parsed; Decimals in the body travel as strings, which both simulators read."""
+        """POST below `/_control`, parsed; Decimals in the body travel as exact JSON numbers."""
         headers = {"Content-Type": "application/json"}
-        data = json.dumps(body, default=_plain).encode()
+        data = simplejson.dumps(body, use_decimal=True).encode()
         return _answer(self._session.post(f"{self._base}/{path}", data=data, headers=headers, timeout=TIMEOUT_SECONDS))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be sent to a simulator")
 
 
 def _answer(response: requests.Response) -> Any:
     if not response.ok:
         raise ControlError(f"{response.request.method} {response.url}: {response.status_code} {response.text[:500]}")
-    return json.loads(response.text, parse_float=Decimal) if response.text else {}
+    return simplejson.loads(response.text, use_decimal=True) if response.text else {}
