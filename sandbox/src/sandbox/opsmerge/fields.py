@@ -120,8 +120,8 @@ class Fields:
 def is_date(value: Any) -> bool:
     """Whether it is a day, written YYYY-MM-DD and no other way."""
     try:
-        return str(date.fromisoformat(value)) == value
-    except (TypeError, ValueError):
+        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
+    except ValueError:
         return False
 
 
