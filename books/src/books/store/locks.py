@@ -1,0 +1,106 @@
+"""Locks between processes that the system frees when their holder dies: no time to live to guess, nothing to clean up."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from books.faults import Exit, Halt
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover -- Windows
+    fcntl = None  # type: ignore[assignment] # checked before use
+
+Release = Callable[[], None]
+
+
+class Locks(Protocol):
+    """Named locks, each held by at most one holder in all processes that use the store."""
+
+    def try_lock(self, name: str) -> Release | None:
+        """Take the lock if it is free; the answer releases it. None: somebody else holds it."""
+        ...
+
+
+class FileLocks:
+    """`flock` on files beside a SQLite store. The kernel frees a lock with its holder's last file descriptor.
+
+    The files stay: a lock file that is unlinked while another process waits on it would be two locks.
+    """
+
+    def __init__(self, store_path: Path) -> None:
+        self._store_path = store_path
+
+    def try_lock(self, name: str) -> Release | None:
+        """Take the lock if it is free.
+
+        Raises:
+            Halt: the lock file is a link, or cannot be made.
+        """
+        descriptor = self._open(name)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return lambda: os.close(descriptor)
+
+    def _open(self, name: str) -> int:
+        plain = re.sub(r"[^A-Za-z0-9.-]", "-", name)
+        path = self._store_path.with_name(f"{self._store_path.name}.{plain}.lock")
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Halt(
+                f"the lock file {path} cannot be opened: {error.strerror}",
+                exit_code=Exit.MISCONFIGURED,
+                code="lock_file",
+                remedy="remove what is at that path if it is a link, and check who owns the folder",
+            ) from error
+
+
+class AdvisoryLocks:
+    """PostgreSQL session advisory locks, each on a connection of its own: the server frees them when it ends.
+
+    They need a session: a connection pooler in transaction mode between us and the server breaks them.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def try_lock(self, name: str) -> Release | None:
+        """Take the lock if it is free."""
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _key(name)}).scalar()
+        except BaseException:
+            connection.close()
+            raise
+        if not taken:
+            connection.close()
+            return None
+        return lambda: _unlock(connection, name)
+
+
+def _unlock(connection: Connection, name: str) -> None:
+    """Release, and give the session back to the pool; a session that cannot release is ended, which releases too."""
+    try:
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _key(name)})
+    except DBAPIError:
+        connection.invalidate()
+    finally:
+        connection.close()
+
+
+def _key(name: str) -> int:
+    """A lock's name as the signed 64-bit number that PostgreSQL wants."""
+    digest = hashlib.sha256(f"books:{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

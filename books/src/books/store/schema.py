@@ -1,0 +1,71 @@
+"""The tables of the store, gathered from the `tables_*` modules, and how the store gets to the newest revision."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+from sqlalchemy import Connection, MetaData, inspect, text
+
+from books.faults import Exit, Halt
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""Every table of the store. Constraints have fixed names, so that a later migration can find them."""
+
+HEAD = "0001"
+"""The newest revision that this code knows; a test compares it with the migrations folder."""
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def load_tables() -> MetaData:
+    """Import every `books.store.tables_*` module, so that `metadata` is complete."""
+    package = importlib.import_module("books.store")
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name.startswith("tables_"):
+            importlib.import_module(f"books.store.{module.name}")
+    return metadata
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision that a store is at; None where it has never been migrated."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring a store to `HEAD`, inside the caller's transaction: all of it or nothing.
+
+    Raises:
+        Halt: MISCONFIGURED; the store was written by a newer version of this code.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    _refuse_newer(revision(connection), known)
+    command.upgrade(config, HEAD)
+
+
+def _refuse_newer(found: str | None, known: set[str]) -> None:
+    if found is not None and found not in known:
+        raise Halt(
+            f"the store is at revision {found}, which this version does not know (its newest is {HEAD})",
+            exit_code=Exit.MISCONFIGURED,
+            code="store_newer",
+            remedy="a newer version of this project has used the store: update this one, or name another store_url",
+        )

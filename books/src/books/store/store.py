@@ -1,0 +1,280 @@
+"""The store itself: opened by URL, brought to the newest revision, used in short transactions."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pendulum
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from books import paths, redact
+from books.clock import Clock, SystemClock
+from books.faults import Exit, Halt
+from books.store import schema
+from books.store.locks import AdvisoryLocks, FileLocks, Locks
+
+BUSY_SECONDS = 30
+"""How long SQLite waits for another process's transaction; ours take milliseconds."""
+
+CONNECT_SECONDS = 10
+"""How long PostgreSQL may take to answer a new session."""
+
+MIGRATION_WAIT_SECONDS = 60
+"""How long to wait while another process migrates the store."""
+
+POLL_SECONDS = 0.03
+"""Between two looks at a lock that somebody else holds; jitter adds up to as much again."""
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+_WRITE = "books_write"
+
+
+@dataclass(frozen=True)
+class Steady:
+    """A reading of a clock that all users of the store share: seconds within an epoch (one boot, one server)."""
+
+    epoch: str
+    seconds: float
+
+
+class Store:
+    """One state store. Keep transactions short, never nest them, never hold one over a call to a vendor."""
+
+    def __init__(self, engine: Engine, locks: Locks, clock: Clock) -> None:
+        self.engine = engine
+        self._locks = locks
+        self._clock = clock
+
+    @classmethod
+    def open(cls, url: str, clock: Clock | None = None) -> Store:
+        """Open a store, make it where it is missing, bring it to the newest revision.
+
+        `url` is `sqlite:///<path>` (relative to the project) or `postgresql://...`.
+
+        Raises:
+            Halt: MISCONFIGURED (no such kind of store, readable by others, written by a newer version)
+                or TRY_LATER (the server cannot be reached).
+        """
+        clock = clock or SystemClock()
+        address = _parse(url)
+        if address.get_backend_name() == "sqlite":
+            store = _open_sqlite(address, clock)
+        else:
+            redact.register((address.password,))
+            store = _open_postgresql(address, clock)
+        try:
+            store._migrate()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes: commits at the end, rolls back on an exception. In SQLite there is one at a time."""
+        with self.engine.connect().execution_options(**{_WRITE: True}) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def lock(self, name: str, wait_seconds: float) -> Iterator[None]:
+        """Hold a named lock over all processes; freed by the system when its holder dies.
+
+        Raises:
+            Halt: TRY_LATER; somebody else held it for all of `wait_seconds`.
+        """
+        deadline = self._clock.monotonic() + wait_seconds
+        release = self._locks.try_lock(name)
+        while release is None:
+            if self._clock.monotonic() >= deadline:
+                raise _busy(name, wait_seconds)
+            self._clock.sleep(POLL_SECONDS * (1 + self._clock.random()))
+            release = self._locks.try_lock(name)
+        try:
+            yield
+        finally:
+            release()
+
+    def is_locked(self, name: str) -> bool:
+        """Whether somebody holds a lock now: for people to look at, out of date at once."""
+        release = self._locks.try_lock(name)
+        if release is not None:
+            release()
+        return release is None
+
+    def now(self, connection: Connection) -> pendulum.DateTime:
+        """The store's wall clock, UTC: the server's with PostgreSQL, unless a clock for tests was passed in."""
+        if self._asks_server:
+            moment = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+            return pendulum.instance(moment).in_timezone("UTC")
+        return self._clock.now()
+
+    def steady(self, connection: Connection) -> Steady:
+        """The store's steady clock, for distances in time between processes.
+
+        On one machine the monotonic clock, which no correction of the wall clock moves, with the boot it counts from;
+        with PostgreSQL the server's clock, because the machines' own ones differ.
+        """
+        if self._asks_server:
+            seconds = connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+            return Steady("server", float(seconds))
+        return Steady(_boot_id(), self._clock.monotonic())
+
+    def next_seq(self, connection: Connection) -> int:
+        """The next number of the store's one rising sequence. In PostgreSQL it is held until the transaction ends,
+        so that numbers become visible in their order."""
+        statement = text(
+            "INSERT INTO counter (name, value) VALUES ('seq', 1) "
+            "ON CONFLICT (name) DO UPDATE SET value = counter.value + 1 RETURNING value"
+        )
+        return int(connection.execute(statement).scalar_one())
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    @property
+    def _asks_server(self) -> bool:
+        return self.engine.dialect.name == "postgresql" and isinstance(self._clock, SystemClock)
+
+    def _migrate(self) -> None:
+        """Nothing to do in the usual case; else one process migrates while the others wait."""
+        with _reachable(), self.read() as connection:
+            if _at_head(connection):
+                return
+        with self.lock("migrate", MIGRATION_WAIT_SECONDS):
+            self._use_write_ahead_log()
+            with self.begin() as connection:
+                schema.load_tables()
+                schema.upgrade(connection)
+
+    def _use_write_ahead_log(self) -> None:
+        """SQLite: readers and the writer do not block each other. Kept in the file, so set once."""
+        if self.engine.dialect.name == "sqlite":
+            raw = self.engine.raw_connection()
+            try:
+                raw.cursor().execute("PRAGMA journal_mode = WAL")
+            finally:
+                raw.close()
+
+
+def _at_head(connection: Connection) -> bool:
+    """Whether the store is at the newest revision; one query, without Alembic."""
+    return schema.revision(connection) == schema.HEAD
+
+
+def _parse(url: str) -> URL:
+    """The URL, if it is one of a store. The message does not repeat it: it may hold a password."""
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        address = None
+    if address is None or address.get_backend_name() not in ("sqlite", "postgresql"):
+        raise _misconfigured("store_url must be sqlite:///<path> or postgresql://<user>@<host>/<database>")
+    if address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:"):
+        raise _misconfigured("store_url must name a file: a store in memory cannot be shared between processes")
+    return address
+
+
+def _open_sqlite(address: URL, clock: Clock) -> Store:
+    path = paths.resolve(str(address.database))
+    _make_private_file(path)
+    engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)), connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return Store(engine, FileLocks(path), clock)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """We begin transactions ourselves; a commit is on the disk before it returns."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes the lock at once: one that took it at its first write could find that it had read old rows."""
+    writes = connection.get_execution_options().get(_WRITE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _make_private_file(path: Path) -> None:
+    """Make the file and its folder for their owner alone; refuse a file that others may read, it holds tokens."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        os.close(descriptor)
+    except OSError as error:
+        raise _misconfigured(f"the store {path} cannot be opened: {error.strerror}") from error
+    if mode & 0o077:
+        raise Halt(
+            f"the store {path} holds tokens and may be read or written by others (mode {mode:o})",
+            exit_code=Exit.MISCONFIGURED,
+            code="store_not_private",
+            remedy=f"chmod 600 {path}",
+        )
+
+
+def _open_postgresql(address: URL, clock: Clock) -> Store:
+    engine = create_engine(
+        address.set(drivername="postgresql+psycopg"),
+        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "opsmerge-books"},
+        pool_pre_ping=True,
+    )
+    return Store(engine, AdvisoryLocks(engine), clock)
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """Turns the database's refusal to open into words. They name the cause, never the URL: it may hold a password."""
+    try:
+        yield
+    except OperationalError as error:
+        raise Halt(
+            f"the state store cannot be opened: {redact.mask(str(error.orig))}",
+            exit_code=Exit.TRY_LATER,
+            code="store_unavailable",
+            remedy="check store_url, and that the disk or the database server is there",
+        ) from None
+    except DBAPIError as error:
+        raise _misconfigured(f"the state store cannot be read: {redact.mask(str(error.orig))}") from None
+
+
+def _misconfigured(message: str) -> Halt:
+    return Halt(message, exit_code=Exit.MISCONFIGURED, code="store", remedy="correct store_url")
+
+
+def _busy(name: str, wait_seconds: float) -> Halt:
+    return Halt(
+        f"another process has held the lock {name!r} for {wait_seconds:.0f} seconds",
+        exit_code=Exit.TRY_LATER,
+        code="lock_busy",
+        remedy="run again later; `books status` shows what is running",
+    )
+
+
+@cache
+def _boot_id() -> str:
+    """Names this boot of this machine. Where the system has no such name, one constant does: see books.governor."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return "boot"

@@ -1,0 +1,87 @@
+"""Tables of the governor and the tokens, and the counter behind `Store.next_seq`."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, String, Table, Text
+
+from books.store.schema import metadata
+from books.store.types import Timestamp
+
+CONNECTION_LENGTH = 64
+"""`<environment>:<realm_id>`; a realm id has at most 20 digits."""
+
+
+def _connection(*, key: bool = True) -> Column[str]:
+    return Column("connection", String(CONNECTION_LENGTH), primary_key=key, nullable=False)
+
+
+token = Table(
+    "token",
+    metadata,
+    _connection(),
+    Column("access_token", Text, doc="sealed: see books.tokens"),
+    Column("access_expires_at", Timestamp),
+    Column("refresh_token", Text, doc="sealed"),
+    Column("previous_refresh_token", Text, doc="sealed; the one before, for a vendor's grace period"),
+    Column("refresh_expires_at", Timestamp, doc="when the chain dies unless it is refreshed before"),
+    Column("hard_expires_at", Timestamp, doc="when the user must consent again, whatever happens"),
+    Column("refreshed_at", Timestamp),
+    Column("refresh_started_at", Timestamp, doc="set before a refresh, cleared with its outcome"),
+    Column("refused_at", Timestamp, doc="when the vendor last refused every refresh token we have"),
+)
+
+token_seed = Table(
+    "token_seed",
+    metadata,
+    _connection(),
+    Column("sha256", String(64), primary_key=True, doc="of a refresh token that was once in the settings"),
+    Column("seen_at", Timestamp, nullable=False),
+)
+
+call = Table(
+    "call",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _connection(key=False),
+    Column("kind", String(8), nullable=False, doc="read, write or batch"),
+    Column("epoch", String(64), nullable=False, doc="which steady clock `at` belongs to"),
+    Column("at", Double, nullable=False, doc="seconds on the steady clock"),
+    Index("ix_call_connection_at", "connection", "at"),
+)
+"""The sliding log: one row per grant, kept for one window."""
+
+pause = Table(
+    "pause",
+    metadata,
+    _connection(),
+    Column("epoch", String(64), nullable=False),
+    Column("until", Double, nullable=False, doc="seconds on the steady clock"),
+    Column("seconds", Double, nullable=False, doc="its whole length, which bounds what is left of it"),
+    Column("reason", Text, nullable=False),
+)
+
+breaker = Table(
+    "breaker",
+    metadata,
+    _connection(),
+    Column("failures", Integer, nullable=False, doc="consecutive"),
+    Column("epoch", String(64), nullable=False),
+    Column("until", Double, nullable=False, doc="no call before this, once there are too many failures"),
+    Column("seconds", Double, nullable=False),
+)
+
+metered_reads = Table(
+    "metered_reads",
+    metadata,
+    _connection(),
+    Column("month", String(7), primary_key=True, doc="YYYY-MM, UTC"),
+    Column("reads", BigInteger, nullable=False),
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""Numbers that only rise. The one table without a connection: a sequence belongs to the store."""
