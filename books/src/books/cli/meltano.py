@@ -66,7 +66,7 @@ def _open_project(root: Path, environment: str | None) -> Project:
             exit_code=Exit.MISCONFIGURED,
             remedy="Run the command inside the project's folder.",
         )
-    project = Project.find(str(root))
+    project: Project = Project.find(str(root))
     try:
         project.activate_environment(environment or str(project.settings.get("default_environment")))
     except NoActiveEnvironment:
