@@ -1,0 +1,281 @@
+"""The journal of postings in the store: what is committed here survives any crash, and is what the next run believes.
+
+A row is written only if it is still as it was read (its `seq`): of two processes that want the same invoice, one
+writes and the other finds its claim refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import pendulum
+from sqlalchemy import Connection, Table, and_, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from books.posting.postings import Outcome, Posting
+from books.store import Store
+from books.store.tables_posting import attempt, learned, left_alone, posting, push_run
+
+READ_IDS_MAX = 500
+"""Ids of one SELECT; SQLite takes more, this keeps the statement small."""
+
+UNFINISHED = (Outcome.UNKNOWN, Outcome.REJECTED, Outcome.CONFLICT, Outcome.HELD)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Something learned of the ledger: `kind` and `key` say of what, `detail` is small JSON."""
+
+    kind: str
+    key: str
+    ledger_id: str
+    detail: Mapping[str, Any]
+    learned_at: pendulum.DateTime | None = None
+
+
+class Journal(Protocol):
+    """What posting asks of its store. Every method is one transaction."""
+
+    def load(self, invoice_ids: Sequence[str]) -> dict[str, Posting]:
+        """The postings of these invoices, by id; unknown ids are left out."""
+        ...
+
+    def unfinished(self) -> Sequence[Posting]:
+        """Postings that may want another look: not in the books, or a person asked to retry."""
+        ...
+
+    def write(self, postings: Sequence[Posting]) -> list[Posting]:
+        """Write rows that are still as they were read; give back those written, with their new `seq`."""
+        ...
+
+    def intend(self, postings: Sequence[Posting]) -> list[Posting]:
+        """As `write`, and one attempt for each row written: the intent, before the socket opens."""
+        ...
+
+    def finish(self, postings: Sequence[Posting]) -> list[Posting]:
+        """As `write`, and the outcome of each row's last attempt."""
+        ...
+
+    def withdraw(self, written: Sequence[Posting], before: Mapping[str, Posting | None]) -> None:
+        """Take back intents of a call that did not happen: the rows become what they were."""
+        ...
+
+    def lessons(self, kind: str) -> dict[str, Lesson]:
+        """What was learned of a kind, by key."""
+        ...
+
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        """Remember."""
+        ...
+
+    def forget(self, kind: str, ledger_ids: Sequence[str]) -> None:
+        """Forget what points at these ids of the ledger."""
+        ...
+
+    def is_left_alone(self, invoice_ids: Sequence[str]) -> dict[str, str]:
+        """Content hashes of invoices that were looked for before and not found, by id."""
+        ...
+
+    def leave_alone(self, contents: Mapping[str, str]) -> None:
+        """Remember invoices that were looked for and not found."""
+        ...
+
+    def record_run(self, run: Mapping[str, Any]) -> None:
+        """Write or replace a row of `push_run`."""
+        ...
+
+    def now(self) -> pendulum.DateTime:
+        """The store's clock."""
+        ...
+
+
+class SqlJournal:
+    """The journal in SQLite or PostgreSQL."""
+
+    def __init__(self, store: Store, connection: str) -> None:
+        self._store = store
+        self._connection = connection
+
+    def load(self, invoice_ids: Sequence[str]) -> dict[str, Posting]:
+        """See `Journal`."""
+        found: dict[str, Posting] = {}
+        with self._store.read() as conn:
+            for ids in _slices(invoice_ids):
+                rows = conn.execute(self._postings().where(posting.c.opsmerge_invoice_id.in_(ids))).mappings()
+                found.update((row["opsmerge_invoice_id"], Posting.from_row(row)) for row in rows)
+        return found
+
+    def unfinished(self) -> Sequence[Posting]:
+        """See `Journal`."""
+        waiting = and_(
+            posting.c.outcome.in_([outcome.value for outcome in UNFINISHED]),
+            or_(posting.c.external_id.is_(None), posting.c.outcome == Outcome.UNKNOWN.value),
+        )
+        statement = self._postings().where(or_(waiting, posting.c.retry)).order_by(posting.c.seq)
+        with self._store.read() as conn:
+            return [Posting.from_row(row) for row in conn.execute(statement).mappings()]
+
+    def write(self, postings: Sequence[Posting]) -> list[Posting]:
+        """See `Journal`."""
+        with self._store.begin() as conn:
+            return self._write(conn, postings)
+
+    def intend(self, postings: Sequence[Posting]) -> list[Posting]:
+        """See `Journal`."""
+        with self._store.begin() as conn:
+            written = self._write(conn, postings)
+            _upsert(conn, attempt, [_attempt_row(each) for each in written])
+            return written
+
+    def finish(self, postings: Sequence[Posting]) -> list[Posting]:
+        """See `Journal`."""
+        with self._store.begin() as conn:
+            written = self._write(conn, postings)
+            _upsert(conn, attempt, [_attempt_row(each) for each in written if each.attempts])
+            return written
+
+    def withdraw(self, written: Sequence[Posting], before: Mapping[str, Posting | None]) -> None:
+        """See `Journal`."""
+        with self._store.begin() as conn:
+            current = self._seqs(conn, [each.opsmerge_invoice_id for each in written])
+            for each in written:
+                if current.get(each.opsmerge_invoice_id) == each.seq:
+                    self._take_back(conn, each, before[each.opsmerge_invoice_id])
+
+    def lessons(self, kind: str) -> dict[str, Lesson]:
+        """See `Journal`."""
+        statement = select(learned).where(learned.c.connection == self._connection, learned.c.kind == kind)
+        with self._store.read() as conn:
+            return {row["key"]: _lesson(row) for row in conn.execute(statement).mappings()}
+
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        """See `Journal`."""
+        if not lessons:
+            return
+        with self._store.begin() as conn:
+            now = self._store.now(conn)
+            _upsert(conn, learned, [_lesson_row(self._connection, lesson, now) for lesson in lessons])
+
+    def forget(self, kind: str, ledger_ids: Sequence[str]) -> None:
+        """See `Journal`."""
+        with self._store.begin() as conn:
+            where = and_(learned.c.connection == self._connection, learned.c.kind == kind)
+            conn.execute(learned.delete().where(where, learned.c.ledger_id.in_(list(ledger_ids))))
+
+    def is_left_alone(self, invoice_ids: Sequence[str]) -> dict[str, str]:
+        """See `Journal`."""
+        found: dict[str, str] = {}
+        with self._store.read() as conn:
+            for ids in _slices(invoice_ids):
+                statement = select(left_alone.c.opsmerge_invoice_id, left_alone.c.content_sha256).where(
+                    left_alone.c.connection == self._connection, left_alone.c.opsmerge_invoice_id.in_(ids)
+                )
+                found.update((row[0], row[1]) for row in conn.execute(statement))
+        return found
+
+    def leave_alone(self, contents: Mapping[str, str]) -> None:
+        """See `Journal`."""
+        rows = [
+            {"connection": self._connection, "opsmerge_invoice_id": invoice_id, "content_sha256": content}
+            for invoice_id, content in contents.items()
+        ]
+        with self._store.begin() as conn:
+            _upsert(conn, left_alone, rows)
+
+    def record_run(self, run: Mapping[str, Any]) -> None:
+        """See `Journal`."""
+        with self._store.begin() as conn:
+            _upsert(conn, push_run, [{**run, "connection": self._connection}])
+
+    def now(self) -> pendulum.DateTime:
+        """See `Journal`."""
+        with self._store.read() as conn:
+            return self._store.now(conn)
+
+    def _postings(self) -> Any:
+        return select(posting).where(posting.c.connection == self._connection)
+
+    def _seqs(self, conn: Connection, invoice_ids: Sequence[str]) -> dict[str, int]:
+        seqs: dict[str, int] = {}
+        for ids in _slices(invoice_ids):
+            statement = select(posting.c.opsmerge_invoice_id, posting.c.seq).where(
+                posting.c.connection == self._connection, posting.c.opsmerge_invoice_id.in_(ids)
+            )
+            seqs.update((row[0], row[1]) for row in conn.execute(statement))
+        return seqs
+
+    def _write(self, conn: Connection, postings: Sequence[Posting]) -> list[Posting]:
+        if not postings:
+            return []
+        # The first number taken holds the sequence until the commit, so that claims are made one at a time.
+        first = self._store.next_seq(conn)
+        current = self._seqs(conn, [each.opsmerge_invoice_id for each in postings])
+        claimed = [each for each in postings if current.get(each.opsmerge_invoice_id) == each.seq]
+        numbers = [first, *(self._store.next_seq(conn) for _ in claimed[1:])]
+        written = [replace(each, seq=number) for each, number in zip(claimed, numbers, strict=False)]
+        _upsert(conn, posting, [each.to_row() for each in written])
+        return written
+
+    def _take_back(self, conn: Connection, written: Posting, before: Posting | None) -> None:
+        key = and_(
+            posting.c.connection == self._connection,
+            posting.c.opsmerge_invoice_id == written.opsmerge_invoice_id,
+        )
+        if before is None:
+            conn.execute(posting.delete().where(key))
+        else:
+            seq = self._store.next_seq(conn)
+            conn.execute(posting.update().where(key).values(**replace(before, seq=seq).to_row()))
+
+
+def _attempt_row(each: Posting) -> dict[str, Any]:
+    answered = each.outcome is not Outcome.UNKNOWN or each.fault_code is not None
+    return {
+        "connection": each.connection,
+        "opsmerge_invoice_id": each.opsmerge_invoice_id,
+        "number": each.attempts,
+        "generation": each.generation,
+        "request_id": each.request_id or "",
+        "bid": each.bid or "",
+        "payload_sha256": each.payload_sha256 or "",
+        "at": each.attempted_at,
+        "finished_at": each.finished_at if answered else None,
+        "outcome": each.outcome.value if answered else None,
+        "fault_code": each.fault_code,
+        "intuit_tid": each.intuit_tid,
+    }
+
+
+def _lesson(row: Mapping[str, Any]) -> Lesson:
+    return Lesson(row["kind"], row["key"], row["ledger_id"], json.loads(row["detail"]), row["learned_at"])
+
+
+def _lesson_row(connection: str, lesson: Lesson, now: pendulum.DateTime) -> dict[str, Any]:
+    return {
+        "connection": connection,
+        "kind": lesson.kind,
+        "key": lesson.key,
+        "ledger_id": lesson.ledger_id,
+        "detail": json.dumps(lesson.detail, ensure_ascii=False),
+        "learned_at": now,
+    }
+
+
+def _upsert(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, or replace those of the same key."""
+    if not rows:
+        return
+    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
+
+
+def _slices(values: Iterable[str]) -> Iterator[list[str]]:
+    unique = list(dict.fromkeys(values))
+    for start in range(0, len(unique), READ_IDS_MAX):
+        yield unique[start : start + READ_IDS_MAX]

@@ -1,0 +1,111 @@
+"""A posting: one invoice, put or not put into the books. The row, its outcomes, and nothing that acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import pendulum
+
+from books.faults import Fault, Reject
+
+
+class Outcome(str, Enum):
+    """What came of a posting."""
+
+    CREATED = "created"
+    ADOPTED = "adopted"
+    """Found in the ledger: the same invoice."""
+    REJECTED = "rejected"
+    """This record is wrong; nothing was written."""
+    CONFLICT = "conflict"
+    """Its number is taken by a different invoice, or it changed after it was posted."""
+    HELD = "held"
+    """Not sent on purpose."""
+    UNKNOWN = "unknown"
+    """Sent, and the answer is out or lost: settled by a later run."""
+
+
+IN_THE_BOOKS = (Outcome.CREATED, Outcome.ADOPTED)
+FAULT_TEXT_CHARS_MAX = 2000
+
+
+@dataclass(frozen=True)
+class Posting:
+    """One row of the table `posting`; its columns say what each field is."""
+
+    connection: str
+    opsmerge_invoice_id: str
+    provider: str
+    realm_id: str
+    number: str
+    outcome: Outcome
+    content_sha256: str
+    seen_sha256: str
+    mapping_sha256: str
+    record: str
+    external_id: str | None = None
+    fault_code: str | None = None
+    fault_field: str | None = None
+    fault_message: str | None = None
+    remedy: str | None = None
+    currency: str | None = None
+    net: Decimal | None = None
+    tax: Decimal | None = None
+    total: Decimal | None = None
+    ledger_total: Decimal | None = None
+    ledger_tax: Decimal | None = None
+    payload_sha256: str | None = None
+    request_id: str | None = None
+    intuit_tid: str | None = None
+    attempts: int = 0
+    first_attempted_at: pendulum.DateTime | None = None
+    attempted_at: pendulum.DateTime | None = None
+    finished_at: pendulum.DateTime | None = None
+    seq: int | None = None
+    """None before it is in the store."""
+    bid: str | None = None
+    generation: int = 1
+    body: str | None = None
+    settled_outcome: str | None = None
+    issue_date: date | None = None
+    retry: bool = False
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Posting:
+        """Read a row of the table."""
+        values = {each.name: row[each.name] for each in fields(cls)}
+        return cls(**{**values, "outcome": Outcome(values["outcome"])})
+
+    def to_row(self) -> dict[str, Any]:
+        """The row of the table."""
+        return {**{each.name: getattr(self, each.name) for each in fields(self)}, "outcome": self.outcome.value}
+
+    @property
+    def in_the_books(self) -> bool:
+        """Whether the ledger's id is known: it was created or adopted, whatever became of it since."""
+        return self.external_id is not None
+
+
+def with_fault(posting: Posting, outcome: Outcome, fault: Fault, finished_at: pendulum.DateTime) -> Posting:
+    """The posting after a refusal: nothing was written."""
+    return replace(
+        posting,
+        outcome=outcome,
+        fault_code=fault.code or None,
+        fault_field=(fault.field or None) if isinstance(fault, Reject) else None,
+        fault_message=fault.message[:FAULT_TEXT_CHARS_MAX],
+        remedy=fault.remedy or None,
+        intuit_tid=fault.vendor_request_id or posting.intuit_tid,
+        finished_at=finished_at,
+        retry=False,
+    )
+
+
+def without_fault(posting: Posting) -> Posting:
+    """The posting with no word of an earlier refusal."""
+    return replace(posting, fault_code=None, fault_field=None, fault_message=None, remedy=None)

@@ -1,0 +1,118 @@
+"""Tables of posting: what was sent to the books, what came of it, and what was learned on the way."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, String, Table, Text
+
+from books.store.schema import metadata
+from books.store.types import Money, Timestamp
+
+
+def _connection() -> Column[str]:
+    return Column("connection", String(64), primary_key=True, nullable=False, doc="<environment>:<realm id>")
+
+
+posting = Table(
+    "posting",
+    metadata,
+    _connection(),
+    Column("opsmerge_invoice_id", String(255), primary_key=True),
+    Column("provider", String(32), nullable=False),
+    Column("realm_id", String(32), nullable=False),
+    Column("number", Text, nullable=False, doc="as sent; as seen where nothing was sent yet"),
+    Column("outcome", String(16), nullable=False, doc="created, adopted, rejected, conflict, held or unknown"),
+    Column("external_id", String(64), doc="the ledger's id; once known it stays"),
+    Column("fault_code", String(64)),
+    Column("fault_field", Text, doc="where, e.g. lines[3].service"),
+    Column("fault_message", Text),
+    Column("remedy", Text),
+    Column("currency", String(8)),
+    Column("net", Money, doc="as sent, like tax and total"),
+    Column("tax", Money),
+    Column("total", Money),
+    Column("ledger_total", Money, doc="as the ledger answered, like ledger_tax"),
+    Column("ledger_tax", Money),
+    Column("payload_sha256", String(64)),
+    Column("request_id", String(64)),
+    Column("intuit_tid", String(128)),
+    Column("attempts", Integer, nullable=False, doc="calls that carried this invoice"),
+    Column("first_attempted_at", Timestamp),
+    Column("attempted_at", Timestamp),
+    Column("finished_at", Timestamp),
+    Column("seq", BigInteger, nullable=False, doc="rises with every change of the row, over all rows"),
+    # What posting needs inside.
+    Column("bid", String(10), doc="the place in the batch that request_id names"),
+    Column("generation", Integer, nullable=False, doc="rises when the same invoice may be created anew"),
+    Column("body", Text, doc="the exact bytes of the last sending"),
+    Column("content_sha256", String(64), nullable=False, doc="of the content that the outcome is about"),
+    Column("seen_sha256", String(64), nullable=False, doc="of the content last seen"),
+    Column("mapping_sha256", String(64), nullable=False, doc="of the mappings that the outcome is about"),
+    Column("settled_outcome", String(16), doc="created or adopted, while outcome says conflict"),
+    Column("record", Text, nullable=False, doc="the invoice as last seen, JSON, so that it can be sent from here"),
+    Column("issue_date", Date),
+    Column("retry", Boolean, nullable=False, doc="a person asked for it to be posted again"),
+    Index("ix_posting_connection_seq", "connection", "seq"),
+    Index("ix_posting_connection_outcome", "connection", "outcome"),
+    Index("ix_posting_connection_number", "connection", "number"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    _connection(),
+    Column("opsmerge_invoice_id", String(255), primary_key=True),
+    Column("number", Integer, primary_key=True, doc="first, second, ... sending of this invoice"),
+    Column("generation", Integer, nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("bid", String(10), nullable=False),
+    Column("payload_sha256", String(64), nullable=False),
+    Column("at", Timestamp, nullable=False),
+    Column("finished_at", Timestamp),
+    Column("outcome", String(16), doc="empty while the answer is out"),
+    Column("fault_code", String(64)),
+    Column("intuit_tid", String(128)),
+)
+"""Each sending of each invoice: the evidence behind `books why`."""
+
+learned = Table(
+    "learned",
+    metadata,
+    _connection(),
+    Column("kind", String(16), primary_key=True, doc="customer, item, tax_codes or company"),
+    Column("key", String(600), primary_key=True, doc="client:<id>, name:<folded name> or id:<id>"),
+    Column("ledger_id", String(64), nullable=False),
+    Column("detail", Text, nullable=False, doc="JSON: name, currency, rates"),
+    Column("learned_at", Timestamp, nullable=False),
+)
+"""What look-ups and creations taught us, so that nothing known is asked again."""
+
+left_alone = Table(
+    "left_alone",
+    metadata,
+    _connection(),
+    Column("opsmerge_invoice_id", String(255), primary_key=True),
+    Column("content_sha256", String(64), nullable=False),
+)
+"""Invoices from before the go-live date that were looked for and not found: not looked for again."""
+
+push_run = Table(
+    "push_run",
+    metadata,
+    _connection(),
+    Column("id", String(36), primary_key=True),
+    Column("started_at", Timestamp, nullable=False),
+    Column("finished_at", Timestamp),
+    Column("complete", Boolean, nullable=False, doc="came to its end, so every invoice seen has an outcome"),
+    Column("seen", Integer, nullable=False),
+    Column("created", Integer, nullable=False),
+    Column("adopted", Integer, nullable=False),
+    Column("existing", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("conflict", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("unknown", Integer, nullable=False),
+    Column("left_out", Integer, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("metered_reads", Integer, nullable=False),
+    Index("ix_push_run_connection_started_at", "connection", "started_at"),
+)
