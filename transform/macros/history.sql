@@ -1,0 +1,21 @@
+{# What earlier runs left behind. `drift` reads it before this run's rows join it, so it has to be there on day one. #}
+{% macro ensure_history() -%}
+{% if execute %}
+  create schema if not exists recon;
+  create table if not exists recon.drift_history (
+    run_id varchar, run_at timestamp, trusted boolean, drift_key varchar, class varchar, bucket varchar, severity varchar,
+    connection varchar, currency varchar, period varchar, opsmerge_invoice_id varchar, number varchar,
+    external_id varchar, payment_id varchar, opsmerge_value varchar, ledger_value varchar, effect decimal(18, 2),
+    exposure decimal(18, 2), first_seen timestamp, root_class varchar, accepted boolean
+  );
+  create table if not exists recon.run_history (
+    run_id varchar, run_at timestamp, connection varchar, trusted boolean, failed_checks varchar, breaks bigint
+  );
+{% endif %}
+{%- endmacro %}
+
+{# The run's name: passed as the variable run_id, else the moment dbt started. #}
+{% macro run_id() -%} {{ var('run_id', none) or run_started_at.strftime('%Y%m%dT%H%M%SZ') }} {%- endmacro %}
+
+{# The moment of the run, UTC: passed as the variable run_at (a replay of an earlier day), else when dbt started. #}
+{% macro run_at() -%} cast('{{ var('run_at', none) or run_started_at.strftime('%Y-%m-%d %H:%M:%S') }}' as timestamp) {%- endmacro %}

@@ -1,0 +1,26 @@
+{# Whole pennies. Never a bare `numeric`: DuckDB reads that as three decimals. #}
+{% macro money(expression) -%} cast({{ expression }} as decimal(18, 2)) {%- endmacro %}
+
+{# A moment, in UTC, without zone. Sessions run in UTC (profiles.yml), so no cast moves it. #}
+{% macro utc(expression) -%} cast(cast({{ expression }} as timestamp with time zone) as timestamp) {%- endmacro %}
+
+{# The month a date falls in, `2026-11`; `none` for a document without a date, so that its money still has a cell. #}
+{% macro month(expression) -%} {{ return(adapter.dispatch('month')(expression)) }} {%- endmacro %}
+{% macro default__month(expression) -%} coalesce(to_char({{ expression }}, 'YYYY-MM'), 'none') {%- endmacro %}
+{% macro duckdb__month(expression) -%} coalesce(strftime({{ expression }}, '%Y-%m'), 'none') {%- endmacro %}
+
+{# How a document number is compared when matching: case and blanks aside. #}
+{% macro number_key(expression) -%} nullif(upper(replace({{ expression }}, ' ', '')), '') {%- endmacro %}
+
+{# Percent of an amount, in whole pennies, halves up. By 0.01 and never by division: decimal divided is a double. #}
+{% macro percent_of(amount, percent) -%} {{ money("round(" ~ amount ~ " * " ~ percent ~ " * 0.01, 2)") }} {%- endmacro %}
+
+{# A key that is the same on every run and in every warehouse. #}
+{% macro stable_key(parts) -%}
+  md5({% for part in parts %}coalesce(cast({{ part }} as varchar), ''){% if not loop.last %} || '|' || {% endif %}{% endfor %})
+{%- endmacro %}
+
+{# Does the text match the regular expression? #}
+{% macro matches(text, pattern) -%} {{ return(adapter.dispatch('matches')(text, pattern)) }} {%- endmacro %}
+{% macro default__matches(text, pattern) -%} coalesce({{ text }} ~ {{ pattern }}, false) {%- endmacro %}
+{% macro duckdb__matches(text, pattern) -%} coalesce(regexp_matches({{ text }}, {{ pattern }}), false) {%- endmacro %}

@@ -1,0 +1,108 @@
+/*
+One row per check. Where a gate fails, the run is not trusted: nothing is to be acted on, and no case opens or closes.
+A check that is no gate is told, and changes nothing.
+*/
+with
+
+run as (select * from {{ ref('run') }}),
+
+newest_loads as (
+  select *
+  from (
+    select *, row_number() over (partition by system, stream order by ended_at desc, started_at desc) as age
+    from {{ ref('stg_loads') }}
+  ) as ranked
+  where age = 1
+),
+
+needed as (
+  select 'opsmerge' as system, 'invoices' as stream union all
+  select 'opsmerge', 'payments' union all
+  select 'quickbooks', 'invoices' union all
+  select 'quickbooks', 'payments'
+),
+
+loads as (
+  select needed.*, newest_loads.is_complete, newest_loads.started_at
+  from needed
+  left join newest_loads on newest_loads.system = needed.system and newest_loads.stream = needed.stream
+),
+
+checks as (
+  select 'both_sides_complete' as check_name, true as is_gate,
+    'invoices and payments of both systems were read from the first to the last' as promise,
+    (select count(*) from loads where is_complete is not true) as failures
+  union all
+  select 'both_sides_fresh', true, 'both systems were read within {{ var("fresh_hours", 30) }} hours',
+    (select count(*) from loads cross join run where started_at is null or started_at < run.run_at - interval '{{ var("fresh_hours", 30) }} hours')
+  union all
+  select 'push_not_overdue', true, 'a push completed within {{ var("push_hours", 30) }} hours',
+    (select count(*) from run where pushed_at is null or pushed_at < run_at - interval '{{ var("push_hours", 30) }} hours')
+  union all
+  select 'ids_are_unique', true, 'no invoice or payment is there twice',
+    (select count(*) - count(distinct id) from {{ source('raw_opsmerge', 'invoices') }})
+    + (select count(*) - count(distinct id) from {{ source('raw_opsmerge', 'payments') }})
+    + (select count(*) - count(distinct realm_id || ':' || id) from {{ source('raw_quickbooks', 'invoices') }})
+    + (select count(*) - count(distinct realm_id || ':' || id) from {{ source('raw_quickbooks', 'payments') }})
+  union all
+  select 'numbers_are_unique', true, 'no two OpsMerge invoices bear one number (I04)',
+    (select count({{ number_key('number') }}) - count(distinct {{ number_key('number') }}) from {{ ref('stg_opsmerge__invoices') }} where not is_gone)
+  union all
+  select 'statuses_are_known', true, 'every status is one that both systems are known to have',
+    (select count(*) from {{ ref('stg_opsmerge__invoices') }} where status is null or status not in ('draft', 'open', 'paid', 'overdue', 'voided'))
+    + (select count(*) from {{ ref('stg_quickbooks__invoices') }} where status not in ('live', 'voided', 'deleted'))
+    + (select count(*) from {{ ref('stg_quickbooks__payments') }} where status not in ('active', 'voided', 'deleted'))
+  union all
+  select 'money_is_there', true, 'no amount, currency or date is missing',
+    (select count(*) from {{ ref('stg_opsmerge__invoices') }} where not is_gone and (net is null or tax is null or gross is null or balance is null or coalesce(currency, '') = '' or issue_date is null))
+    + (select count(*) from {{ ref('stg_quickbooks__invoices') }} where status <> 'deleted' and (net is null or tax is null or gross is null or balance is null or coalesce(currency, '') = '' or txn_date is null))
+    + (select count(*) from {{ ref('stg_opsmerge__payments') }} where not is_gone and (amount is null or coalesce(currency, '') = '' or paid_on is null))
+    + (select count(*) from {{ ref('stg_quickbooks__payments') }} where status <> 'deleted' and (total is null or unapplied is null or coalesce(currency, '') = '' or txn_date is null))
+  union all
+  select 'money_is_whole_pennies', true, 'no line carries less than a penny',
+    (select count(*) from {{ ref('stg_opsmerge__invoice_lines') }} where net <> round(net, 2) or tax <> round(tax, 2))
+    + (select count(*) from {{ ref('stg_quickbooks__invoice_lines') }} where net <> round(net, 2))
+  union all
+  select 'totals_add_up', true, 'net and VAT make the gross of every invoice',
+    (select count(*) from {{ ref('stg_opsmerge__invoices') }} where not is_gone and net + tax <> gross)
+    + (select count(*) from {{ ref('stg_quickbooks__invoices') }} where status <> 'deleted' and net + tax <> gross)
+  union all
+  select 'lines_add_up', true, 'the lines of every OpsMerge invoice make its net and its VAT',
+    (select count(*) from {{ ref('stg_opsmerge__invoices') }} as invoice
+      left join {{ ref('opsmerge_line_totals') }} as lines on lines.opsmerge_invoice_id = invoice.opsmerge_invoice_id
+      where not invoice.is_gone and (coalesce(lines.net, 0) <> invoice.net or coalesce(lines.tax, 0) <> invoice.tax))
+  union all
+  select 'voided_is_zero', true, 'a voided QuickBooks invoice carries no money',
+    (select count(*) from {{ ref('stg_quickbooks__invoices') }} where status = 'voided' and (gross <> 0 or balance <> 0))
+  union all
+  select 'postings_name_one_invoice', true, 'no two OpsMerge invoices are posted to one QuickBooks invoice',
+    (select count(external_id) - count(distinct external_id) from {{ ref('stg_bridge__postings') }} where connection = (select connection from run))
+  union all
+  select 'each_invoice_is_used_once', true, 'every invoice of either side is in the comparison once',
+    (select count(*) - count(distinct opsmerge_invoice_id) from {{ ref('pairs') }} where in_opsmerge)
+    + (select count(*) - count(distinct external_id) from {{ ref('pairs') }} where in_quickbooks)
+  union all
+  select 'each_payment_is_used_once', true, 'every payment of either side is in the comparison once',
+    (select count(*) - count(distinct opsmerge_payment_id) from {{ ref('payment_pairs') }} where in_opsmerge)
+    + (select count(*) - count(distinct allocation_key) from {{ ref('payment_pairs') }} where in_quickbooks)
+  union all
+  select 'every_line_has_a_class', true, 'every line of the statement has a class that the seed knows',
+    (select count(*) from {{ ref('bridge') }} as bridge
+      left join {{ ref('drift_class') }} as drift_class on drift_class.class = bridge.class where drift_class.class is null)
+  union all
+  select 'nothing_is_unexplained', true, 'every penny of the difference is classified',
+    (select count(*) from {{ ref('control_totals') }} where unexplained <> 0)
+  union all
+  select 'clocks_agree', false, 'no document was changed after it was read',
+    (select count(*) from {{ ref('pairs') }} where updated_at > read_until or ledger_updated_at > read_until)
+)
+
+select
+  run.run_id,
+  checks.check_name,
+  checks.is_gate,
+  checks.failures = 0 as ok,
+  checks.failures,
+  checks.promise
+from checks
+cross join run

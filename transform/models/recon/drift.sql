@@ -1,0 +1,91 @@
+/*
+One row per drift: an invoice, payment or customer and a class. A versioned contract: docs/tables.md.
+`first_seen` is the first of the trusted runs without a break between them that saw it.
+*/
+with
+
+run as (select * from {{ ref('run') }}),
+
+findings as (
+  select
+    findings.*,
+    run.run_id,
+    run.run_at,
+    run.connection,
+    {{ stable_key(['run.connection', 'findings.entity', 'findings.class', 'findings.source_id']) }} as drift_key
+  from {{ ref('findings') }} as findings
+  cross join run
+),
+
+previous_run as (
+  select max(run_id) as run_id
+  from {{ source('history', 'run_history') }}
+  where trusted and connection = (select connection from run)
+    and run_at = (
+      select max(run_at) from {{ source('history', 'run_history') }}
+      where trusted and connection = (select connection from run) and run_at < (select run_at from run)
+    )
+),
+
+seen as (
+  select drift_key, first_seen
+  from {{ source('history', 'drift_history') }}
+  where run_id = (select run_id from previous_run)
+),
+
+dated as (
+  select findings.*, coalesce(seen.first_seen, findings.run_at) as first_seen
+  from findings
+  left join seen on seen.drift_key = findings.drift_key
+),
+
+graded as (
+  select
+    dated.*,
+    drift_class.bucket,
+    drift_class.owner,
+    drift_class.cause as class_cause,
+    drift_class.remedy as class_remedy,
+    cast(dated.run_at as date) - cast(dated.first_seen as date) as age_days,
+    case drift_class.severity when 'critical' then 4 when 'high' then 3 when 'medium' then 2 when 'low' then 1 else 0 end as base_grade
+  from dated
+  left join {{ ref('drift_class') }} as drift_class on drift_class.class = dated.class
+)
+
+select
+  run_id,
+  drift_key,
+  class,
+  bucket,
+  -- One step up for what is large or old; what is no break stays information.
+  case base_grade
+    + case when bucket = 'break' and base_grade < 4 and (exposure >= {{ var('large_exposure', 1000) }} or age_days > {{ var('old_age_days', 7) }}) then 1 else 0 end
+    when 4 then 'critical' when 3 then 'high' when 2 then 'medium' when 1 then 'low' else 'info'
+  end as severity,
+  owner,
+  coalesce(graded.cause, class_cause) as cause,
+  coalesce(nullif(graded.remedy, ''), class_remedy) as remedy,
+  connection,
+  coalesce(currency, 'none') as currency,
+  period,
+  opsmerge_invoice_id,
+  number,
+  external_id,
+  payment_id,
+  opsmerge_value,
+  ledger_value,
+  effect,
+  exposure,
+  first_seen,
+  cast(age_days as integer) as age_days,
+  coalesce(root_class, class) as root_class,
+  exists (
+    select 1
+    from {{ source('history', 'accepted') }} as accepted
+    where accepted.class = graded.class
+      and (accepted.number = graded.number or accepted.payment_id = graded.payment_id)
+      and accepted.opsmerge_value is not distinct from graded.opsmerge_value
+      and accepted.ledger_value is not distinct from graded.ledger_value
+      and accepted.until >= cast(graded.run_at as date)
+  ) as accepted
+from graded

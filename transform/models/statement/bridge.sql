@@ -1,0 +1,99 @@
+/*
+The signed statement lines. Per measure, currency and month they add up to OpsMerge less QuickBooks:
+
+  only in OpsMerge      + its amount
+  only in QuickBooks    - its amount
+  in both               the difference; where the month or the currency differs, the amount leaves one cell and enters the other
+
+One row per measure, cell, class and document or payment; rows of 0.00 are left out.
+*/
+with
+
+pairs as (select * from {{ ref('pairs') }}),
+
+differences as (select * from {{ ref('differences') }}),
+
+payments as (select * from {{ ref('payment_pairs') }}),
+
+lines as (
+  {% for measure in ['net', 'tax', 'gross', 'balance'] %}
+  -- {{ measure }}: documents that have no partner to be compared with
+  select '{{ measure }}' as measure, currency, period, document_class as class, opsmerge_invoice_id, external_id, cast(null as varchar) as payment_id,
+    {{ measure }} as amount
+  from pairs
+  where in_opsmerge and status <> 'voided' and (document_class is not null or ledger_status is distinct from 'live')
+  union all
+  select '{{ measure }}', ledger_currency, ledger_period, document_class, opsmerge_invoice_id, external_id, null, -ledger_{{ measure }}
+  from pairs
+  where in_quickbooks and ledger_status <> 'deleted' and (document_class is not null or ledger_status <> 'live')
+  union all
+  -- {{ measure }}: pairs in different currencies
+  select '{{ measure }}', currency, period, amount_class, opsmerge_invoice_id, external_id, null, {{ measure }}
+  from differences
+  where fixed_amount_class = 'A06'
+  union all
+  select '{{ measure }}', ledger_currency, ledger_period, amount_class, opsmerge_invoice_id, external_id, null, -ledger_{{ measure }}
+  from differences
+  where fixed_amount_class = 'A06'
+  union all
+  -- {{ measure }}: pairs in different months
+  select '{{ measure }}', currency, period, date_class, opsmerge_invoice_id, external_id, null, {{ measure }}
+  from differences
+  where fixed_amount_class is distinct from 'A06' and period is distinct from ledger_period
+  union all
+  select '{{ measure }}', currency, ledger_period, date_class, opsmerge_invoice_id, external_id, null, -{{ measure }}
+  from differences
+  where fixed_amount_class is distinct from 'A06' and period is distinct from ledger_period
+  union all
+  -- {{ measure }}: what is left between the two
+  select '{{ measure }}', currency, ledger_period, amount_class, opsmerge_invoice_id, external_id, null,
+    {{ 'gross' if measure == 'balance' else measure }}_difference
+  from differences
+  where fixed_amount_class is distinct from 'A06'
+  union all
+  {% endfor %}
+  select 'balance', currency, ledger_period, settlement_class, opsmerge_invoice_id, external_id, null, -applied_difference
+  from differences
+  where fixed_amount_class is distinct from 'A06'
+  union all
+  -- payments: on one side only, or in different currencies
+  select 'payments', currency, period, payment_class, opsmerge_invoice_id, external_id, coalesce(payment_id, opsmerge_payment_id), amount
+  from payments
+  where in_opsmerge and (not in_quickbooks or currency is distinct from ledger_currency)
+  union all
+  select 'payments', ledger_currency, ledger_period, payment_class, opsmerge_invoice_id, external_id, payment_id, -ledger_amount
+  from payments
+  where in_quickbooks and (not in_opsmerge or currency is distinct from ledger_currency)
+  union all
+  -- payments: pairs in different months, then what is left between the two
+  select 'payments', currency, period, date_class, opsmerge_invoice_id, external_id, payment_id, amount
+  from payments
+  where in_opsmerge and in_quickbooks and currency = ledger_currency and period is distinct from ledger_period
+  union all
+  select 'payments', currency, ledger_period, date_class, opsmerge_invoice_id, external_id, payment_id, -amount
+  from payments
+  where in_opsmerge and in_quickbooks and currency = ledger_currency and period is distinct from ledger_period
+  union all
+  select 'payments', currency, ledger_period, payment_class, opsmerge_invoice_id, external_id, payment_id, amount - ledger_amount
+  from payments
+  where in_opsmerge and in_quickbooks and currency = ledger_currency
+  union all
+  -- payments: money in QuickBooks that is applied to no invoice, and allocations that are no money
+  select 'payments', currency, period, unapplied_class, null, null, payment_id, -unapplied from {{ ref('unapplied') }}
+  union all
+  select 'payments', currency, period, credit_class, null, null, payment_id, from_credit from {{ ref('unapplied') }}
+  union all
+  select 'payments', currency, period, remainder_class, null, null, payment_id, -remainder from {{ ref('unapplied') }}
+)
+
+select
+  measure,
+  coalesce(currency, 'none') as currency,
+  period,
+  class,
+  opsmerge_invoice_id,
+  external_id,
+  payment_id,
+  {{ money('amount') }} as amount
+from lines
+where amount <> 0

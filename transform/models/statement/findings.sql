@@ -1,0 +1,168 @@
+/*
+One row per entity and class: everything that is to be told of, before severity, history and acceptance are added.
+`entity` is invoice, payment, unapplied or customer; `source_id` names it within its side.
+*/
+with
+
+pairs as (select * from {{ ref('pairs') }}),
+
+differences as (select * from {{ ref('differences') }}),
+
+payments as (select * from {{ ref('payment_pairs') }}),
+
+settlements as (
+  select opsmerge_invoice_id, min(payment_class) as payment_class
+  from payments
+  where payment_class in ('P01', 'P02', 'P03', 'P04', 'P06', 'P09')
+  group by opsmerge_invoice_id
+),
+
+documents as (
+  select
+    'invoice' as entity, document_class as class,
+    case when document_class in ('T04', 'T05') then fixed_class else document_class end as root_class,
+    case when document_class = 'I12' or document_class = 'I15' or document_class = 'I17' or document_class = 'I18'
+      then nullif(concat_ws(': ', fault_code, fault_message), '') end as cause,
+    case when document_class in ('I12', 'I15', 'I17', 'I18') then posting_remedy end as remedy,
+    case when in_opsmerge then currency else ledger_currency end as currency,
+    case when in_opsmerge then period else ledger_period end as period,
+    opsmerge_invoice_id,
+    coalesce(number, ledger_number) as number,
+    coalesce(external_id, posted_external_id) as external_id,
+    cast(null as varchar) as payment_id,
+    case when in_opsmerge then status || ' ' || cast(gross as varchar) end as opsmerge_value,
+    case when in_quickbooks then ledger_status || ' ' || cast(ledger_gross as varchar) end as ledger_value,
+    case when in_opsmerge and status <> 'voided' then gross else 0 end
+      - case when in_quickbooks and ledger_status <> 'deleted' then ledger_gross else 0 end as effect,
+    case when document_class in ('I02', 'I03', 'I05', 'I06', 'I07', 'I10') then ledger_gross else coalesce(gross, ledger_gross) end as exposure
+  from pairs
+  where document_class is not null
+),
+
+-- class column, the class whose place it takes in timing, both sides' values, effect, exposure
+flags as (
+  {% set flags = [
+    ('amount_class', 'fixed_amount_class',
+     "case when fixed_amount_class = 'A06' then currency || ' ' || cast(gross as varchar) when fixed_amount_class = 'A01' then 'net ' || cast(net as varchar) when fixed_amount_class = 'A04' then 'lines' else 'VAT ' || cast(tax as varchar) end",
+     "case when fixed_amount_class = 'A06' then ledger_currency || ' ' || cast(ledger_gross as varchar) when fixed_amount_class = 'A01' then 'net ' || cast(ledger_net as varchar) when fixed_amount_class = 'A04' then 'other lines' else 'VAT ' || cast(ledger_tax as varchar) end",
+     "case when fixed_amount_class = 'A06' then 0 else gross_difference end",
+     "case when fixed_amount_class = 'A06' then gross + ledger_gross when fixed_amount_class = 'A04' then gross else greatest(abs(gross_difference), abs(tax_difference)) end"),
+    ('settlement_class', 'fixed_settlement_class', "'balance ' || cast(balance as varchar)", "'balance ' || cast(ledger_balance as varchar)",
+     '-applied_difference', 'abs(applied_difference)'),
+    ('date_class', 'fixed_date_class', 'cast(issue_date as varchar)', 'cast(ledger_date as varchar)', '0', 'gross'),
+    ('due_date_class', 'fixed_due_date_class', 'cast(due_date as varchar)', 'cast(ledger_due_date as varchar)', '0', '0'),
+    ('customer_class', 'fixed_customer_class', 'client_name', 'customer_name', '0', 'gross'),
+    ('number_class', 'fixed_number_class', 'number', 'ledger_number', '0', '0'),
+    ('recreated_class', 'recreated_class', 'posted_external_id', 'external_id', '0', 'gross'),
+    ('status_class', 'status_class', "status || ', balance ' || cast(balance as varchar)", "'balance ' || cast(ledger_balance as varchar)", '0', '0'),
+  ] %}
+  {% for class, fixed, opsmerge_value, ledger_value, effect, exposure in flags %}
+  select
+    'invoice' as entity,
+    {{ class }} as class,
+    {% if class == 'settlement_class' %}coalesce(settlements.payment_class, {{ class }}){% else %}{{ fixed }}{% endif %} as root_class,
+    {% if class == 'amount_class' -%}
+    case when fixed_amount_class in ('A01', 'A02') then
+      case changed_in
+        when 'quickbooks' then 'Edited in QuickBooks after posting: OpsMerge still has what was posted.'
+        when 'opsmerge' then 'Edited in OpsMerge after posting: QuickBooks still has what was posted.'
+        when 'both' then 'Neither side has what was posted: both were edited.'
+      end
+    end
+    {%- else -%} cast(null as varchar) {%- endif %} as cause,
+    {% if class == 'amount_class' -%}
+    case when fixed_amount_class in ('A01', 'A02') then
+      case changed_in
+        when 'quickbooks' then 'Put the invoice in QuickBooks back to what OpsMerge has.'
+        when 'opsmerge' then 'Void the invoice in QuickBooks and post it again with books retry, or undo the edit in OpsMerge.'
+      end
+    end
+    {%- else -%} cast(null as varchar) {%- endif %} as remedy,
+    currency, period, differences.opsmerge_invoice_id, coalesce(number, ledger_number) as number, external_id,
+    cast(null as varchar) as payment_id,
+    {{ opsmerge_value }} as opsmerge_value, {{ ledger_value }} as ledger_value, {{ effect }} as effect, {{ exposure }} as exposure
+  from differences
+  {% if class == 'settlement_class' %}left join settlements on settlements.opsmerge_invoice_id = differences.opsmerge_invoice_id{% endif %}
+  where {{ class }} is not null {{ "and " ~ class ~ " <> 'H05'" if class == 'customer_class' }}
+  {{ "union all" if not loop.last }}
+  {% endfor %}
+),
+
+renamed as (
+  select
+    'customer' as entity, 'H05' as class, 'H05' as root_class, cast(null as varchar) as cause, cast(null as varchar) as remedy,
+    min(currency) as currency, max(period) as period, cast(null as varchar) as opsmerge_invoice_id,
+    cast(null as varchar) as number, customer_id as external_id, cast(null as varchar) as payment_id,
+    client_name as opsmerge_value, customer_name as ledger_value, 0 as effect, 0 as exposure
+  from differences
+  where customer_class = 'H05'
+  group by customer_id, client_name, customer_name
+),
+
+payment_amounts as (
+  select
+    'payment' as entity, payment_class as class,
+    case when payment_class in ('T03', 'T05') then fixed_class
+      when document_class like 'I%' and payment_class in ('P01', 'P02') then document_class
+      else payment_class end as root_class,
+    cast(null as varchar) as cause, cast(null as varchar) as remedy,
+    coalesce(currency, ledger_currency) as currency,
+    case when in_opsmerge then period else ledger_period end as period,
+    opsmerge_invoice_id, number, external_id,
+    case when in_quickbooks or was_in_quickbooks then payment_id end as payment_id,
+    case when in_opsmerge then cast(amount as varchar) end as opsmerge_value,
+    case when in_quickbooks then cast(ledger_amount as varchar) end as ledger_value,
+    case when payment_class = 'P10' then 0 else coalesce(amount, 0) - coalesce(ledger_amount, 0) end as effect,
+    case when fixed_class = 'P03' then abs(amount - ledger_amount) else coalesce(amount, ledger_amount) end as exposure,
+    coalesce(opsmerge_payment_id, '') || '|' || case when in_opsmerge then '' else coalesce(allocation_key, '') end as source_id
+  from payments
+  where payment_class is not null
+),
+
+payment_dates as (
+  select
+    'payment', date_class, date_class, cast(null as varchar), cast(null as varchar), currency, period, opsmerge_invoice_id, number, external_id,
+    payment_id, cast(paid_on as varchar), cast(ledger_date as varchar), 0, amount, opsmerge_payment_id
+  from payments
+  where date_class is not null
+),
+
+unapplied as (
+  {% for class, amount, exposure in [('unapplied_class', '-unapplied', 'abs(unapplied)'), ('credit_class', 'from_credit', 'from_credit'), ('remainder_class', '-remainder', 'abs(remainder)')] %}
+  select
+    'unapplied', {{ class }}, {{ class }}, cast(null as varchar), cast(null as varchar), currency, period, cast(null as varchar), cast(null as varchar),
+    cast(null as varchar), payment_id, cast(null as varchar), customer_name || ' ' || cast({{ exposure }} as varchar), {{ amount }}, {{ exposure }}, payment_id
+  from {{ ref('unapplied') }}
+  where {{ class }} is not null
+  {{ "union all" if not loop.last }}
+  {% endfor %}
+),
+
+credit_notes as (
+  select
+    'credit_memo', 'C01', 'C01', cast(null as varchar), cast(null as varchar), currency, {{ month('txn_date') }}, cast(null as varchar), doc_number,
+    credit_memo_id, cast(null as varchar), cast(null as varchar), customer_name || ' ' || cast(gross as varchar), 0, gross, credit_memo_id
+  from {{ ref('stg_quickbooks__credit_memos') }}
+  where realm_id = (select realm_id from {{ ref('run') }}) and status = 'live'
+),
+
+everything as (
+  select *, coalesce(opsmerge_invoice_id, '') || '|' || case when opsmerge_invoice_id is null or class in ('I03', 'I10') then coalesce(external_id, '') else '' end as source_id from documents
+  union all
+  select *, opsmerge_invoice_id from flags
+  union all
+  select *, external_id || '|' || opsmerge_value from renamed
+  union all
+  select * from payment_amounts
+  union all
+  select * from payment_dates
+  union all
+  select * from unapplied
+  union all
+  select * from credit_notes
+)
+
+select
+  entity, class, root_class, cause, remedy, currency, period, opsmerge_invoice_id, number, external_id, payment_id,
+  opsmerge_value, ledger_value, {{ money('effect') }} as effect, {{ money('exposure') }} as exposure, source_id
+from everything

@@ -1,0 +1,41 @@
+-- One row per OpsMerge invoice that has lines: what its lines add up to, and its VAT worked out by both rules.
+with
+
+lines as (select * from {{ ref('stg_opsmerge__invoice_lines') }}),
+
+codes as (
+  select
+    opsmerge_invoice_id,
+    {{ money('round(sum(net * coalesce(tax_percent, 0) * 0.01), 2)') }} as tax
+  from lines
+  group by opsmerge_invoice_id, tax_code_id, tax_percent
+),
+
+-- QuickBooks: VAT once per tax code and document, on the sum of that code's lines.
+by_code as (
+  select opsmerge_invoice_id, {{ money('sum(tax)') }} as tax from codes group by opsmerge_invoice_id
+),
+
+-- OpsMerge: VAT line by line.
+by_line as (
+  select
+    opsmerge_invoice_id,
+    count(*) as line_count,
+    {{ money('sum(net)') }} as net,
+    {{ money('sum(tax)') }} as tax,
+    sum({{ percent_of('net', 'coalesce(tax_percent, 0)') }}) as tax_by_line,
+    {{ line_fingerprint('net', 'quantity', 'unit_price', 'description') }} as fingerprint
+  from lines
+  group by opsmerge_invoice_id
+)
+
+select
+  by_line.opsmerge_invoice_id,
+  by_line.line_count,
+  by_line.net,
+  by_line.tax,
+  {{ money('by_line.tax_by_line') }} as tax_by_line,
+  by_code.tax as tax_by_code,
+  by_line.fingerprint
+from by_line
+inner join by_code on by_code.opsmerge_invoice_id = by_line.opsmerge_invoice_id

@@ -1,0 +1,171 @@
+/*
+One row per OpsMerge payment that counts, with the QuickBooks allocation that is its partner where there is one, and one
+row per QuickBooks allocation to an invoice that is nobody's partner. A QuickBooks payment over three invoices is three
+allocations, as it is three payments in OpsMerge.
+
+Matched by the allocation's key, else within one invoice by reference and amount, by reference, by amount; the first with
+the first, the second with the second. What is null matches nothing.
+*/
+with
+
+run as (select * from {{ ref('run') }}),
+
+documents as (
+  select opsmerge_invoice_id, external_id, document_class, number, ledger_number, is_copy, in_opsmerge, in_quickbooks
+  from {{ ref('pairs') }}
+),
+
+opsmerge as (
+  select
+    payment.*,
+    documents.external_id,
+    documents.number,
+    documents.document_class,
+    row_number() over (partition by payment.allocation_key, payment.is_voided order by payment.opsmerge_payment_id) as use_of_key
+  from {{ ref('stg_opsmerge__payments') }} as payment
+  left join documents on documents.opsmerge_invoice_id = payment.opsmerge_invoice_id and documents.in_opsmerge
+  where not payment.is_gone
+),
+
+live as (select * from opsmerge where not is_voided),
+
+quickbooks as (
+  select
+    payment.realm_id || ':' || payment.payment_id || ':' || allocation.transaction_id as allocation_key,
+    payment.payment_id,
+    allocation.transaction_id as external_id,
+    payment.currency,
+    payment.txn_date,
+    payment.reference,
+    payment.updated_at,
+    max(documents.opsmerge_invoice_id) as opsmerge_invoice_id,
+    max(coalesce(documents.number, documents.ledger_number)) as number,
+    max(documents.document_class) as document_class,
+    {{ money('sum(allocation.amount)') }} as amount
+  from {{ ref('stg_quickbooks__payments') }} as payment
+  inner join {{ ref('stg_quickbooks__payment_allocations') }} as allocation
+    on allocation.realm_id = payment.realm_id and allocation.payment_id = payment.payment_id
+  left join documents on documents.external_id = allocation.transaction_id
+  where payment.realm_id = (select realm_id from run) and payment.status = 'active' and allocation.transaction_type = 'invoice'
+  group by
+    payment.realm_id, payment.payment_id, allocation.transaction_id, payment.currency, payment.txn_date, payment.reference, payment.updated_at
+),
+
+by_key as (
+  select live.opsmerge_payment_id, quickbooks.allocation_key, 'key' as matched_by
+  from live
+  inner join quickbooks on quickbooks.allocation_key = live.allocation_key
+  where live.use_of_key = 1
+),
+
+{{ match_payments('by_reference_and_amount', ['by_key'], ['external_id', 'reference', 'amount', 'currency']) }},
+{{ match_payments('by_reference', ['by_key', 'by_reference_and_amount'], ['external_id', 'reference']) }},
+{{ match_payments('by_amount', ['by_key', 'by_reference_and_amount', 'by_reference'], ['external_id', 'amount', 'currency']) }},
+
+-- The same QuickBooks payment, or the same reference, for the same sum, but on different invoices.
+{{ match_payments('by_payment', ['by_key', 'by_reference_and_amount', 'by_reference', 'by_amount'], ['payment_id', 'amount', 'currency']) }},
+{{ match_payments('by_reference_elsewhere', ['by_key', 'by_reference_and_amount', 'by_reference', 'by_amount', 'by_payment'], ['reference', 'amount', 'currency']) }},
+
+matches as (
+  {% for step in ['by_key', 'by_reference_and_amount', 'by_reference', 'by_amount', 'by_payment', 'by_reference_elsewhere'] %}
+    select opsmerge_payment_id, allocation_key, matched_by from {{ step }} {{ "union all" if not loop.last }}
+  {% endfor %}
+),
+
+-- What a key once named and no longer does: the allocation, or the whole payment, was voided, deleted or taken off.
+once_in_quickbooks as (
+  select realm_id || ':' || payment_id as payment_key, updated_at from {{ ref('stg_quickbooks__payments') }}
+),
+
+voided_in_opsmerge as (
+  select distinct allocation_key from opsmerge where is_voided and allocation_key is not null
+),
+
+matched_once as (
+  select distinct quickbooks.external_id, quickbooks.reference, quickbooks.amount, quickbooks.currency
+  from matches
+  inner join quickbooks on quickbooks.allocation_key = matches.allocation_key
+  where quickbooks.reference is not null
+),
+
+paired as (
+  select
+    live.opsmerge_payment_id,
+    quickbooks.allocation_key,
+    matches.matched_by,
+    coalesce(live.opsmerge_invoice_id, quickbooks.opsmerge_invoice_id) as opsmerge_invoice_id,
+    coalesce(quickbooks.external_id, live.external_id) as external_id,
+    coalesce(quickbooks.payment_id, split_part(live.allocation_key, ':', 2)) as payment_id,
+    coalesce(live.number, quickbooks.number) as number,
+    live.amount,
+    live.currency,
+    live.paid_on,
+    {{ month('live.paid_on') }} as period,
+    live.updated_at,
+    quickbooks.amount as ledger_amount,
+    quickbooks.currency as ledger_currency,
+    quickbooks.txn_date as ledger_date,
+    {{ month('quickbooks.txn_date') }} as ledger_period,
+    coalesce(quickbooks.updated_at, once_in_quickbooks.updated_at) as ledger_updated_at,
+    coalesce(live.document_class, quickbooks.document_class) as document_class,
+    live.opsmerge_payment_id is not null as in_opsmerge,
+    quickbooks.allocation_key is not null as in_quickbooks,
+    live.use_of_key > 1 as is_second_use,
+    once_in_quickbooks.payment_key is not null as was_in_quickbooks,
+    voided_in_opsmerge.allocation_key is not null as was_in_opsmerge,
+    matched_once.external_id is not null as is_repeated,
+    quickbooks.opsmerge_invoice_id is not null as is_ours
+  from live
+  full join matches on matches.opsmerge_payment_id = live.opsmerge_payment_id
+  full join quickbooks on quickbooks.allocation_key = matches.allocation_key
+  left join once_in_quickbooks
+    on quickbooks.allocation_key is null
+    and once_in_quickbooks.payment_key = split_part(live.allocation_key, ':', 1) || ':' || split_part(live.allocation_key, ':', 2)
+  left join voided_in_opsmerge
+    on live.opsmerge_payment_id is null and voided_in_opsmerge.allocation_key = quickbooks.allocation_key
+  left join matched_once
+    on live.opsmerge_payment_id is null
+    and matched_once.external_id = quickbooks.external_id
+    and matched_once.reference = quickbooks.reference
+    and matched_once.amount = quickbooks.amount
+    and matched_once.currency = quickbooks.currency
+),
+
+judged as (
+  select
+    paired.*,
+    case
+      when in_opsmerge and in_quickbooks and matched_by in ('by_payment', 'by_reference_elsewhere') then 'P04'
+      when in_opsmerge and in_quickbooks and currency is distinct from ledger_currency then 'P10'
+      when in_opsmerge and in_quickbooks and amount is distinct from ledger_amount then 'P03'
+      when in_opsmerge and in_quickbooks then null
+      when in_opsmerge and is_second_use then 'P06'
+      when in_opsmerge and was_in_quickbooks then 'P09'
+      when in_opsmerge and document_class in ('D01', 'D02', 'D04', 'D05') then 'D03'
+      when in_opsmerge and document_class in ('T01', 'T02') then 'T03'
+      when in_opsmerge then 'P01'
+      when was_in_opsmerge then 'P09'
+      when is_repeated then 'P06'
+      else 'P02'
+    end as fixed_class,
+    case
+      when in_opsmerge and in_quickbooks and paid_on is distinct from ledger_date
+        then case when period is distinct from ledger_period then 'P07' else 'P12' end
+    end as date_class
+  from paired
+)
+
+select
+  judged.*,
+  run.connection,
+  case
+    -- pull-payments brings it by itself, if it is for an invoice of ours.
+    when fixed_class in ('P02', 'P03', 'P04', 'P09')
+      and (is_ours or fixed_class in ('P03', 'P04', 'P09'))
+      and ledger_updated_at + {{ grace('P02') }} > run.read_from
+      and ledger_updated_at <= run.read_until then 'T03'
+    when fixed_class like 'P%' and updated_at > run.read_from and updated_at <= run.read_until then 'T05'
+    else fixed_class
+  end as payment_class
+from judged
+cross join run

@@ -1,0 +1,56 @@
+-- One row per QuickBooks payment of which a part is applied to no invoice.
+with
+
+payments as (
+  select * from {{ ref('stg_quickbooks__payments') }}
+  where realm_id = (select realm_id from {{ ref('run') }}) and status = 'active'
+),
+
+allocations as (
+  select
+    payment_id,
+    {{ money("sum(case when transaction_type = 'invoice' then amount else 0 end)") }} as to_invoices,
+    {{ money("sum(case when transaction_type in ('creditmemo', 'credit_memo') then amount else 0 end)") }} as from_credit
+  from {{ ref('stg_quickbooks__payment_allocations') }}
+  where realm_id = (select realm_id from {{ ref('run') }})
+  group by payment_id
+),
+
+proved_pennies as (
+  select allocation.payment_id, {{ money('sum(abs(difference.tax_difference))') }} as pennies
+  from {{ ref('stg_quickbooks__payment_allocations') }} as allocation
+  inner join {{ ref('differences') }} as difference
+    on difference.external_id = allocation.transaction_id and difference.amount_class = 'A03'
+  where allocation.transaction_type = 'invoice' and allocation.realm_id = (select realm_id from {{ ref('run') }})
+  group by allocation.payment_id
+),
+
+parts as (
+  select
+    payments.payment_id,
+    payments.reference,
+    payments.customer_name,
+    payments.currency,
+    {{ month('payments.txn_date') }} as period,
+    payments.txn_date,
+    payments.total,
+    payments.unapplied,
+    coalesce(allocations.from_credit, 0) as from_credit,
+    payments.total - coalesce(allocations.to_invoices, 0) - payments.unapplied + coalesce(allocations.from_credit, 0) as remainder,
+    coalesce(proved_pennies.pennies, 0) as pennies
+  from payments
+  left join allocations on allocations.payment_id = payments.payment_id
+  left join proved_pennies on proved_pennies.payment_id = payments.payment_id
+)
+
+select
+  *,
+  case
+    when unapplied = 0 then null
+    when unapplied > 0 and unapplied <= pennies then 'P08'
+    else 'P05'
+  end as unapplied_class,
+  case when from_credit <> 0 then 'D06' end as credit_class,
+  case when remainder <> 0 then 'P11' end as remainder_class
+from parts
+where unapplied <> 0 or from_credit <> 0 or remainder <> 0
