@@ -10,7 +10,7 @@ ROOT_VARIABLE = "MELTANO_PROJECT_ROOT"
 
 
 def project_root() -> Path:
-    """The project's folder: MELTANO_PROJECT_ROOT, else the nearest parent with a `meltano.yml`, else the working folder.
+    """The project's folder: MELTANO_PROJECT_ROOT, else the nearest parent with a `meltano.yml`, else where we are.
 
     Meltano leaves the variable empty in some places; empty counts as not set.
     """

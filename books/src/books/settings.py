@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -328,9 +328,7 @@ class _Reader:
         if value is None or (isinstance(value, date) and type(value) is date):
             return value
         try:
-            if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(value)):
-                raise ValueError
-            return date.fromisoformat(str(value))
+            return datetime.strptime(str(value), "%Y-%m-%d").date()  # noqa: DTZ007 -- a day has no time zone
         except ValueError:
             raise _refusal(name, f"must be a date such as 2026-11-01, not {value!r}") from None
 
@@ -345,7 +343,7 @@ class _Reader:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address names this machine: `localhost` or a loopback IP address, over http or https, no user in it."""
+    """Whether an http(s) address names this machine: `localhost` or a loopback IP address, with no user in it."""
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port

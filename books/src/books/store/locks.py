@@ -1,4 +1,4 @@
-"""Locks between processes that the system frees when their holder dies: no time to live to guess, nothing to clean up."""
+"""Locks between processes, freed by the system when their holder dies: no time to live to guess."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class AdvisoryLocks:
         """Take the lock if it is free."""
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _key(name)}).scalar()
+            taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": advisory_key(name)}).scalar()
         except BaseException:
             connection.close()
             raise
@@ -93,14 +93,14 @@ class AdvisoryLocks:
 def _unlock(connection: Connection, name: str) -> None:
     """Release, and give the session back to the pool; a session that cannot release is ended, which releases too."""
     try:
-        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _key(name)})
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": advisory_key(name)})
     except DBAPIError:
         connection.invalidate()
     finally:
         connection.close()
 
 
-def _key(name: str) -> int:
+def advisory_key(name: str) -> int:
     """A lock's name as the signed 64-bit number that PostgreSQL wants."""
     digest = hashlib.sha256(f"books:{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

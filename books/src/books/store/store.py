@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,10 @@ from books import paths, redact
 from books.clock import Clock, SystemClock
 from books.faults import Exit, Halt
 from books.store import schema
-from books.store.locks import AdvisoryLocks, FileLocks, Locks
+from books.store.locks import AdvisoryLocks, FileLocks, Locks, advisory_key
 
 BUSY_SECONDS = 30
-"""How long SQLite waits for another process's transaction; ours take milliseconds."""
+"""How long to wait for another process's transaction; ours take milliseconds."""
 
 CONNECT_SECONDS = 10
 """How long PostgreSQL may take to answer a new session."""
@@ -73,7 +74,7 @@ class Store:
             redact.register((address.password,))
             store = _open_postgresql(address, clock)
         try:
-            store._migrate()
+            store.migrate()
         except BaseException:
             store.close()
             raise
@@ -81,7 +82,7 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction that writes: commits at the end, rolls back on an exception. In SQLite there is one at a time."""
+        """A transaction that writes: commits at the end, rolls back on an exception. SQLite has one at a time."""
         with self.engine.connect().execution_options(**{_WRITE: True}) as connection, connection.begin():
             yield connection
 
@@ -120,7 +121,7 @@ class Store:
     def now(self, connection: Connection) -> pendulum.DateTime:
         """The store's wall clock, UTC: the server's with PostgreSQL, unless a clock for tests was passed in."""
         if self._asks_server:
-            moment = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+            moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
             return pendulum.instance(moment).in_timezone("UTC")
         return self._clock.now()
 
@@ -135,9 +136,19 @@ class Store:
             return Steady("server", float(seconds))
         return Steady(_boot_id(), self._clock.monotonic())
 
+    def serialise(self, connection: Connection, name: str) -> None:
+        """Let one transaction at a time past this point, in all processes, until it ends.
+
+        In SQLite a transaction that writes is already alone.
+        """
+        if self.engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": advisory_key(name)})
+
     def next_seq(self, connection: Connection) -> int:
-        """The next number of the store's one rising sequence. In PostgreSQL it is held until the transaction ends,
-        so that numbers become visible in their order."""
+        """The next number of the store's one rising sequence.
+
+        In PostgreSQL the counter is held until the transaction ends, so that numbers become visible in their order.
+        """
         statement = text(
             "INSERT INTO counter (name, value) VALUES ('seq', 1) "
             "ON CONFLICT (name) DO UPDATE SET value = counter.value + 1 RETURNING value"
@@ -152,8 +163,8 @@ class Store:
     def _asks_server(self) -> bool:
         return self.engine.dialect.name == "postgresql" and isinstance(self._clock, SystemClock)
 
-    def _migrate(self) -> None:
-        """Nothing to do in the usual case; else one process migrates while the others wait."""
+    def migrate(self) -> None:
+        """Bring it to the newest revision: usually nothing to do; else one process works while the others wait."""
         with _reachable(), self.read() as connection:
             if _at_head(connection):
                 return
@@ -236,7 +247,11 @@ def _make_private_file(path: Path) -> None:
 def _open_postgresql(address: URL, clock: Clock) -> Store:
     engine = create_engine(
         address.set(drivername="postgresql+psycopg"),
-        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "opsmerge-books"},
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "opsmerge-books",
+            "options": f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={2 * BUSY_SECONDS}s",
+        },
         pool_pre_ping=True,
     )
     return Store(engine, AdvisoryLocks(engine), clock)

@@ -43,7 +43,7 @@ call = Table(
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     _connection(key=False),
-    Column("kind", String(8), nullable=False, doc="read, write or batch"),
+    Column("kind", String(16), nullable=False, doc="a CallKind"),
     Column("epoch", String(64), nullable=False, doc="which steady clock `at` belongs to"),
     Column("at", Double, nullable=False, doc="seconds on the steady clock"),
     Index("ix_call_connection_at", "connection", "at"),

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pendulum
-from sqlalchemy import Dialect, Numeric, Text
 from sqlalchemy import DateTime as SqlDateTime
+from sqlalchemy import Dialect, Numeric, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from books.money import PENNY

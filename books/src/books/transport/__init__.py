@@ -1,5 +1,51 @@
 """One call to a vendor: a `Request` in, a `Response` out, and wrappers around that one method."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from books.transport.base import CallKind, Request, Response, Transport
 
-__all__ = ["CallKind", "Request", "Response", "Transport"]
+if TYPE_CHECKING:
+    from books.clock import Clock
+    from books.governor import Governor
+    from books.settings import QuickBooksSettings
+    from books.store import Store
+    from books.tokens import TokenStore
+
+__all__ = ["CallKind", "Request", "Response", "Transport", "build", "governor_of", "tokens_of"]
+
+TOKEN_TIMEOUT_SECONDS = 30
+"""A token call is small, and the token lock is held during it."""
+
+# The wrappers are imported where they are used: they stand on the governor and the tokens, which stand on `base`.
+
+
+def build(settings: QuickBooksSettings, store: Store, clock: Clock) -> Transport:
+    """The way to one QuickBooks company: retrying around authorised around governed around the network."""
+    from books.transport.authorised import Authorised
+    from books.transport.governed import Governed
+    from books.transport.http import HttpTransport
+    from books.transport.retrying import Retrying
+
+    wait = settings.max_wait_seconds
+    network = HttpTransport(settings.http_timeout)
+    governed = Governed(network, governor_of(settings, store, clock), settings.connection, clock, wait)
+    return Retrying(Authorised(governed, tokens_of(settings, store, clock)), clock, wait)
+
+
+def governor_of(settings: QuickBooksSettings, store: Store, clock: Clock) -> Governor:
+    """The governor with a company's budgets."""
+    from books.governor import Governor, limits_of
+
+    return Governor(store, clock, limits_of(settings))
+
+
+def tokens_of(settings: QuickBooksSettings, store: Store, clock: Clock) -> TokenStore:
+    """The tokens of a company. Token calls count against no budget of the company, and may be repeated."""
+    from books.tokens import TokenStore
+    from books.transport.http import HttpTransport
+    from books.transport.retrying import Retrying
+
+    network = HttpTransport(min(TOKEN_TIMEOUT_SECONDS, settings.http_timeout))
+    return TokenStore(settings, store, Retrying(network, clock, settings.max_wait_seconds))

@@ -1,0 +1,44 @@
+"""Adds the access token; a refused one is replaced once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from books.faults import Exit, Halt
+from books.tokens import TokenStore
+from books.transport.base import Request, Response, Transport
+
+UNAUTHORISED = 401
+
+
+class Authorised:
+    """Sends with a token from the store. A 401 means that the call did not run, so any kind is sent again once.
+
+    Raises:
+        Halt: DEAD_CONNECTION; refused with a token that was fetched a moment ago. Also as `TokenStore` raises it.
+    """
+
+    def __init__(self, inner: Transport, tokens: TokenStore) -> None:
+        self._inner = inner
+        self._tokens = tokens
+
+    def send(self, request: Request) -> Response:
+        """Send it with a token."""
+        access_token = self._tokens.access_token()
+        answer = self._inner.send(_bearing(request, access_token))
+        if answer.status != UNAUTHORISED:
+            return answer
+        answer = self._inner.send(_bearing(request, self._tokens.refresh(rejected=access_token)))
+        if answer.status == UNAUTHORISED:
+            raise Halt(
+                "QuickBooks refuses this connection's token although it has just been renewed (401)",
+                exit_code=Exit.DEAD_CONNECTION,
+                code="3200",
+                remedy="run `books connect` to consent again",
+                vendor_request_id=answer.headers.get("intuit_tid"),
+            )
+        return answer
+
+
+def _bearing(request: Request, access_token: str) -> Request:
+    return replace(request, headers={**request.headers, "Authorization": f"Bearer {access_token}"})

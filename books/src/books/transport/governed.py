@@ -1,0 +1,64 @@
+"""Waits for leave before each call, and tells the governor how it went."""
+
+from __future__ import annotations
+
+import logging
+
+from books.clock import Clock
+from books.faults import Halt, Retry, Unknown
+from books.governor import Governor
+from books.transport import policy
+from books.transport.base import CallKind, Request, Response, Transport
+from books.transport.policy import Outcome
+
+logger = logging.getLogger(__name__)
+
+
+class Governed:
+    """Sends within the company's budgets. One wait for leave is at most `max_wait_seconds` long.
+
+    Raises:
+        Halt: TRY_LATER; leave would come too late. The call was not made.
+    """
+
+    def __init__(
+        self, inner: Transport, governor: Governor, connection: str, clock: Clock, max_wait_seconds: float
+    ) -> None:
+        self._inner = inner
+        self._governor = governor
+        self._connection = connection
+        self._clock = clock
+        self._max_wait_seconds = max_wait_seconds
+
+    def send(self, request: Request) -> Response:
+        """Send it when its turn has come."""
+        deadline = self._clock.monotonic() + self._max_wait_seconds
+        with self._governor.slot(self._connection, request.kind, deadline):
+            try:
+                answer = self._inner.send(request)
+            except (Retry, Unknown) as fault:
+                self._note(request, fault)
+                raise
+            self._note(request, answer)
+            return answer
+
+    def _note(self, request: Request, outcome: Outcome) -> None:
+        """Tell the governor. A store that fails now must not hide the answer: the next call asks it again."""
+        try:
+            self._tell(request, outcome)
+        except Halt as halt:
+            logger.warning("The governor could not note a call: %s", halt.message)
+
+    def _tell(self, request: Request, outcome: Outcome) -> None:
+        if policy.is_failure(outcome):
+            self._governor.failed(self._connection)
+        elif isinstance(outcome, Response) and outcome.status == policy.TOO_MANY_REQUESTS:
+            seconds = policy.throttle_seconds(outcome.headers, self._clock.now(), self._clock.random())
+            self._governor.pause(self._connection, seconds, "QuickBooks answered 429: too many requests")
+        elif isinstance(outcome, Response):
+            self._governor.answered(self._connection, metered=_is_metered(request.kind, outcome.status))
+
+
+def _is_metered(kind: CallKind, status: int) -> bool:
+    """Intuit meters successful calls that read (Intuit App Partner Program, CorePlus)."""
+    return kind is CallKind.READ and 200 <= status < 300  # noqa: PLR2004 -- HTTP's range of success

@@ -1,0 +1,91 @@
+"""When to send a call again, and when: free functions of numbers and answers, tested with plain asserts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+import pendulum
+
+from books.faults import Fault, Retry, Unknown
+from books.transport.base import CallKind, Response
+
+TRIES_MAX = 5
+BACKOFF_SECONDS = 1.0
+BACKOFF_SECONDS_MAX = 60.0
+
+THROTTLE_SECONDS = 60.0
+"""The wait after a 429 that names none (Intuit, "API call limits and throttles": wait 60 seconds)."""
+THROTTLE_JITTER_SECONDS = 6.0
+RETRY_AFTER_SECONDS_MIN = 1.0
+"""`Retry-After: 0` would be a loop without a bound."""
+RETRY_AFTER_SECONDS_MAX = 31 * 86_400.0
+
+TOO_MANY_REQUESTS = 429
+SERVER_ERROR = 500
+
+REPEATABLE = frozenset({CallKind.READ, CallKind.IDEMPOTENT})
+"""Calls that may be made again although they may have happened."""
+
+Outcome = Response | Fault
+"""What one try came to: an answer of any status, or Retry, Unknown, Halt."""
+
+
+def wait_seconds(kind: CallKind, tries: int, outcome: Outcome, now: pendulum.DateTime, chance: float) -> float | None:
+    """Seconds to wait before the same call is made again; None: take the outcome as it is.
+
+    `tries` counts those made, this one included; `chance` is a number in [0, 1).
+    """
+    if isinstance(outcome, Response) and outcome.status == TOO_MANY_REQUESTS:
+        return throttle_seconds(outcome.headers, now, chance)  # refused before it ran, so any kind; bounded by time
+    if tries >= TRIES_MAX:
+        return None
+    if isinstance(outcome, Retry):  # it never left, so any kind
+        return backoff_seconds(tries, chance)
+    if kind in REPEATABLE and is_failure(outcome):
+        return backoff_seconds(tries, chance)
+    return None  # a write that may have happened is for posting to settle; the rest is an answer
+
+
+def is_failure(outcome: Outcome) -> bool:
+    """Whether the vendor gave no usable answer: a 5xx, none, or one that was cut."""
+    if isinstance(outcome, Response):
+        return outcome.status >= SERVER_ERROR
+    return isinstance(outcome, Unknown | Retry)
+
+
+def backoff_seconds(tries: int, chance: float) -> float:
+    """Full jitter: anything from nothing to a ceiling that doubles with each try (AWS, "Exponential Backoff")."""
+    return chance * min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** (tries - 1))
+
+
+def throttle_seconds(headers: Mapping[str, str], now: pendulum.DateTime, chance: float) -> float:
+    """How long a 429 asks us to wait."""
+    named = retry_after_seconds(headers, now)
+    return THROTTLE_SECONDS + chance * THROTTLE_JITTER_SECONDS if named is None else named
+
+
+def retry_after_seconds(headers: Mapping[str, str], now: pendulum.DateTime) -> float | None:
+    """The Retry-After header (RFC 9110, 10.2.3) in seconds, given as such or as a date; None where there is none.
+
+    A date is compared with the answer's own Date header, so that our clock need not be right.
+    """
+    value = headers.get("retry-after", "").strip()
+    seconds = float(value) if value.isascii() and value.isdigit() else _seconds_until(value, headers.get("date"), now)
+    if seconds is None:
+        return None
+    return min(max(seconds, RETRY_AFTER_SECONDS_MIN), RETRY_AFTER_SECONDS_MAX)
+
+
+def _seconds_until(value: str, date: str | None, now: pendulum.DateTime) -> float | None:
+    until = _http_date(value)
+    if until is None:
+        return None
+    return (until - (_http_date(date or "") or now)).total_seconds()
+
+
+def _http_date(value: str) -> pendulum.DateTime | None:
+    try:
+        return pendulum.instance(parsedate_to_datetime(value)) if value else None
+    except (TypeError, ValueError):
+        return None
