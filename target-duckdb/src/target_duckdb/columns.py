@@ -1,0 +1,152 @@
+"""Which column type holds a property without losing a digit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import reduce
+from typing import Any
+
+WIDEST_DECIMAL = "DECIMAL(38,10)"
+DECIMAL_FORMATS = ("x-singer.decimal", "singer.decimal")
+_DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+_SCALARS = {"boolean": "BOOLEAN", "integer": "BIGINT", "object": "JSON", "array": "JSON"}
+_DATES = {"date": "DATE", "date-time": "TIMESTAMP WITH TIME ZONE"}
+_MAX_SCALE_OF_18_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column `name` of SQL type `type`, filled from the record's property `source`.
+
+    `plain` says that the schema allows strings and booleans only, which DuckDB's JSON reader takes as they are.
+    """
+
+    name: str
+    type: str
+    source: str
+    plain: bool = False
+
+
+def columns_of(schema: Mapping[str, Any]) -> list[Column]:
+    """One column per property. DuckDB's names ignore case, so `ID` beside `id` becomes `ID_2`."""
+    taken: set[str] = set()
+    columns = []
+    for source, definition in schema.get("properties", {}).items():
+        name = _free_name(source, taken)
+        taken.add(name.lower())
+        columns.append(Column(name, sql_type(definition), source, _is_plain(definition)))
+    return columns
+
+
+def _is_plain(definition: Mapping[str, Any]) -> bool:
+    names = set(_type_names(definition))
+    return bool(names) and names <= {"string", "boolean"} and not definition.keys() & {"anyOf", "oneOf"}
+
+
+def _free_name(wanted: str, taken: set[str]) -> str:
+    name, suffix = wanted, 2
+    while name.lower() in taken:
+        name, suffix = f"{wanted}_{suffix}", suffix + 1
+    return name
+
+
+def sql_type(definition: Mapping[str, Any]) -> str:
+    """The column type of a JSON Schema property; JSON where the schema names no type."""
+    alternatives = [*definition.get("anyOf", []), *definition.get("oneOf", [])]
+    types = [sql_type(part) for part in alternatives if part.get("type") not in ("null", ["null"])]
+    types += [_single_type(name, definition) for name in _type_names(definition)]
+    return reduce(widest, types) if types else "JSON"
+
+
+def _type_names(definition: Mapping[str, Any]) -> list[str]:
+    names = definition.get("type", [])
+    return [name for name in ([names] if isinstance(names, str) else names) if name != "null"]
+
+
+def _single_type(name: str, definition: Mapping[str, Any]) -> str:
+    if name == "number":
+        return _number_type(definition.get("multipleOf"))
+    if name == "string" and definition.get("format") in DECIMAL_FORMATS:
+        return f"DECIMAL({definition.get('precision', 38)},{definition.get('scale', 10)})"
+    if name == "string":
+        return _DATES.get(definition.get("format", ""), "VARCHAR")
+    return _SCALARS.get(name, "JSON")
+
+
+def _number_type(multiple_of: float | None) -> str:
+    """`multipleOf: 0.01` promises two decimals: DECIMAL(18,2). Without a promise the type is DOUBLE."""
+    if not multiple_of:
+        return "DOUBLE"
+    scale = max(0, -int(Decimal(str(multiple_of)).normalize().as_tuple().exponent))
+    return f"DECIMAL({18 if scale <= _MAX_SCALE_OF_18_DIGITS else 38},{scale})"
+
+
+def widest(one: str, other: str) -> str:
+    """The narrowest type that holds the values of both. Exact beats inexact: DECIMAL with DOUBLE is DECIMAL."""
+    if one == other:
+        return one
+    pair = {one, other}
+    if all(is_number(each) for each in pair):
+        return _widest_number(pair)
+    if pair == set(_DATES.values()):
+        return _DATES["date-time"]
+    return "JSON" if "JSON" in pair else "VARCHAR"
+
+
+def _widest_number(pair: set[str]) -> str:
+    if "DOUBLE" in pair:
+        return WIDEST_DECIMAL
+    whole = max(_digits(each)[0] for each in pair)
+    scale = max(_digits(each)[1] for each in pair)
+    return f"DECIMAL({min(38, whole + scale)},{scale})"
+
+
+def is_number(sql: str) -> bool:
+    """Whether a column of this type holds numbers."""
+    return sql in ("BIGINT", "DOUBLE") or sql.startswith("DECIMAL")
+
+
+def _digits(sql: str) -> tuple[int, int]:
+    """Digits before and after the decimal point."""
+    match = _DECIMAL.fullmatch(sql)
+    if match is None:
+        return 19, 0
+    precision, scale = int(match[1]), int(match[2])
+    return precision - scale, scale
+
+
+def next_wider(sql: str) -> str | None:
+    """The type to try when a value does not fit exactly; None when there is none and the value is wrong."""
+    if sql == "BIGINT" or (sql.startswith("DECIMAL") and sql != WIDEST_DECIMAL):
+        return WIDEST_DECIMAL
+    return _DATES["date-time"] if sql == _DATES["date"] else None
+
+
+def fits(text: str, sql: str) -> str | None:
+    """SQL condition: the text `text` (an SQL expression) is a value of type `sql`, exactly. None: always true."""
+    if sql in ("VARCHAR", "JSON"):
+        return None
+    cast = f"TRY_CAST({text} AS {sql})"
+    if sql == "DATE":
+        return f"{cast} IS NOT NULL AND length({text}) = 10"
+    if sql == "DOUBLE":
+        return f"isfinite({cast})"
+    if not is_number(sql):
+        return f"{cast} IS NOT NULL"
+    scale = _digits(sql)[1]
+    decimals = f"length(rtrim(split_part({text}, '.', 2), '0')) <= {scale}"
+    exponent = f"{cast} = TRY_CAST({text} AS DECIMAL(38,18))"
+    return f"{cast} IS NOT NULL AND CASE WHEN contains(lower({text}), 'e') THEN {exponent} ELSE {decimals} END"
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier, safe whatever the name holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def listed(names: Iterable[str]) -> str:
+    """SQL identifiers, comma-separated."""
+    return ", ".join(quoted(name) for name in names)

@@ -1,0 +1,71 @@
+"""The DuckDB file: opened once, by one writer, with bounded memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from target_duckdb.errors import ConfigurationError, DatabaseBusyError
+
+_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where the database is and how much of the machine it may use."""
+
+    path: Path
+    memory_limit: str = "512MB"
+    lock_wait_seconds: float = 60
+
+    def connect(
+        self, sleep: Callable[[float], None] = time.sleep, monotonic: Callable[[], float] = time.monotonic
+    ) -> duckdb.DuckDBPyConnection:
+        """Open the file, waiting for another process to let go of it; create it and its folder if need be.
+
+        Raises:
+            DatabaseBusyError: another process still has the file open after `lock_wait_seconds`.
+            ConfigurationError: the file is no DuckDB database, or a setting is not understood.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = monotonic() + self.lock_wait_seconds
+        while True:
+            try:
+                return self._open()
+            except duckdb.IOException as error:
+                if "lock" not in str(error):
+                    raise ConfigurationError(f"{self.path} cannot be opened: {error}") from error
+                if monotonic() >= deadline:
+                    raise DatabaseBusyError(f"{self.path} is in use by another process: {error}") from error
+            sleep(_POLL_SECONDS)
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(str(self.path))
+        try:
+            connection.execute("SET TimeZone = 'UTC'")  # a time without an offset is UTC, whatever the machine says
+            connection.execute("SET preserve_insertion_order = false")  # order is ours; saves memory
+            connection.execute(f"SET memory_limit = '{self.memory_limit}'")
+        except duckdb.Error as error:
+            connection.close()
+            raise ConfigurationError(
+                f"Setting memory_limit={self.memory_limit!r} is not understood: {error}"
+            ) from error
+        return connection
+
+
+def resolve(path: str) -> Path:
+    """A path from the settings; a relative one starts from the project's folder."""
+    return project_root() / Path(path).expanduser()
+
+
+def project_root() -> Path:
+    """MELTANO_PROJECT_ROOT, else the nearest parent folder with a `meltano.yml`, else the working folder."""
+    if root := os.environ.get("MELTANO_PROJECT_ROOT"):
+        return Path(root)
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "meltano.yml").is_file()), here)

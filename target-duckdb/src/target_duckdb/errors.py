@@ -1,0 +1,35 @@
+"""What stops a load, in words a user can act on, with the exit code a scheduler sees."""
+
+from __future__ import annotations
+
+from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
+
+
+class LoadError(Exception):
+    """The load stopped; the database is as it was before."""
+
+    exit_code = 1
+
+
+class InputError(LoadError):
+    """The tap's output is not what Singer, or the tap's own schema, promises."""
+
+
+class NoSchemaError(InputError, RecordsWithoutSchemaException):
+    """A record came before its stream's SCHEMA. The Singer SDK knows it by its own name too."""
+
+
+class MissingKeyError(InputError, MissingKeyPropertiesError):
+    """A record has no value for a key property. The Singer SDK knows it by its own name too."""
+
+
+class ConfigurationError(LoadError):
+    """A setting is wrong; another run with the same settings fails the same way."""
+
+    exit_code = 78
+
+
+class DatabaseBusyError(LoadError):
+    """Another process holds the database file; run again later."""
+
+    exit_code = 75

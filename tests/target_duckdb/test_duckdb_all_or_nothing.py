@@ -1,0 +1,160 @@
+"""Whatever happens to a load, the database holds all of it or nothing, and STATE says the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from target_duckdb.database import Database
+from target_duckdb.errors import DatabaseBusyError, InputError
+
+COMMAND = Path(sys.executable).with_name("target-duckdb")
+
+
+def start(tmp_path: Path, **settings) -> subprocess.Popen:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"path": "build.duckdb", "schema": "raw", **settings}))
+    return subprocess.Popen(
+        [COMMAND, "--config", config],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "MELTANO_PROJECT_ROOT": str(tmp_path), "TMPDIR": str(tmp_path)},
+    )
+
+
+def send(process: subprocess.Popen, *messages) -> None:
+    process.stdin.write(b"".join(json.dumps(each).encode() + b"\n" for each in messages))
+    process.stdin.flush()
+
+
+def wait_for_first_merge(process: subprocess.Popen) -> None:
+    """The first widening warning shows that a portion has been merged, uncommitted."""
+    for line in process.stderr:
+        if b"widens" in line:
+            return
+    pytest.fail("the load ended early")
+
+
+def test_state_leaves_after_the_commit_and_unchanged(warehouse, singer):
+    """The newest STATE comes out once, byte for byte, with its rows in the table."""
+    line = '{"type":"STATE","value":{"bookmarks":{"invoices":{"seq":1.10}}}}'
+    states = warehouse.load(singer.schema(), singer.state({"old": 1}), singer.record(id="1"), line)
+    assert states == [{"bookmarks": {"invoices": {"seq": 1.10}}}]
+    assert warehouse.query("SELECT count(*) FROM raw.invoices") == [(1,)]
+
+
+def test_checkpoints_commit_rows_with_their_state(warehouse, singer):
+    """With `checkpoint_rows`, a STATE comes out as soon as its rows are committed; a later failure keeps them."""
+    with pytest.raises(InputError):
+        warehouse.load(
+            singer.schema(),
+            singer.record(id="1"),
+            singer.record(id="2"),
+            singer.state({"upto": 2}),
+            singer.record(id="3"),
+            "not Singer",
+            checkpoint_rows=2,
+        )
+    assert warehouse.query("SELECT id FROM raw.invoices ORDER BY id") == [("1",), ("2",)]
+
+
+@pytest.mark.parametrize("line", ["not json", '{"type":"RECORD"}', '{"type":"SONG","stream":"x"}', "[]", "NaN"])
+def test_a_line_that_is_not_singer_undoes_the_run(warehouse, singer, line):
+    """The error names the line's number and not its content, which may be personal data."""
+    warehouse.load(singer.schema(), singer.record(id="1"))
+    with pytest.raises(InputError, match=r"^Line 3 of the input") as caught:
+        warehouse.load(singer.schema(), singer.record(id="2"), line)
+    assert line not in str(caught.value)
+    assert warehouse.query("SELECT id FROM raw.invoices") == [("1",)]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_killed_in_the_middle_the_old_rows_stay(tmp_path, warehouse, singer, number, code):
+    """A killed load lets no STATE out, does not report success, and leaves the database as it was."""
+    warehouse.load(singer.schema(total=singer.money), singer.record(id="1", total=1))
+    process = start(tmp_path, batch_size_rows=2)
+    send(process, singer.schema(total=singer.money), *(singer.record(id=str(n), total=0.001) for n in range(4)))
+    send(process, singer.state({"upto": 4}))
+    wait_for_first_merge(process)
+    process.send_signal(number)
+    out, _err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (code, b"")
+    assert warehouse.query("SELECT id, CAST(total AS VARCHAR) FROM raw.invoices") == [("1", "1.00")]
+    if number != signal.SIGKILL:
+        assert not list(tmp_path.glob("target-duckdb-*")), "the spool, with its data, is left behind"
+
+
+def test_the_command_loads_from_a_pipe(tmp_path, warehouse, singer):
+    """The installed command reads stdin, writes only STATE to stdout, and exits with 0."""
+    process = start(tmp_path)
+    send(process, singer.schema(), singer.record(id="ü"), singer.state({"upto": 1}))
+    out, _err = process.communicate(timeout=20)
+    assert (process.returncode, json.loads(out)) == (0, {"upto": 1})
+    assert warehouse.query("SELECT id FROM raw.invoices") == [("ü",)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "message"),
+    [
+        ({"path": None}, 78, b"path"),
+        ({"batch_size_rows": 0}, 78, b"batch_size_rows"),
+        ({"memory_limit": "plenty"}, 78, b"memory_limit"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_exits_with_78(tmp_path, singer, settings, code, message):
+    """A misconfigured target says which setting."""
+    process = start(tmp_path, **settings)
+    with contextlib.suppress(BrokenPipeError):
+        send(process, singer.schema())
+    _out, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert message in err
+    assert b"Traceback" not in err
+
+
+def test_a_file_in_use_exits_with_75(tmp_path, singer):
+    """One process writes at a time; the next waits as long as told, then says so."""
+    with duckdb.connect(str(tmp_path / "build.duckdb")):
+        process = start(tmp_path, lock_wait_seconds=0)
+        send(process, singer.schema())
+        _out, err = process.communicate(timeout=20)
+    assert process.returncode == 75
+    assert b"in use by another process" in err
+
+
+def test_waiting_for_the_file_is_bounded(tmp_path):
+    """The wait ends at the limit, and earlier when the file is free."""
+    path = tmp_path / "build.duckdb"
+    holder = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(1, flush=True); sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", holder, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    passed = []
+    database = Database(path, lock_wait_seconds=1)
+    with pytest.raises(DatabaseBusyError):
+        database.connect(sleep=passed.append, monotonic=lambda: sum(passed))
+    assert sum(passed) == 1
+
+    def let_go(_seconds: float) -> None:
+        process.communicate()
+
+    database.connect(sleep=let_go).close()
+
+
+def test_memory_is_bounded(tmp_path):
+    """Twice the rows take no more memory worth speaking of."""
+
+    def peak_kilobytes(rows: int) -> int:
+        script = Path(__file__).with_name("load_and_measure.py")
+        command = [sys.executable, script, tmp_path / f"{rows}.duckdb", str(rows)]
+        return int(subprocess.run(command, capture_output=True, check=True).stdout)
+
+    assert peak_kilobytes(160_000) < peak_kilobytes(80_000) + 100_000

@@ -1,0 +1,125 @@
+"""What the tap sent is what the table holds, to the last digit."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+
+import pytest
+
+from target_duckdb.errors import InputError
+
+NUMBER = {"type": ["number", "null"]}
+
+
+def test_money_of_fifteen_digits_is_exact(warehouse, singer):
+    """Every amount of up to 15 digits comes out as it went in: no float on the way."""
+    chance = random.Random(6)
+    amounts = [Decimal(chance.randrange(-(10**15), 10**15)).scaleb(-2) for _ in range(20_000)]
+    lines = [
+        f'{{"type":"RECORD","stream":"invoices","record":{{"id":"{number}","total":{amount}}}}}'
+        for number, amount in enumerate(amounts)
+    ]
+    warehouse.load(singer.schema(total=singer.money), *lines)
+    loaded = dict(warehouse.query("SELECT id, total FROM raw.invoices"))
+    assert loaded == {str(number): amount for number, amount in enumerate(amounts)}
+
+
+@pytest.mark.parametrize(
+    ("definition", "sql_type"),
+    [
+        ({"type": "number", "multipleOf": 0.01}, "DECIMAL(18,2)"),
+        ({"type": ["null", "number"], "multipleOf": 0.000001}, "DECIMAL(18,6)"),
+        ({"type": "number", "multipleOf": 1e-12}, "DECIMAL(38,12)"),
+        ({"type": "number", "multipleOf": 0.05}, "DECIMAL(18,2)"),
+        ({"type": "number"}, "DOUBLE"),
+        ({"type": "string", "format": "x-singer.decimal", "precision": 20, "scale": 4}, "DECIMAL(20,4)"),
+        ({"type": ["integer", "null"]}, "BIGINT"),
+        ({"type": "boolean"}, "BOOLEAN"),
+        ({"type": "string"}, "VARCHAR"),
+        ({"type": "string", "format": "date"}, "DATE"),
+        ({"type": "string", "format": "date-time"}, "TIMESTAMP WITH TIME ZONE"),
+        ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}, "TIMESTAMP WITH TIME ZONE"),
+        ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string"}]}, "VARCHAR"),
+        ({"type": ["integer", "string"]}, "VARCHAR"),
+        ({"type": "array", "items": {"type": "number"}}, "JSON"),
+        ({"type": ["object", "string"]}, "JSON"),
+        ({}, "JSON"),
+    ],
+)
+def test_a_property_gets_the_type_its_schema_promises(warehouse, singer, definition, sql_type):
+    """The column's type follows the schema."""
+    warehouse.load(singer.schema(value=definition))
+    assert warehouse.types("invoices")["value"] == sql_type
+
+
+@pytest.mark.parametrize(
+    ("definition", "raw", "expected"),
+    [
+        ({"type": "number", "multipleOf": 0.01}, "1.10", Decimal("1.10")),
+        ({"type": "number", "multipleOf": 0.01}, "9999999999999999.99", Decimal("9999999999999999.99")),
+        ({"type": "number", "multipleOf": 0.01}, "1.5e3", Decimal("1500.00")),
+        ({"type": "number", "multipleOf": 0.01}, '"12.30"', Decimal("12.30")),
+        ({"type": "number", "multipleOf": 0.01}, "-0.00", Decimal("0.00")),
+        ({"type": "integer"}, "9223372036854775807", 9223372036854775807),
+        ({"type": ["integer", "string"]}, "12345678901234567890.10", "12345678901234567890.10"),
+        ({"type": "string"}, '""', ""),
+        ({"type": "string"}, '"null"', "null"),
+        ({"type": "string"}, '"nul \\u0000 byte"', "nul \x00 byte"),
+        ({"type": "string"}, '"half \\ud83d an emoji"', "half \ufffd an emoji"),
+        ({"type": "string"}, '"whole \\ud83d\\ude00, path \\\\ud83d"', "whole \U0001f600, path \\ud83d"),
+        ({"type": "boolean"}, "false", False),
+        (
+            {"type": "array"},
+            '[1.10, {"a": 12345678901234567890.120}, "x"]',
+            '[1.10, {"a": 12345678901234567890.120}, "x"]',
+        ),
+        ({"type": ["object", "string"]}, '"text"', '"text"'),
+        ({"type": "object"}, "null", None),
+        ({"type": "number", "multipleOf": 0.01}, "null", None),
+    ],
+)
+def test_a_value_keeps_its_digits(warehouse, singer, definition, raw, expected):
+    """Awkward values survive: trailing zeros in nested numbers, 20 digits, empty strings, nulls."""
+    line = f'{{"type":"RECORD","stream":"invoices","record":{{"id":"1","value":{raw}}}}}'
+    warehouse.load(singer.schema(value=definition), line)
+    [(value,)] = warehouse.query("SELECT value FROM raw.invoices")
+    assert value == expected
+    assert not isinstance(value, float)
+
+
+def test_times_are_instants(warehouse, singer):
+    """A time with an offset is that instant; one without is UTC, whatever the machine's zone."""
+    schema = singer.schema(day={"type": "string", "format": "date"}, at={"type": "string", "format": "date-time"})
+    warehouse.load(
+        schema,
+        singer.record(id="1", day="2026-03-29", at="2026-03-29T02:30:00.123456+01:00"),
+        singer.record(id="2", day="2026-03-29", at="2026-03-29T01:30:00"),
+    )
+    rows = warehouse.query("SELECT CAST(day AS VARCHAR), epoch_us("at") FROM raw.invoices ORDER BY id")
+    assert rows == [("2026-03-29", 1774747800123456), ("2026-03-29", 1774747800000000)]
+
+
+def test_more_decimals_than_promised_widen_the_column(warehouse, singer):
+    """A sub-penny is stored as it is, not rounded: the reconciliation must be able to see it."""
+    warehouse.load(singer.schema(total=singer.money), singer.record(id="1", total=1.10))
+    warehouse.load(singer.schema(total=singer.money), singer.record(id="2", total=1.005))
+    assert warehouse.query("SELECT total FROM raw.invoices ORDER BY id") == [(Decimal("1.10"),), (Decimal("1.005"),)]
+    assert warehouse.types("invoices")["total"] == "DECIMAL(38,10)"
+
+
+@pytest.mark.parametrize(
+    ("definition", "value"),
+    [
+        ({"type": "integer"}, "many"),
+        ({"type": "string", "format": "date"}, "31/12/2026"),
+        ({"type": "string", "format": "date-time"}, "yesterday"),
+        ({"type": "number", "multipleOf": 0.01}, "£1.10"),
+        ({"type": "boolean"}, "perhaps"),
+    ],
+)
+def test_a_value_of_another_type_stops_the_load(warehouse, singer, definition, value):
+    """A record that breaks its own schema is named, with stream, property and value, and nothing is loaded."""
+    with pytest.raises(InputError, match=f"invoices.*'value'.*{value}"):
+        warehouse.load(singer.schema(value=definition), singer.record(id="1", value=value))
+    assert warehouse.query("SELECT count(*) FROM duckdb_tables()") == [(0,)]
