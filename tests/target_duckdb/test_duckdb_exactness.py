@@ -96,7 +96,7 @@ def test_times_are_instants(warehouse, singer):
         singer.record(id="1", day="2026-03-29", at="2026-03-29T02:30:00.123456+01:00"),
         singer.record(id="2", day="2026-03-29", at="2026-03-29T01:30:00"),
     )
-    rows = warehouse.query("SELECT CAST(day AS VARCHAR), epoch_us("at") FROM raw.invoices ORDER BY id")
+    rows = warehouse.query('SELECT CAST(day AS VARCHAR), epoch_us("at") FROM raw.invoices ORDER BY id')
     assert rows == [("2026-03-29", 1774747800123456), ("2026-03-29", 1774747800000000)]
 
 
