@@ -70,13 +70,13 @@ def warnings(token: dict[str, Any], now: Any) -> list[str]:
 
 def _outcomes(session: Session) -> dict[str, int]:
     counted = (
-        select(posting.c.outcome, func.count().label("count"))
+        select(posting.c.outcome, func.count().label("postings"))
         .where(posting.c.connection == session.connection)
         .group_by(posting.c.outcome)
         .order_by(posting.c.outcome)
     )
     with session.store.read() as conn:
-        return {row.outcome: row.count for row in conn.execute(counted)}
+        return {row.outcome: row.postings for row in conn.execute(counted)}
 
 
 def _print(facts: dict[str, Any]) -> None:
