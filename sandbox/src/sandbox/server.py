@@ -58,10 +58,14 @@ def check_loopback(host: str) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bind before the thread starts, so that a taken port is the caller's exception and not a log line."""
+    """Bind before the thread starts, so that a taken port is the caller's exception and not a log line.
+
+    The protocol is named because asyncio sends without delay (TCP_NODELAY) only on sockets that name it; without, each
+    answer of two packets waits some 40 ms for the client's acknowledgement.
+    """
     check_loopback(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

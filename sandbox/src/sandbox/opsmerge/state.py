@@ -17,6 +17,7 @@ from sandbox.opsmerge.errors import invalid, not_found
 from sandbox.opsmerge.fields import stamp
 from sandbox.opsmerge.store import Store
 
+LONG_AGO = "2026-01-01T00:00:00.000000Z"
 TIMEZONE = ZoneInfo("Europe/London")
 KEY = "om_sandbox_key"
 SCOPES = (
@@ -109,7 +110,7 @@ class OpsMergeState:
 
     @contextmanager
     def change(self) -> Iterator[str]:
-        """One transaction; yields its time, which is later than that of every earlier one, even if the clock stands."""
+        """One transaction; yields its time, later than every earlier one's, even if the clock stands or goes back."""
         with self.store.transaction():
             now = stamp(self.clock.now())
             last = self.store.setting("last_change", "")
@@ -135,8 +136,7 @@ class OpsMergeState:
 
     def save_invoice(self, invoice: Document, now: str) -> Document:
         """Write an invoice that has changed: its balance and status are worked out again, updated_at moves."""
-        payments = self.store.children("payment", invoice["id"])
-        document = {**settled(invoice, payments, self.today()), "updated_at": now}
+        document = {**self._settled(invoice), "updated_at": now}
         self.store.put("invoice", document, now)
         return document
 
@@ -148,12 +148,15 @@ class OpsMergeState:
         today = self.today()
         if self.store.setting("day", "") == today:
             return
-        with self.change() as now:
-            self.store.set("day", today)
-            for status in ("open", "overdue"):
-                for invoice in self.store.all("invoice", status):
-                    if settled(invoice, self.store.children("payment", invoice["id"]), today)["status"] != status:
-                        self.save_invoice(invoice, now)
+        self.store.set("day", today)
+        unpaid = [*self.store.all("invoice", "open"), *self.store.all("invoice", "overdue")]
+        if turned := [invoice for invoice in unpaid if self._settled(invoice)["status"] != invoice["status"]]:
+            with self.change() as now:
+                for invoice in turned:
+                    self.save_invoice(invoice, now)
+
+    def _settled(self, invoice: Document) -> Document:
+        return settled(invoice, self.store.children("payment", invoice["id"]), self.today())
 
     def _count(self, name: str) -> int:
         count = int(self.store.setting(name, 0)) + 1
@@ -162,7 +165,6 @@ class OpsMergeState:
 
     def _furnish(self) -> None:
         if self.store.setting("keys", None) is None:
-            with self.change() as now:
-                self.set_key(KEY, list(SCOPES))
-                for code in TAX_CODES:
-                    self.store.put("tax_code", code, now)
+            self.set_key(KEY, list(SCOPES))
+            for code in TAX_CODES:
+                self.store.put("tax_code", code, LONG_AGO)
