@@ -1,0 +1,80 @@
+"""Where OpsMerge is and as whom we call: the settings that tap-opsmerge and target-opsmerge share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from books import redact
+from books.faults import Exit, Halt
+from books.opsmerge.api import BASE_URL
+from books.settings import is_loopback
+
+OPSMERGE_PROPERTIES: dict[str, dict[str, Any]] = {
+    "api_url": {
+        "type": ["string", "null"],
+        "default": BASE_URL,
+        "description": "Base URL of the OpsMerge API: https, or http on this machine (simulators, tests)",
+    },
+    "api_key": {
+        "type": ["string", "null"],
+        "secret": True,
+        "writeOnly": True,
+        "description": "API key made in OpsMerge under API access, `om_...`",
+    },
+}
+"""The shared settings as JSON schema properties. `api_key` is required; its absence is reported by `from_config`."""
+
+
+@dataclass(frozen=True)
+class OpsMergeSettings:
+    """Base URL without a trailing slash, and the key, which is left out of the repr."""
+
+    api_key: str = field(repr=False)
+    api_url: str = BASE_URL
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> OpsMergeSettings:
+        """Read a plugin's configuration; other settings are ignored.
+
+        Raises:
+            Halt: MISCONFIGURED; the message names the setting and what it should be, never the key.
+        """
+        settings = cls(
+            api_key=_key(str(config.get("api_key") or "").strip()),
+            api_url=_url(str(config.get("api_url") or BASE_URL).strip().rstrip("/")),
+        )
+        redact.register((settings.api_key,))
+        return settings
+
+    @property
+    def host(self) -> str:
+        """Host and port, for messages."""
+        return urlsplit(self.api_url).netloc
+
+
+def _key(key: str) -> str:
+    if not key:
+        raise refusal("api_key", "is required", "make a key in OpsMerge under API access and set it")
+    if not re.fullmatch(r"[!-~]{1,512}", key):
+        raise refusal("api_key", "holds blanks or characters that no key has", "copy the key again, whole")
+    return key
+
+
+def _url(url: str) -> str:
+    secure = re.fullmatch(r"https://[^/@?#\s]+(/[^@?#\s]*)?", url) is not None
+    if not secure and not is_loopback(url):
+        raise refusal(
+            "api_url",
+            "must be an https address without user, query or fragment; http is accepted only for this machine",
+            f"correct it, or leave it out for {BASE_URL}",
+        )
+    return url
+
+
+def refusal(name: str, problem: str, remedy: str) -> Halt:
+    """The fault for a setting that cannot be used."""
+    return Halt(f"setting {name} {problem}", exit_code=Exit.MISCONFIGURED, code="setting_refused", remedy=remedy)

@@ -1,0 +1,112 @@
+"""Tables of what OpsMerge is to show, and what it showed when we last looked.
+
+The payments stream names a realm and no environment, so its ledger is keyed by realm; a store serves one environment.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, false
+
+from books.store.schema import metadata
+from books.store.types import Money, Timestamp
+
+REALM_LENGTH = 20
+CONNECTION_LENGTH = 64
+ID_LENGTH = 255
+MOMENT_LENGTH = 32
+
+
+def _fault_columns() -> tuple[Column[object], ...]:
+    """Why the last try was refused, and when the next one is due."""
+    return (
+        Column("attempts", Integer, nullable=False, server_default="0", doc="refused tries since the last change"),
+        Column("next_attempt_at", Timestamp),
+        Column("fault_code", String(64)),
+        Column("fault_message", Text),
+        Column("remedy", Text),
+    )
+
+
+payment = Table(
+    "payment",
+    metadata,
+    Column("realm_id", String(REALM_LENGTH), primary_key=True),
+    Column("payment_id", String(ID_LENGTH), primary_key=True),
+    Column("status", String(8), nullable=False, doc="active, voided, deleted, or gone from a complete read"),
+    Column("sync_token", BigInteger, nullable=False, doc="of the newest row seen; -1 where it had none"),
+    Column("updated_at", String(MOMENT_LENGTH), nullable=False, doc="likewise, UTC text; empty where it had none"),
+    Column("seen_run", String(36), nullable=False, doc="the run that saw it last, for complete reads"),
+    Column("fault_message", Text, doc="why its newest row could not be read"),
+)
+"""Payments of QuickBooks: which version of each the ledger follows."""
+
+allocation = Table(
+    "allocation",
+    metadata,
+    Column("realm_id", String(REALM_LENGTH), primary_key=True),
+    Column("payment_id", String(ID_LENGTH), primary_key=True),
+    Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in QuickBooks"),
+    Column("amount", Money, nullable=False, doc="what the payment gives this invoice now; 0.00 once it no longer does"),
+    Column("currency", String(3)),
+    Column("paid_on", String(10)),
+    Column("method", Text),
+    Column("reference", Text),
+    Column("invoice_number", Text),
+    Column("opsmerge_invoice_id", String(ID_LENGTH), doc="null until a posting says which invoice it is"),
+    Column("invoice_currency", String(3), doc="the posting's"),
+    Column("revision", BigInteger, nullable=False, doc="rises with every change of the columns above"),
+    Column("written_sha256", String(64), doc="of the content that was last written to OpsMerge"),
+    Column("linked_payment_id", String(ID_LENGTH), doc="the payment entered by hand in OpsMerge that is this one"),
+    Column("due", Boolean, nullable=False, server_default=false(), doc="OpsMerge may have to be told"),
+    *_fault_columns(),
+    Index("ix_allocation_due", "due"),
+    Index("ix_allocation_transaction", "realm_id", "transaction_id"),
+    Index("ix_allocation_linked", "linked_payment_id"),
+)
+"""Which payment settles which invoice with how much, now."""
+
+opsmerge_payment = Table(
+    "opsmerge_payment",
+    metadata,
+    Column("source", String(ID_LENGTH), primary_key=True, doc="base URL of the OpsMerge API"),
+    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("invoice_id", String(ID_LENGTH), nullable=False),
+    Column("external_id", String(ID_LENGTH)),
+    Column("amount", Money, nullable=False),
+    Column("currency", String(3)),
+    Column("paid_on", String(10)),
+    Column("method", Text),
+    Column("reference", Text),
+    Column("voided", Boolean, nullable=False),
+    Column("updated_at", String(MOMENT_LENGTH), nullable=False),
+    Index("ix_opsmerge_payment_external", "source", "external_id"),
+    Index("ix_opsmerge_payment_invoice", "source", "invoice_id"),
+)
+"""OpsMerge's payments as last read or answered: what is there, whoever entered it."""
+
+opsmerge_read = Table(
+    "opsmerge_read",
+    metadata,
+    Column("source", String(ID_LENGTH), primary_key=True),
+    Column("updated_at", String(MOMENT_LENGTH), nullable=False, doc="how far opsmerge_payment has been read"),
+)
+
+accounting_block = Table(
+    "accounting_block",
+    metadata,
+    Column("connection", String(CONNECTION_LENGTH), primary_key=True),
+    Column("opsmerge_invoice_id", String(ID_LENGTH), primary_key=True),
+    Column("number", Text),
+    Column("outcome", String(16), nullable=False),
+    Column("provider", String(32), nullable=False),
+    Column("external_id", String(ID_LENGTH)),
+    Column("status", String(16), nullable=False),
+    Column("error", Text),
+    Column("synced_at", String(MOMENT_LENGTH)),
+    Column("seq", BigInteger, nullable=False, doc="of the newest posting row seen; older ones are ignored"),
+    Column("written_sha256", String(64), doc="of the content that OpsMerge is known to show"),
+    Column("due", Boolean, nullable=False, server_default=false()),
+    *_fault_columns(),
+    Index("ix_accounting_block_due", "due"),
+)
+"""What each invoice's accounting block in OpsMerge is to say."""

@@ -1,0 +1,111 @@
+"""The target's work without Singer: take rows into the store, then tell OpsMerge, then say what was done."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from books.faults import Reject
+from books.opsmerge import OpsMergeClient
+from books.opsmerge.accounting import AccountingBlocks, BlockCounts
+from books.opsmerge.ledger import AllocationLedger
+from books.paid import Counts, Payments
+from books.store import Store
+
+LOCK = "opsmerge-effects"
+LOCK_WAIT_SECONDS = 120
+"""Two runs may meet (the minute's push and the five minutes' payments); the second waits for the first."""
+
+REFUSALS_SHOWN_MAX = 20
+
+Record = Mapping[str, Any]
+
+
+class Bridge:
+    """One run. Rows may come in any order and again; OpsMerge is told what the newest of each say."""
+
+    def __init__(self, store: Store, client: OpsMergeClient, logger: logging.Logger) -> None:
+        self._store = store
+        self._logger = logger
+        self._blocks = AccountingBlocks(store, client)
+        self._ledger = AllocationLedger(store)
+        self._payments = Payments(store, client)
+        self._run = str(uuid.uuid4())
+        self._realms: set[str] = set()
+        self._complete: set[str] = set()
+        self._look = False
+        self._untold = True
+
+    def take_in_postings(self, records: Sequence[Record]) -> None:
+        """Rows of the stream `postings`."""
+        changed = self._blocks.take_in(records)
+        self._untold = True
+        self._logger.info("Took in %d postings, %d of them news", len(records), changed)
+
+    def take_in_payments(self, records: Sequence[Record]) -> None:
+        """Rows of the stream `payments`."""
+        taken = self._ledger.take_in(records, self._run)
+        self._realms |= {str(record["realm_id"]) for record in records}
+        self._look = self._untold = True
+        self._logger.info(
+            "Took in %d payments, %d of them news, %d older than known", len(records), taken.changed, taken.stale
+        )
+        self._show(taken.refused)
+
+    def payments_complete(self) -> None:
+        """All payments of the realm were shown in this run. Which realm, if it has none, only a lone one tells."""
+        realms = sorted(self._realms) or self._lone_realm()
+        for realm_id in realms:
+            gone = self._ledger.mark_gone(realm_id, self._run)
+            self._logger.info("All payments of company %s were read; %d are gone", realm_id, gone)
+        self._complete |= set(realms)
+        self._look = self._untold = True
+
+    def tell(self) -> None:
+        """Tell OpsMerge what is due, once per change.
+
+        Raises:
+            Halt: OpsMerge or the store cannot be used now; what was told until then is kept.
+        """
+        if not self._untold:
+            return
+        with self._store.lock(LOCK, LOCK_WAIT_SECONDS):
+            blocks = self._blocks.tell()
+            payments = self._payments.tell(look=self._look, complete_realms=self._complete)
+        self._complete.clear()
+        self._look = self._untold = False
+        self._summarise(blocks, payments)
+
+    def _lone_realm(self) -> list[str]:
+        realms = self._ledger.realms()
+        if len(realms) > 1:
+            self._logger.warning("A complete read without payments names no company; the store has several: nothing is voided")
+            return []
+        return realms
+
+    def _summarise(self, blocks: BlockCounts, payments: Counts) -> None:
+        self._logger.info(
+            "OpsMerge invoices: %d told, %d said so already, %d refused",
+            blocks.written,
+            blocks.already,
+            len(blocks.refused),
+        )
+        self._logger.info(
+            "OpsMerge payments: %d written, %d voided, %d linked to one entered by hand, %d there already, %d refused, "
+            "%d for invoices that are not OpsMerge's",
+            payments.written,
+            payments.voided,
+            payments.linked,
+            payments.already,
+            len(payments.refused),
+            self._ledger.count_unknown_invoices(),
+        )
+        self._show([*blocks.refused, *payments.refused])
+
+    def _show(self, refused: Sequence[Reject]) -> None:
+        for fault in refused[:REFUSALS_SHOWN_MAX]:
+            self._logger.warning("%s. What to do: %s", fault.message, fault.remedy)
+        if len(refused) > REFUSALS_SHOWN_MAX:
+            self._logger.warning("... and %d more; the store has them all", len(refused) - REFUSALS_SHOWN_MAX)

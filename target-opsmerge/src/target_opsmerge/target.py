@@ -1,0 +1,75 @@
+"""target-opsmerge: records in OpsMerge what the books say of its invoices, and who has paid."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar
+
+from singer_sdk import Target
+from singer_sdk.sinks import Sink
+
+from books.clock import Clock, SystemClock
+from books.opsmerge import OpsMergeSettings, open_client
+from books.opsmerge.settings import OPSMERGE_PROPERTIES
+from books.plugin import PluginEndings
+from books.store import Store
+from target_opsmerge.bridge import Bridge
+from target_opsmerge.sinks import IgnoringSink, PaymentsSink, PostingsSink
+
+STORE_URL = "sqlite:///.books/books.db"
+
+
+class TargetOpsMerge(PluginEndings, Target):
+    """Reads `postings` and `payments`. `clock` is for tests; everything else comes from the settings."""
+
+    name = "target-opsmerge"
+    default_sink_class = IgnoringSink
+    config_jsonschema: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {
+            **OPSMERGE_PROPERTIES,
+            "store_url": {
+                "type": ["string", "null"],
+                "default": STORE_URL,
+                "description": "State shared by all processes: `sqlite:///<path>`, or `postgresql://...` "
+                "when several machines work",
+            },
+        },
+        "required": ["api_key"],
+    }
+
+    def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
+        self._clock = clock or SystemClock()
+        super().__init__(*args, **kwargs)
+        self.max_parallelism = 1  # one after the other: both streams end in one store and one conversation
+
+    def get_sink_class(self, stream_name: str) -> type[Sink]:
+        """Two streams are ours."""
+        return {"postings": PostingsSink, "payments": PaymentsSink}.get(stream_name, IgnoringSink)
+
+    @cached_property
+    def bridge(self) -> Bridge:
+        """The run's work, made when the first of our streams comes."""
+        client = open_client(OpsMergeSettings.from_config(self.config), self._clock)
+        store = Store.open(str(self.config.get("store_url") or STORE_URL), self._clock)
+        return Bridge(store, client, self.logger)
+
+    def process_endofpipe(self) -> None:
+        """Take in what is left, tell OpsMerge, and only then let the last STATE go."""
+        for sink in list(self._sinks_active.values()):
+            self.drain_one(sink)
+        self._tell()
+        super().process_endofpipe()
+
+    def _write_state_message(self, state: dict[str, Any]) -> None:
+        """STATE says that everything before it has been done, so it is done first."""
+        self._tell()
+        super()._write_state_message(state)
+
+    def _tell(self) -> None:
+        if "bridge" in vars(self):
+            self.bridge.tell()
+
+
+if __name__ == "__main__":
+    TargetOpsMerge.cli()
