@@ -199,7 +199,7 @@ class Effect(str, Enum):
 
 @dataclass(frozen=True)
 class There:
-    """What OpsMerge shows for one allocation: our payment, the linked one, and what was entered by hand for the invoice.
+    """What OpsMerge shows for one allocation: our payment, the linked one, and those entered by hand for the invoice.
 
     `by_hand` holds live payments without an external id that no other allocation is linked to.
     """
@@ -233,7 +233,7 @@ def decide(
 
 
 def find_twin(wanted: Settlement, by_hand: Iterable[Entry]) -> Entry | None:
-    """The payment entered by hand that is this one: same amount, currency and reference (both without one is the same)."""
+    """The payment entered by hand that is this one: same amount, currency and reference; none equals none."""
     return next((entry for entry in by_hand if _twin_key(entry.settlement) == _twin_key(wanted)), None)
 
 

@@ -1,10 +1,10 @@
 """Makes OpsMerge's payments what QuickBooks' allocations are: told once, in both directions, after any interruption.
 
-    refresh   read what changed in OpsMerge since the last time
-    decide    per allocation, from ledger and mirror alone (books.allocations)
-    tell      PUT, DELETE, or remember a payment entered by hand; what takes money away first, so that what an
-              invoice loses with one payment and gains with another never adds up to too much in between
-    keep      commit in small groups; what a crash leaves uncommitted is seen by the next refresh
+refresh   read what changed in OpsMerge since the last time
+decide    per allocation, from ledger and mirror alone (books.allocations)
+tell      PUT, DELETE, or remember a payment entered by hand; what takes money away first, so that what an
+          invoice loses with one payment and gains with another never adds up to too much in between
+keep      commit in small groups; what a crash leaves uncommitted is seen by the next refresh
 """
 
 from __future__ import annotations

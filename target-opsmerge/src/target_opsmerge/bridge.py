@@ -81,7 +81,9 @@ class Bridge:
     def _lone_realm(self) -> list[str]:
         realms = self._ledger.realms()
         if len(realms) > 1:
-            self._logger.warning("A complete read without payments names no company; the store has several: nothing is voided")
+            self._logger.warning(
+                "A complete read without payments names no company; the store has several: nothing is voided"
+            )
             return []
         return realms
 

@@ -19,7 +19,7 @@ class StoredSink(BatchSink):
     def __init__(self, target: TargetOpsMerge, *args: Any, **kwargs: Any) -> None:
         super().__init__(target, *args, **kwargs)
         self.bridge = target.bridge
-        self._drain = lambda: target.drain_one(self)
+        self._singer_target = target
 
     def get_validator(self) -> None:
         """Records are checked one by one when they are read: a wrong one is reported, the others go on."""
@@ -49,7 +49,8 @@ class PaymentsSink(StoredSink):
 
     def activate_version(self, new_version: int) -> None:
         """The read was complete: payments that this run has not shown are gone."""
-        self._drain()
+        del new_version
+        self._singer_target.drain_one(self)
         self.bridge.payments_complete()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, case, select
+from sqlalchemy import Connection, RowMapping, case, select
 
 from books.faults import Fault, Reject
 from books.opsmerge import kinds
@@ -68,7 +68,7 @@ class AccountingBlocks:
         self._client = client
 
     def take_in(self, records: Sequence[Mapping[str, Any]]) -> int:
-        """Follow rows of the postings stream; older ones than known, and unknown outcomes, change nothing. How many did."""
+        """Follow rows of the postings stream; old ones and unknown outcomes change nothing. How many were news."""
         wanted = [record for record in records if record.get("outcome") in STATUS]
         changed = 0
         for start in range(0, len(wanted), CHUNK):
@@ -153,17 +153,17 @@ def _take_in(connection: Connection, records: Sequence[Mapping[str, Any]]) -> in
     return len(rows)
 
 
-def _known(connection: Connection, invoice_ids: Sequence[str]) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _known(connection: Connection, invoice_ids: Sequence[str]) -> dict[tuple[str, str], RowMapping]:
     query = select(accounting_block).where(accounting_block.c.opsmerge_invoice_id.in_(invoice_ids)).with_for_update()
     rows = connection.execute(query).mappings()
     return {(row["connection"], row["opsmerge_invoice_id"]): row for row in rows}
 
 
-def _is_news(record: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
+def _is_news(record: Mapping[str, Any], known: RowMapping | None) -> bool:
     return known is None or _seq(record) > known["seq"]
 
 
-def _row(key: tuple[str, str], record: Mapping[str, Any], known: Mapping[str, Any] | None) -> dict[str, Any]:
+def _row(key: tuple[str, str], record: Mapping[str, Any], known: RowMapping | None) -> dict[str, Any]:
     accounting = _accounting(record)
     return {
         "connection": key[0],
@@ -211,7 +211,7 @@ def _sha256(accounting: Accounting) -> str:
     return hashlib.sha256(repr([body[name] for name in COMPARED]).encode()).hexdigest()
 
 
-def _block(row: Mapping[str, Any]) -> Block:
+def _block(row: RowMapping) -> Block:
     accounting = Accounting(
         row["provider"], row["connection"], row["external_id"], row["status"], row["error"], row["synced_at"]
     )

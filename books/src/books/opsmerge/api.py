@@ -181,7 +181,7 @@ class Listing:
         """One API object as the contract's record.
 
         Raises:
-            Unreadable: naming the field that is not what it should be.
+            UnreadableError: naming the field that is not what it should be.
         """
         return record_of(self.fields, body)
 

@@ -19,7 +19,7 @@ from books.clock import Clock
 from books.faults import Exit, Fault, Halt, Reject, Retry, Unknown
 from books.opsmerge import api
 from books.opsmerge.api import Accounting, ErrorBody, Listing, Operation
-from books.opsmerge.fields import Unreadable
+from books.opsmerge.fields import UnreadableError
 from books.opsmerge.settings import OpsMergeSettings
 from books.transport.base import CallKind, Request, Response, Transport
 
@@ -132,7 +132,7 @@ class OpsMergeClient:
     def _record(self, listing: Listing, row: Any) -> Record:
         try:
             return listing.record(row)
-        except Unreadable as error:
+        except UnreadableError as error:
             raise _unexpected(f"{listing.name} {_name_of(row)}: {error}") from None
 
     def _json(

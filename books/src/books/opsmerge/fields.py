@@ -9,7 +9,7 @@ from typing import Any
 from books.opsmerge.kinds import Kind, Schema
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """A value of an answer is not what the API description says. `field` is its place, e.g. `lines[2].quantity`."""
 
     def __init__(self, field: str, problem: str) -> None:
@@ -39,7 +39,7 @@ class Field:
         try:
             return self.kind.read(value)
         except ValueError as error:
-            raise Unreadable(where + self.path, "is missing" if value is None else str(error)) from None
+            raise UnreadableError(where + self.path, "is missing" if value is None else str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class ListOf:
         """The objects in the order given."""
         items = _at(body, self.path) or []
         if not isinstance(items, list):
-            raise Unreadable(where + self.path, "is not a list")
+            raise UnreadableError(where + self.path, "is not a list")
         return [record_of(self.fields, item, f"{where}{self.path}[{index}].") for index, item in enumerate(items)]
 
 
@@ -96,10 +96,10 @@ def record_of(fields: Sequence[AnyField], body: Any, where: str = "") -> dict[st
     """The record with these fields, read from an API object.
 
     Raises:
-        Unreadable: naming the first value that is not what it should be.
+        UnreadableError: naming the first value that is not what it should be.
     """
     if not isinstance(body, Mapping):
-        raise Unreadable(where.rstrip(".") or "the answer", "is not an object")
+        raise UnreadableError(where.rstrip(".") or "the answer", "is not an object")
     return {field.name: field.read(body, where) for field in fields}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pendulum
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, RowMapping, and_, case, func, select
 
 from books import allocations
 from books.allocations import DELETED, GONE, Allocation, Payment, Settlement, Version
@@ -140,7 +140,9 @@ class AllocationLedger:
     def resolve(self) -> int:
         """Find the OpsMerge invoices of allocations that came before their posting was known. How many were found."""
         found = (
-            select(allocation, posting.c.opsmerge_invoice_id.label("found_id"), posting.c.currency.label("found_currency"))
+            select(
+                allocation, posting.c.opsmerge_invoice_id.label("found_id"), posting.c.currency.label("found_currency")
+            )
             .join(
                 posting,
                 and_(posting.c.realm_id == allocation.c.realm_id, posting.c.external_id == allocation.c.transaction_id),
@@ -322,7 +324,7 @@ def _allocation_rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, d
     for realm_id, ids in _by_realm(keys):
         query = select(allocation).where(allocation.c.realm_id == realm_id, allocation.c.payment_id.in_(ids))
         for row in connection.execute(query.with_for_update()).mappings():
-            found[realm_id, row["payment_id"]][row["transaction_id"]] = row
+            found[realm_id, row["payment_id"]][row["transaction_id"]] = dict(row)
     return found
 
 
@@ -345,7 +347,7 @@ def _ripe(table: Any, now: pendulum.DateTime) -> Any:
     return table.c.next_attempt_at.is_(None) | (table.c.next_attempt_at <= now)
 
 
-def _resolved(row: Mapping[str, Any]) -> Any:
+def _resolved(row: RowMapping) -> Any:
     """An allocation whose posting is known now; told at once if the payment gives the invoice anything."""
     return (
         allocation.update()
@@ -367,7 +369,7 @@ def _is(realm_id: str, payment_id: str, transaction_id: str) -> tuple[Any, ...]:
     )
 
 
-def _due(row: Mapping[str, Any]) -> Due:
+def _due(row: RowMapping) -> Due:
     return Due(
         realm_id=row["realm_id"],
         payment_id=row["payment_id"],

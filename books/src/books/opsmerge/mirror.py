@@ -1,4 +1,4 @@
-"""What OpsMerge shows: its payments, kept in the store and read by change, so that nothing is written that is so already.
+"""What OpsMerge shows: its payments, kept in the store and read by change. Nothing is written that is so already.
 
 The mirror also mends the ledger: a payment that was written just before a crash, voided by a person, or written by
 a bridge whose store was lost, is seen here.
@@ -7,11 +7,11 @@ a bridge whose store was lost, is seen here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-import pendulum
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
 from books.allocations import Entry, Settlement, There
 from books.money import ZERO
@@ -91,7 +91,7 @@ class Mirror:
             read_to = connection.execute(query).scalar()
         if read_to is None:
             return {}
-        since = pendulum.parse(read_to).subtract(seconds=OVERLAP_SECONDS)  # type: ignore[union-attr] # our own form
+        since = datetime.fromisoformat(read_to) - timedelta(seconds=OVERLAP_SECONDS)
         return {api.CHANGED_SINCE: api.zulu(since.isoformat())}
 
     def _take_in(self, connection: Connection, records: Sequence[Mapping[str, Any]]) -> None:
@@ -100,7 +100,10 @@ class Mirror:
         before = {entry.id: entry for entry in self._entries(connection, opsmerge_payment.c.id, list(entries))}
         news = [entry for entry in entries.values() if _matters(entry, before.get(entry.id))]
         rows = {
-            record["id"]: {**_row(self._source, entries[record["id"]]), "updated_at": kinds.moment(record["updated_at"])}
+            record["id"]: {
+                **_row(self._source, entries[record["id"]]),
+                "updated_at": kinds.moment(record["updated_at"]),
+            }
             for record in records
         }
         upsert(connection, opsmerge_payment, list(rows.values()))
@@ -176,13 +179,21 @@ def _matters(entry: Entry, before: Entry | None) -> bool:
 def _mark_due(connection: Connection, news: Sequence[Entry]) -> None:
     """The allocations that these payments are about are looked at again, at once."""
     for entry in news:
-        ours = _ours(entry.external_id)
-        if ours:
-            this = (allocation.c.realm_id == ours[0], allocation.c.payment_id == ours[1])
-            where = (*this, allocation.c.transaction_id == ours[2])
-        else:
-            where = (allocation.c.linked_payment_id == entry.id,)
-        connection.execute(allocation.update().where(*where).values(due=True, next_attempt_at=None))
+        update = allocation.update().where(*_about(entry)).values(due=True, next_attempt_at=None)
+        connection.execute(update)
+
+
+def _about(entry: Entry) -> tuple[ColumnElement[bool], ...]:
+    """Which allocations a payment of OpsMerge is about."""
+    ours = _ours(entry.external_id)
+    if not ours:
+        return (allocation.c.linked_payment_id == entry.id,)
+    realm_id, payment_id, transaction_id = ours
+    return (
+        allocation.c.realm_id == realm_id,
+        allocation.c.payment_id == payment_id,
+        allocation.c.transaction_id == transaction_id,
+    )
 
 
 def _ours(external_id: str | None) -> tuple[str, ...]:
@@ -191,7 +202,7 @@ def _ours(external_id: str | None) -> tuple[str, ...]:
     return parts if len(parts) == ID_PARTS else ()
 
 
-def _orphan(row: Mapping[str, Any]) -> dict[str, Any]:
+def _orphan(row: RowMapping) -> dict[str, Any]:
     realm_id, payment_id, transaction_id = _ours(row["external_id"])
     return {
         "realm_id": realm_id,
@@ -219,6 +230,6 @@ def _row(source: str, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _entry(row: Mapping[str, Any]) -> Entry:
+def _entry(row: RowMapping) -> Entry:
     settlement = Settlement(row["amount"], row["currency"], row["paid_on"], row["method"], row["reference"])
     return Entry(row["id"], row["invoice_id"], row["external_id"], settlement, row["voided"])
