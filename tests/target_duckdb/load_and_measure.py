@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def main(path: str, rows: int) -> None:
         line = f'{{"type":"RECORD","stream":"s","record":{{"id":{number},"lines":["{filler}"],"total":{number}.10}}}}'
         loader.record(decode(line, number))
     loader.finish()
+    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n")
 
 
 main(sys.argv[1], int(sys.argv[2]))

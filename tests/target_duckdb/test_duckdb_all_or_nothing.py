@@ -157,4 +157,4 @@ def test_memory_is_bounded(tmp_path):
         command = [sys.executable, script, tmp_path / f"{rows}.duckdb", str(rows)]
         return int(subprocess.run(command, capture_output=True, check=True).stdout)
 
-    assert peak_kilobytes(160_000) < peak_kilobytes(80_000) + 100_000
+    assert peak_kilobytes(300_000) < peak_kilobytes(150_000) + 100_000

@@ -202,6 +202,10 @@ class Loader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self.discard_spool()
+
+    def discard_spool(self) -> None:
+        """Remove the rows that wait in files."""
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None

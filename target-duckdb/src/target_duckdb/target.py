@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import FrameType
 from typing import Any, ClassVar
@@ -144,7 +145,8 @@ class TargetDuckDB(Target):
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- the SDK's signature
         """Stop without a STATE: the SDK's own handler would report rows as loaded that are not."""
         self.logger.warning("Stopped by signal %d; nothing of this load is kept.", signum)
-        sys.exit(KILLED_BY_SIGNAL + signum)
+        self.loader.discard_spool()
+        os._exit(KILLED_BY_SIGNAL + signum)  # at once: an exception could be swallowed inside a call into DuckDB
 
 
 def emit_state(state: bytes) -> None:
