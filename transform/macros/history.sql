@@ -11,6 +11,10 @@
   create table if not exists recon.run_history (
     run_id varchar, run_at timestamp, connection varchar, trusted boolean, failed_checks varchar, breaks bigint
   );
+  {# dbt listed the relations before this hook ran: tell it of these two. #}
+  {% for name in ['drift_history', 'run_history'] %}
+    {% do adapter.cache_added(api.Relation.create(database=target.database, schema='recon', identifier=name, type='table')) %}
+  {% endfor %}
 {% endif %}
 {%- endmacro %}
 

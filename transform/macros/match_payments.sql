@@ -14,7 +14,7 @@
         order by live.paid_on, live.opsmerge_payment_id
       ) as k
     from live
-    where live.use_of_key = 1 or live.allocation_key is null
+    where (live.use_of_key = 1 or live.allocation_key is null)
     {% for done in earlier %}
       and not exists (select 1 from {{ done }} where {{ done }}.opsmerge_payment_id = live.opsmerge_payment_id)
     {% endfor %}

@@ -70,8 +70,6 @@ compared as (
   select
     pairs.*,
     pairs.applied - pairs.ledger_applied as applied_difference,
-    lines.tax_by_line,
-    lines.tax_by_code,
     lines.fingerprint is distinct from ledger_lines.fingerprint as lines_differ,
     coalesce(
       case when namesakes.customer_id is not null and pairs.customer_name is distinct from pairs.client_name
@@ -117,16 +115,13 @@ judged as (
     case
       when currency is distinct from ledger_currency then 'A06'
       when net is distinct from ledger_net then 'A01'
-      when tax is distinct from ledger_tax
-        and gross_difference = tax_difference and tax = tax_by_line and ledger_tax = tax_by_code then 'A03'
+      when proved_pennies <> 0 then 'A03'
       when tax is distinct from ledger_tax or gross is distinct from ledger_gross then 'A02'
       when lines_differ then 'A04'
     end as fixed_amount_class,
     case
       when currency is distinct from ledger_currency or applied_difference = 0 then null
-      when tax is distinct from ledger_tax and net = ledger_net and gross_difference = tax_difference
-        and tax = tax_by_line and ledger_tax = tax_by_code
-        and abs(applied_difference) <= abs(tax_difference) then 'S07'
+      when abs(applied_difference) <= proved_pennies then 'S07'
       when credited is not null then 'S06'
       when balance = 0 and ledger_applied = 0 then 'S01'
       when ledger_balance = 0 and applied = 0 then 'S02'
@@ -140,7 +135,7 @@ judged as (
     case when due_date is distinct from ledger_due_date then 'H04' end as fixed_due_date_class,
     case
       when customer_id is distinct from expected_customer_id then 'H01'
-      when customer_name is distinct from client_name then 'H05'
+      when upper(trim(customer_name)) is distinct from upper(trim(client_name)) then 'H05'
     end as fixed_customer_class,
     case when number is distinct from ledger_number then 'I13' end as fixed_number_class,
     case when matched_by <> 'posting' and posted_external_id is not null then 'I14' end as recreated_class,

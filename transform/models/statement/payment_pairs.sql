@@ -11,7 +11,7 @@ with
 run as (select * from {{ ref('run') }}),
 
 documents as (
-  select opsmerge_invoice_id, external_id, document_class, number, ledger_number, is_copy, in_opsmerge, in_quickbooks
+  select opsmerge_invoice_id, external_id, document_class, number, ledger_number, proved_pennies, in_opsmerge
   from {{ ref('pairs') }}
 ),
 
@@ -21,6 +21,7 @@ opsmerge as (
     documents.external_id,
     documents.number,
     documents.document_class,
+    documents.proved_pennies,
     row_number() over (partition by payment.allocation_key, payment.is_voided order by payment.opsmerge_payment_id) as use_of_key
   from {{ ref('stg_opsmerge__payments') }} as payment
   left join documents on documents.opsmerge_invoice_id = payment.opsmerge_invoice_id and documents.in_opsmerge
@@ -102,6 +103,7 @@ paired as (
     live.paid_on,
     {{ month('live.paid_on') }} as period,
     live.updated_at,
+    live.proved_pennies,
     quickbooks.amount as ledger_amount,
     quickbooks.currency as ledger_currency,
     quickbooks.txn_date as ledger_date,
@@ -110,7 +112,7 @@ paired as (
     coalesce(live.document_class, quickbooks.document_class) as document_class,
     live.opsmerge_payment_id is not null as in_opsmerge,
     quickbooks.allocation_key is not null as in_quickbooks,
-    live.use_of_key > 1 as is_second_use,
+    live.allocation_key is not null and live.use_of_key > 1 as is_second_use,
     once_in_quickbooks.payment_key is not null as was_in_quickbooks,
     voided_in_opsmerge.allocation_key is not null as was_in_opsmerge,
     matched_once.external_id is not null as is_repeated,
@@ -137,6 +139,7 @@ judged as (
     case
       when in_opsmerge and in_quickbooks and matched_by in ('by_payment', 'by_reference_elsewhere') then 'P04'
       when in_opsmerge and in_quickbooks and currency is distinct from ledger_currency then 'P10'
+      when in_opsmerge and in_quickbooks and abs(amount - ledger_amount) between 0.01 and proved_pennies then 'P08'
       when in_opsmerge and in_quickbooks and amount is distinct from ledger_amount then 'P03'
       when in_opsmerge and in_quickbooks then null
       when in_opsmerge and is_second_use then 'P06'

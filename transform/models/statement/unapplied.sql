@@ -17,10 +17,9 @@ allocations as (
 ),
 
 proved_pennies as (
-  select allocation.payment_id, {{ money('sum(abs(difference.tax_difference))') }} as pennies
+  select allocation.payment_id, {{ money('sum(pairs.proved_pennies)') }} as pennies
   from {{ ref('stg_quickbooks__payment_allocations') }} as allocation
-  inner join {{ ref('differences') }} as difference
-    on difference.external_id = allocation.transaction_id and difference.amount_class = 'A03'
+  inner join {{ ref('pairs') }} as pairs on pairs.external_id = allocation.transaction_id and pairs.proved_pennies <> 0
   where allocation.transaction_type = 'invoice' and allocation.realm_id = (select realm_id from {{ ref('run') }})
   group by allocation.payment_id
 ),

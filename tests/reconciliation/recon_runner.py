@@ -1,0 +1,78 @@
+"""Runs the SQL that dbt compiled without starting dbt: the same files, in the same order, in a quarter of a second."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_ID, RUN_AT = "@run_id@", "2000-01-01 00:00:00"
+
+
+def dbt(command: list[str], database: Path, target: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run dbt as users do, offline, on this database."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("dbt")), *command, "--project-dir", "transform", "--profiles-dir", "transform",
+         "--target-path", str(target), "--log-path", str(target), "--vars", json.dumps(variables)],
+        cwd=ROOT, env={**os.environ, "BOOKS_BUILD_DATABASE": str(database), "BOOKS_ACCEPTED_FILE": str(target / "accepted.yml")},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@dataclass
+class Compiled:
+    """A database that dbt has built on no data, and the compiled models in the order of their dependencies."""
+
+    template: Path
+    models: list[dict[str, Any]]
+
+    @classmethod
+    def by_dbt(cls, folder: Path) -> Compiled:
+        """Build once with real dbt."""
+        done = dbt(["build"], folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
+        assert done.returncode == 0, done.stdout[-4000:]
+        manifest = json.loads((folder / "manifest.json").read_text())
+        with duckdb.connect(str(folder / "template.duckdb")) as connection:
+            connection.execute("delete from recon.run_history; delete from recon.drift_history")
+        return cls(folder / "template.duckdb", _in_order(manifest["nodes"]))
+
+    def copy(self, database: Path) -> Path:
+        """A database of one's own to load and run on."""
+        shutil.copy(self.template, database)
+        return database
+
+    def run(self, connection: duckdb.DuckDBPyConnection, run_id: str, run_at: datetime) -> None:
+        """Run every table model. Views are already there."""
+        connection.execute("set TimeZone = 'UTC'; begin")
+        for model in self.models:
+            name, sql = f"{model['schema']}.{model['name']}", model["compiled_code"].replace(RUN_ID, run_id).replace(RUN_AT, str(run_at))
+            if model["config"]["materialized"] == "incremental":
+                connection.execute(f"delete from {name} where run_id = ?", [run_id])
+                connection.execute(f"insert into {name} {sql}")
+            else:
+                connection.execute(f"create or replace table {name} as {sql}")
+        connection.execute("commit")
+
+
+def _in_order(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    models = {key: node for key, node in nodes.items() if node["resource_type"] == "model"}
+    ordered: dict[str, dict[str, Any]] = {}
+
+    def visit(key: str) -> None:
+        if key in models and key not in ordered:
+            for parent in models[key]["depends_on"]["nodes"]:
+                visit(parent)
+            ordered[key] = models[key]
+
+    for key in models:
+        visit(key)
+    return [node for node in ordered.values() if node["config"]["materialized"] != "view"]

@@ -1,0 +1,55 @@
+"""Each kind of drift is found, under its class, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import duckdb
+import pytest
+from recon_world import PLANTS, Drift, World, agreeing, natural
+
+
+def found(connection: duckdb.DuckDBPyConnection) -> set[Drift]:
+    return set(connection.execute("select class, coalesce(number, payment_id, external_id) from recon.drift").fetchall())
+
+
+def failed(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
+    return connection.execute("select check_name, failures from recon.checks where is_gate and not ok").fetchall()
+
+
+def unexplained(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
+    return connection.execute("select measure, currency, period, unexplained from recon.control_totals where unexplained <> 0").fetchall()
+
+
+def test_sides_that_agree_show_no_break(reconcile):
+    """Where both sides agree, the report is empty but for VAT pennies, and every check passes."""
+    world = agreeing(seed=1)
+    connection = reconcile(world)
+    assert found(connection) == natural(world)
+    assert failed(connection) == []
+    assert unexplained(connection) == []
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_each_kind_of_drift_is_found_and_nothing_else(reconcile, plant: Callable[[World], set[Drift]]):
+    """One deed gives the drift it should, no other, and leaves no penny unexplained."""
+    world = agreeing(seed=2, invoices=60)
+    expected = plant(world)
+    connection = reconcile(world)
+    touched = {name for _, name in expected}
+    assert {drift for drift in found(connection) if drift[0] != "A03" or drift[1] in touched} - {("A03", name) for name in touched} == expected
+    assert failed(connection) == []
+    assert unexplained(connection) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_all_kinds_at_once_on_a_random_world(reconcile, seed: int):
+    """All deeds together, on another world each time: each found, nothing else, every penny classified."""
+    world = agreeing(seed=100 + seed, invoices=400)
+    expected: set[Drift] = set()
+    for plant in PLANTS:
+        expected |= plant(world)
+    connection = reconcile(world)
+    assert {drift for drift in found(connection) if drift[0] != "A03"} == expected
+    assert failed(connection) == []
+    assert unexplained(connection) == []
