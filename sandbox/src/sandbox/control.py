@@ -46,6 +46,10 @@ class Control:
         """Set the simulator's time, ISO 8601; returns it."""
         return str(self.post("clock", {"now": now})["now"])
 
+    def real_time(self) -> str:
+        """Let the simulator's time be the machine's; returns it."""
+        return str(self.post("clock", {"real": True})["now"])
+
     def fault(self, kind: str, *, method: str | None = None, path: str | None = None, **details: Any) -> Any:
         """Plant a fault for requests that match; `details` are nth, times and what the kind itself needs."""
         wanted = {"method": method, "path": path}

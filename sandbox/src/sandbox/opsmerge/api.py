@@ -89,11 +89,13 @@ async def body_of(request: Request) -> bytes:
 
 
 def parsed(body: bytes) -> Any:
-    """The body as JSON; ApiError 422 when it is none."""
+    """The body as JSON; ApiError 422 when it is none, or holds halves of characters (lone surrogates)."""
     try:
-        return wire.loads(body)
+        value = wire.loads(body)
+        wire.dumps(value).encode()
     except (ValueError, RecursionError) as error:
         raise invalid(["body: must be JSON"]) from error
+    return value
 
 
 def _endpoint(state: OpsMergeState, limiter: Limiter, scope: str | None, work: Work) -> Endpoint:

@@ -58,6 +58,8 @@ def _control(state: OpsMergeState) -> list[Route]:
         route("/deeds", lambda body: deeds.perform(state, str(body.pop("deed", "")), body)),
         route("/switches", lambda body: asdict(state.set_switches(body))),
         route("/switches", lambda _body: asdict(state.switches), "GET"),
+        route("/state", lambda _body: {"documents": state.store.counts(), "notes": state.notes}, "GET"),
+        route("/notes", state.add_notes),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,17 +10,14 @@ from sandbox.opsmerge import invoices, payments
 from sandbox.opsmerge.documents import Document
 from sandbox.opsmerge.errors import invalid, not_found
 from sandbox.opsmerge.fields import Fields
-from sandbox.opsmerge.state import OpsMergeState
+from sandbox.opsmerge.state import SCOPES, OpsMergeState
 
 Deed = Callable[[OpsMergeState, str, dict[str, Any]], Any]
 
-RECORDS: Mapping[str, dict[str, Any]] = {
-    "client": {"name": "", "email": None, "billing_address": None, "active": True},
-    "service": {"name": "", "active": True, "quickbooks_item": None},
-    "tax_code": {"name": "", "rate": 0, "quickbooks_tax_code": None},
-}
 PREFIXES = {"client": "cl", "service": "svc", "tax_code": "tax"}
 SEEDS = {"clients": "client", "services": "service", "tax_codes": "tax_code"}
+ADDRESS = ("line1", "line2", "city", "postcode", "country")
+ID = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
 def perform(state: OpsMergeState, deed: str, details: dict[str, Any]) -> Any:
@@ -41,38 +39,88 @@ def seed(state: OpsMergeState, data: dict[str, Any]) -> dict[str, int]:
     Records that bring an `id` replace the one that has it. Invoices are as in the deed `create_invoice`.
     All is one transaction, so all rows share one updated_at, as after a bulk import.
     """
-    if unknown := sorted(set(data) - {*SEEDS, "keys", "agreements", "invoices"}):
+    lists = {name: _listed(data, name) for name in (*SEEDS, "agreements", "invoices")}
+    if unknown := sorted(set(data) - {*lists, "keys"}):
         raise invalid(f"{name}: cannot be seeded" for name in unknown)
     state.turn_day()
     with state.change() as now:
         for name, kind in SEEDS.items():
-            for record in data.get(name, []):
+            for record in lists[name]:
                 save_record(state, now, kind, record)
-        for key, scopes in data.get("keys", {}).items():
-            state.set_key(key, scopes)
-        for agreement in data.get("agreements", []):
+        for agreement in lists["agreements"]:
             save_agreement(state, now, agreement)
-        for invoice in data.get("invoices", []):
+        for invoice in lists["invoices"]:
             invoices.create(state, now, invoice)
+        _save_keys(state, data.get("keys", {}))
     return {name: len(rows) for name, rows in data.items()}
 
 
-def save_record(state: OpsMergeState, now: str, kind: str, record: dict[str, Any]) -> Document:
-    """Create a client, service or tax code, or change the one with this `id`."""
+def _listed(data: dict[str, Any], name: str) -> list[Any]:
+    rows = data.get(name, [])
+    if not isinstance(rows, list):
+        raise invalid([f"{name}: must be a list"])
+    return rows
+
+
+def _save_keys(state: OpsMergeState, keys: Any) -> None:
+    """API keys as {key: [scope, ...]}."""
+    if not isinstance(keys, dict):
+        raise invalid(["keys: must be an object of keys and their scopes"])
+    for key, scopes in keys.items():
+        if not isinstance(scopes, list) or not set(map(str, scopes)) <= set(SCOPES):
+            raise invalid([f"keys.{key}: must be a list of {', '.join(SCOPES)}"])
+        state.set_key(key, scopes)
+
+
+def save_record(state: OpsMergeState, now: str, kind: str, record: Any) -> Document:
+    """Create a client, service or tax code, or replace the one with this `id`."""
     given = Fields(record)
-    given.only(["id", *RECORDS[kind]])
-    known = state.store.get(kind, record["id"]) if given.has("id") else None
-    document = {**RECORDS[kind], **(known or {"id": state.next_id(PREFIXES[kind])}), **record}
-    Fields(document).text("name")
-    if not document["name"]:
-        given.problem("name", "is required")
+    read = {"client": _client, "service": _service, "tax_code": _tax_code}[kind](given)
+    given.only(["id", *read])
+    if given.has("id") and not (isinstance(given.raw("id"), str) and ID.fullmatch(given.raw("id"))):
+        given.problem("id", "must be letters, digits, _ and - only")
     given.done()
+    document = {"id": given.raw("id") or state.next_id(PREFIXES[kind]), **read}
     state.store.put(kind, document, now)
     return document
 
 
+def _client(given: Fields) -> Document:
+    return {
+        "name": given.text("name"),
+        "email": given.text_or_none("email"),
+        "billing_address": _address(given),
+        "active": given.flag("active", default=True),
+    }
+
+
+def _address(given: Fields) -> Document | None:
+    if not given.has("billing_address"):
+        return None
+    address = Fields(given.raw("billing_address"), "billing_address.", given.problems)
+    address.only(ADDRESS)
+    return {name: address.text_or_none(name) for name in ADDRESS}
+
+
+def _service(given: Fields) -> Document:
+    return {
+        "name": given.text("name"),
+        "active": given.flag("active", default=True),
+        "quickbooks_item": given.text_or_none("quickbooks_item"),
+    }
+
+
+def _tax_code(given: Fields) -> Document:
+    return {
+        "name": given.text("name"),
+        "rate": given.number("rate", places_max=4),
+        "quickbooks_tax_code": given.text_or_none("quickbooks_tax_code"),
+    }
+
+
 def save_agreement(state: OpsMergeState, now: str, agreement: dict[str, Any]) -> Document:
     """A recurring agreement: client_id, lines and, optionally, terms_days and notes, as for an invoice."""
+    invoices.check(state, agreement)
     document = {**agreement, "id": state.next_id("agr")}
     state.store.put("agreement", document, now)
     return document

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from sandbox.opsmerge.errors import invalid
 
 TEXT_LENGTH_MAX = 4_000
+NUMBER_MAX = Decimal(10) ** 9
+YEARS = range(1970, 2200)
 
 Value = TypeVar("Value")
 
@@ -102,7 +104,7 @@ class Fields:
         return value
 
     def _rounded(self, name: str, value: Decimal, places_max: int) -> Decimal:
-        if not value.is_finite() or abs(value) >= Decimal(10) ** 12:
+        if not value.is_finite() or abs(value) >= NUMBER_MAX:
             return self._wrong(name, "is out of range", Decimal(0))
         exponent = value.normalize().as_tuple().exponent
         if isinstance(exponent, int) and -exponent > places_max:
@@ -118,9 +120,9 @@ class Fields:
 
 
 def is_date(value: Any) -> bool:
-    """Whether it is a day, written YYYY-MM-DD and no other way."""
+    """Whether it is a day of these times, written YYYY-MM-DD and no other way."""
     try:
-        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
+        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value and int(value[:4]) in YEARS
     except ValueError:
         return False
 

@@ -41,6 +41,13 @@ def create(state: OpsMergeState, now: str, body: Any) -> Document:
     return state.save_invoice(invoice, now)
 
 
+def check(state: OpsMergeState, body: Any) -> None:
+    """Raise ApiError 422 if no invoice could be made of these contents."""
+    given = Fields(body)
+    given.only(CONTENT)
+    _content(state, given)
+
+
 def edit(state: OpsMergeState, now: str, identifier: str, changes: Any) -> Document:
     """Change what is given of an invoice's content; `lines` replaces all lines."""
     invoice = state.need("invoice", identifier)

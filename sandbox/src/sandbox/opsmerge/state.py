@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -54,6 +54,14 @@ class Switches:
     refuse_overpayment: bool = False
 
 
+POSITIONS: Mapping[str, Callable[[Any], bool]] = {
+    "requests_per_minute": lambda value: value is None or (type(value) is int and value > 0),
+    "retry_after": lambda value: value in ("seconds", "date", "none"),
+    "identical_put_moves_updated_at": lambda value: isinstance(value, bool),
+    "refuse_overpayment": lambda value: isinstance(value, bool),
+}
+
+
 class OpsMergeState:
     """The state behind one simulator. `path` is a folder; None keeps everything in memory.
 
@@ -88,9 +96,9 @@ class OpsMergeState:
         return Switches(**self.store.setting("switches", {}))
 
     def set_switches(self, changes: Mapping[str, Any]) -> Switches:
-        """Change some switches; ApiError 422 for a name that is none."""
-        if unknown := sorted(set(changes) - {field.name for field in fields(Switches)}):
-            raise invalid(f"{name}: is not a switch" for name in unknown)
+        """Change some switches; ApiError 422 for a name that is none and a value it cannot have."""
+        if wrong := [name for name in sorted(changes) if name not in POSITIONS or not POSITIONS[name](changes[name])]:
+            raise invalid(f"{name}: is not a switch, or cannot be {changes[name]!r}" for name in wrong)
         switches = replace(self.switches, **changes)
         self.store.set("switches", asdict(switches))
         return switches
@@ -103,6 +111,17 @@ class OpsMergeState:
     def set_key(self, key: str, scopes: list[str]) -> None:
         """Create a key, or change its scopes."""
         self.store.set("keys", {**self.store.setting("keys", {}), key: scopes})
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What a user of the simulator wants remembered with the state, such as how far a scenario has come."""
+        notes: dict[str, Any] = self.store.setting("notes", {})
+        return notes
+
+    def add_notes(self, notes: Mapping[str, Any]) -> dict[str, Any]:
+        """Add or replace notes; all of them."""
+        self.store.set("notes", {**self.notes, **notes})
+        return self.notes
 
     def today(self) -> str:
         """The day in the tenant's time zone, YYYY-MM-DD."""

@@ -93,9 +93,9 @@ class Store:
         found = self._rows(sql, (kind, field, value))
         return wire.loads(found[0][0]) if found else None
 
-    def count(self, kind: str) -> int:
-        """How many documents of a kind there are."""
-        return int(self._rows("select count(*) from document where kind = ?", (kind,))[0][0])
+    def counts(self) -> dict[str, int]:
+        """How many documents of each kind there are."""
+        return {str(kind): int(n) for kind, n in self._rows("select kind, count(*) from document group by kind", ())}
 
     def page(
         self, kind: str, after: Position, since: str, statuses: Sequence[str], limit: int
