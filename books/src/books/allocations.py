@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 
@@ -138,10 +138,15 @@ def _allocation(record: Mapping[str, Any], row: Mapping[str, Any], before: Decim
 
 
 def _amount(record: Mapping[str, Any], row: Mapping[str, Any]) -> Decimal:
-    amount = Decimal(str(row.get("amount") or 0))
-    if amount < 0 or not amount.is_finite() or amount != half_up(amount):
+    try:
+        amount = Decimal(str(row.get("amount") or 0))
+        usable = amount.is_finite() and amount >= 0 and amount == half_up(amount)
+    except InvalidOperation:
+        usable = False
+    if not usable:
         raise Reject(
-            f"payment {record['id']} gives invoice {row.get('invoice_number') or row['transaction_id']} {amount}, "
+            f"payment {record['id']} gives invoice {row.get('invoice_number') or row['transaction_id']} "
+            f"{row['amount']}, "
             "which is not an amount in whole pennies",
             code="allocation_amount",
             field="allocations.amount",
