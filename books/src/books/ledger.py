@@ -211,14 +211,6 @@ class References:
 
 
 @dataclass(frozen=True)
-class Draft:
-    """An invoice in the vendor's words: the exact bytes, and the VAT that the vendor will compute from them."""
-
-    body: bytes
-    ledger_tax: Decimal
-
-
-@dataclass(frozen=True)
 class Member:
     """One invoice of a batch: its place under the batch's key, and its exact bytes."""
 
@@ -234,6 +226,14 @@ class Changes:
     time: datetime | None = None
     complete: bool = True
     """False where the vendor cut the answer short: read everything instead."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run has cost so far: calls, and those of them that the vendor meters."""
+
+    calls: int = 0
+    metered_reads: int = 0
 
 
 class Ledger(Protocol):
@@ -253,12 +253,16 @@ class Ledger(Protocol):
         """What this vendor can do."""
         ...
 
+    def spent(self) -> Spent:
+        """The calls of this run."""
+        ...
+
     def company(self) -> Company:
         """The company's facts and switches."""
         ...
 
     def customer_name(self, name: str) -> str:
-        """The name under which a client of this name is kept: the vendor's rules applied; empty where nothing is left."""
+        """The name under which a client is kept, by the vendor's rules; empty where nothing is left of it."""
         ...
 
     def find_customers(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Customer]:
@@ -289,8 +293,12 @@ class Ledger(Protocol):
         """Create items under a key: for each, in the order given, the item or why not."""
         ...
 
-    def draft(self, invoice: Invoice, references: References, company: Company) -> Draft:
-        """Put an invoice into the vendor's words. Pure: no call. Raises Reject."""
+    def predict_tax(self, invoice: Invoice, tax_codes: Sequence[TaxCode]) -> Decimal:
+        """The VAT that the ledger will compute, given the code of each line. Pure: no call."""
+        ...
+
+    def draft(self, invoice: Invoice, references: References, company: Company) -> bytes:
+        """Put an invoice into the vendor's words: the exact bytes to send. Pure: no call. Raises Reject."""
         ...
 
     def create_invoices(self, members: Sequence[Member], key: str) -> Mapping[str, LedgerInvoice | Fault]:

@@ -101,7 +101,9 @@ def _section(value: Any, name: str, word: str, path: Path) -> dict[str, Named]:
         return {}
     if not isinstance(value, dict):
         raise _refusal(path, f"{name} must map names or ids to {{{word}: ...}}")
-    return {_text(key, f"{name}: key", path): _named(entry, f"{name}: {key}", word, path) for key, entry in value.items()}
+    return {
+        _text(key, f"{name}: key", path): _named(entry, f"{name}: {key}", word, path) for key, entry in value.items()
+    }
 
 
 def _named(entry: Any, place: str, word: str, path: Path) -> Named:

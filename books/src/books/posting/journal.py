@@ -105,7 +105,7 @@ class SqlJournal:
         with self._store.read() as conn:
             for ids in _slices(invoice_ids):
                 rows = conn.execute(self._postings().where(posting.c.opsmerge_invoice_id.in_(ids))).mappings()
-                found.update((row["opsmerge_invoice_id"], Posting.from_row(row)) for row in rows)
+                found.update((row["opsmerge_invoice_id"], Posting.from_row(dict(row))) for row in rows)
         return found
 
     def unfinished(self) -> Sequence[Posting]:
@@ -116,7 +116,7 @@ class SqlJournal:
         )
         statement = self._postings().where(or_(waiting, posting.c.retry)).order_by(posting.c.seq)
         with self._store.read() as conn:
-            return [Posting.from_row(row) for row in conn.execute(statement).mappings()]
+            return [Posting.from_row(dict(row)) for row in conn.execute(statement).mappings()]
 
     def write(self, postings: Sequence[Posting]) -> list[Posting]:
         """See `Journal`."""
@@ -149,7 +149,7 @@ class SqlJournal:
         """See `Journal`."""
         statement = select(learned).where(learned.c.connection == self._connection, learned.c.kind == kind)
         with self._store.read() as conn:
-            return {row["key"]: _lesson(row) for row in conn.execute(statement).mappings()}
+            return {row["key"]: _lesson(dict(row)) for row in conn.execute(statement).mappings()}
 
     def learn(self, lessons: Sequence[Lesson]) -> None:
         """See `Journal`."""

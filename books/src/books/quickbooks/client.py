@@ -17,7 +17,7 @@ from books import money
 from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
 from books.quickbooks import faults, query
 from books.settings import QuickBooksSettings
-from books.transport.base import CallKind, Request, Transport
+from books.transport.base import CallKind, Request, Response, Transport
 
 MINOR_VERSION = "75"
 """The newest; Intuit answers older ones as 75 since August 2025 (facts: "Minor versions")."""
@@ -48,6 +48,7 @@ class BatchAnswer:
 
     items: Mapping[str, dict[str, Any] | Fault]
     time: pendulum.DateTime | None
+    vendor_request_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class CdcAnswer:
 
 
 class QuickBooksClient:
-    """Calls on one company file.
+    """Calls on one company file. `calls` and `metered_reads` count what this client has sent.
 
     Raises, from every method: the four kinds of `books.faults`. A read raises only Reject (the object does not exist)
     and Halt.
@@ -68,6 +69,8 @@ class QuickBooksClient:
     def __init__(self, settings: QuickBooksSettings, transport: Transport) -> None:
         self._base = f"{settings.api_base}/v3/company/{settings.realm_id}"
         self._transport = transport
+        self.calls = 0
+        self.metered_reads = 0
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Read one address below the company, e.g. `preferences` or `payment/190`."""
@@ -102,8 +105,7 @@ class QuickBooksClient:
         self, path: str, body: bytes, params: Mapping[str, str] | None = None, kind: CallKind = CallKind.WRITE
     ) -> dict[str, Any]:
         """Write: exactly these bytes. A 5xx comes back as ServerError, a time-out as Unknown; neither is repeated."""
-        request = Request("POST", self._url(path), kind, self._params(params), _JSON_HEADERS, body)
-        return faults.read(self._transport.send(request))
+        return faults.read(self._send(self._post_request(path, body, params, kind)))
 
     def batch(self, items: Sequence[BatchItem], request_id: str) -> BatchAnswer:
         """Send up to 30 operations as one call under one key; each item succeeds or fails by itself.
@@ -112,8 +114,11 @@ class QuickBooksClient:
             ValueError: a limit of Intuit's would be broken; nothing was sent.
         """
         _check_limits(items, request_id)
-        answer = self.post("batch", batch_body(items), {"requestid": request_id}, CallKind.BATCH)
-        return BatchAnswer(_by_bid(items, answer.get("BatchItemResponse")), server_time(answer))
+        request = self._post_request("batch", batch_body(items), {"requestid": request_id}, CallKind.BATCH)
+        response = self._send(request)
+        answer = faults.read(response)
+        tid = response.headers.get("intuit_tid")
+        return BatchAnswer(_by_bid(items, answer.get("BatchItemResponse"), tid), server_time(answer), tid)
 
     def cdc(self, entities: Sequence[str], changed_since: datetime) -> CdcAnswer:
         """What changed since then: at most 30 days back and 1,000 rows in all, the caller checks both."""
@@ -123,7 +128,7 @@ class QuickBooksClient:
 
     def _read(self, request: Request) -> dict[str, Any]:
         try:
-            return faults.read(self._transport.send(request))
+            return faults.read(self._send(request))
         except (Retry, Unknown) as fault:
             raise Halt(
                 f"QuickBooks could not be read: {fault.message}",
@@ -132,6 +137,16 @@ class QuickBooksClient:
                 remedy="Run again later; what was done so far is recorded.",
                 vendor_request_id=fault.vendor_request_id,
             ) from fault
+
+    def _send(self, request: Request) -> Response:
+        self.calls += 1
+        response = self._transport.send(request)
+        if request.kind is CallKind.READ and response.status < 300:  # noqa: PLR2004 -- Intuit meters reads that succeed
+            self.metered_reads += 1
+        return response
+
+    def _post_request(self, path: str, body: bytes, params: Mapping[str, str] | None, kind: CallKind) -> Request:
+        return Request("POST", self._url(path), kind, self._params(params), _JSON_HEADERS, body)
 
     def _query_request(self, statement: str) -> Request:
         if len(statement) <= query.GET_STATEMENT_CHARS_MAX:
@@ -170,22 +185,24 @@ def _check_limits(items: Sequence[BatchItem], request_id: str) -> None:
         raise ValueError(f"bIds differ and have at most {BID_CHARS_MAX} characters")
 
 
-def _by_bid(items: Sequence[BatchItem], answers: Any) -> dict[str, dict[str, Any] | Fault]:
+def _by_bid(items: Sequence[BatchItem], answers: Any, tid: str | None) -> dict[str, dict[str, Any] | Fault]:
     """Match answers by bId, never by position; what was left out may have happened."""
     told = {str(answer.get("bId")): answer for answer in answers or [] if isinstance(answer, dict)}
-    return {item.bid: _item_outcome(item, told.get(item.bid)) for item in items}
+    return {item.bid: _item_outcome(item, told.get(item.bid), tid) for item in items}
 
 
-def _item_outcome(item: BatchItem, answer: dict[str, Any] | None) -> dict[str, Any] | Fault:
+def _item_outcome(item: BatchItem, answer: dict[str, Any] | None, tid: str | None) -> dict[str, Any] | Fault:
     if answer is None:
-        return ServerError("QuickBooks' answer to the batch leaves this one out", code="no_answer")
+        return ServerError(
+            "QuickBooks' answer to the batch leaves this one out", code="no_answer", vendor_request_id=tid
+        )
     errors = faults.errors_in(answer)
     if errors:
-        return faults.classify(errors)
+        return faults.classify(errors, tid)
     entity = answer.get(item.entity)
     if isinstance(entity, dict):
         return entity
-    return ServerError("QuickBooks' answer to the batch says nothing of this one", code="no_answer")
+    return ServerError("QuickBooks' answer to the batch says nothing of it", code="no_answer", vendor_request_id=tid)
 
 
 def _cdc_rows(answer: dict[str, Any], entities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

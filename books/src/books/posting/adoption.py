@@ -1,0 +1,87 @@
+"""Whether what the ledger has under a number is our invoice, another one, or nothing: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from books.faults import Reject
+from books.ledger import Company, Invoice, LedgerInvoice
+
+
+@dataclass(frozen=True)
+class Same:
+    """It is there: the same invoice."""
+
+    found: LedgerInvoice
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Its number is used by a different invoice."""
+
+    found: LedgerInvoice
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Nothing has its number."""
+
+
+Verdict = Same | Taken | Absent
+
+
+def judge(
+    invoice_id: str,
+    invoice: Invoice | None,
+    found: Sequence[LedgerInvoice],
+    customer_id: str | None,
+    company: Company,
+    *,
+    ignore_voided: bool = False,
+) -> Verdict:
+    """Judge what was found under the invoice's number.
+
+    Our note decides; without it number, customer, currency, date and net must agree. Gross may differ by VAT pennies.
+    `ignore_voided`: a person asked to post anew what was voided.
+    """
+    candidates = sorted((each for each in found if not (ignore_voided and each.voided)), key=_oldest_first)
+    for each in candidates:
+        if each.source_id == invoice_id:
+            return Same(each)
+    others = [each for each in candidates if invoice is None or _fold(each.number) == _fold(invoice.number)]
+    for each in others:
+        if invoice is not None and _agrees(each, invoice, customer_id, company):
+            return Same(each)
+    return Taken(others[0]) if others else Absent()
+
+
+def _oldest_first(each: LedgerInvoice) -> tuple[int, str]:
+    return (int(each.id) if each.id.isdigit() else 0, each.id)
+
+
+def _fold(number: str) -> str:
+    return number.strip().casefold()
+
+
+def _agrees(found: LedgerInvoice, invoice: Invoice, customer_id: str | None, company: Company) -> bool:
+    return (
+        found.source_id is None
+        and not found.voided
+        and customer_id is not None
+        and found.customer_id == customer_id
+        and (found.currency or company.home_currency) == invoice.currency
+        and found.issue_date == invoice.issue_date
+        and found.net == invoice.subtotal
+    )
+
+
+def number_taken(found: LedgerInvoice) -> Reject:
+    """The conflict, in words."""
+    what = "a voided invoice" if found.voided else f"a different invoice of {found.total}"
+    return Reject(
+        f"the number is taken in the books by {what} (id {found.id})",
+        code="number_taken",
+        field="number",
+        remedy="Compare the two in QuickBooks; renumber or void the one that should not be there, then `books retry`.",
+    )

@@ -1,0 +1,47 @@
+"""What changed in an invoice after it was posted, in words: pure."""
+
+from __future__ import annotations
+
+from books import money
+from books.faults import Reject
+from books.ledger import Invoice
+from books.posting import records
+from books.posting.postings import Posting
+from books.posting.triage import Candidate
+
+REMEDY = (
+    "Make the same change in QuickBooks, or undo it in OpsMerge; for a new document: void this one in QuickBooks, "
+    "then `books retry`."
+)
+
+
+def changed_after_posting(posting: Posting, candidate: Candidate) -> Reject:
+    """The conflict: what OpsMerge says now is not what was posted."""
+    what = differences(_as_posted(posting), candidate.invoice) or ["the content"]
+    return Reject(
+        f"changed in OpsMerge after it was posted: {', '.join(what)}",
+        code="changed_after_posting",
+        field=what[0].split(" ", maxsplit=1)[0],
+        remedy=REMEDY,
+    )
+
+
+def _as_posted(posting: Posting) -> Invoice | None:
+    """The invoice as the store has it; after a second change that is the first change, which serves as well."""
+    try:
+        return records.parse(money.loads(posting.record))
+    except Reject:
+        return None
+
+
+def differences(before: Invoice | None, now: Invoice | None) -> list[str]:
+    """What differs, as `total 10.00 -> 12.00`; lines only by name."""
+    if before is None or now is None:
+        return []
+    names = ("number", "issue_date", "due_date", "currency", "client_id", "subtotal", "tax_total", "total")
+    told = [
+        f"{name} {getattr(before, name)} -> {getattr(now, name)}"
+        for name in names
+        if getattr(before, name) != getattr(now, name)
+    ]
+    return told + (["lines"] if before.lines != now.lines else [])

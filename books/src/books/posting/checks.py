@@ -1,0 +1,165 @@
+"""What can be said of an invoice before anything is looked up: pure, and for every ledger alike."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from books import money
+from books.faults import Exit, Halt, Reject
+from books.ledger import Capabilities, Company, Invoice, Line
+from books.posting.records import TEXT_REMEDY
+
+US_CODES = frozenset({"US", "USA"})
+
+
+def check_company(company: Company) -> None:
+    """One clear message before the first write, instead of a refusal per invoice.
+
+    Raises:
+        Halt: MISCONFIGURED; the company is not set up to take these invoices.
+    """
+    if company.country.upper() in US_CODES:
+        raise _not_ready(
+            "company_country",
+            f"{company.name} is a US company, whose lines take TAX or NON instead of a VAT code",
+            "Connect the UK company: `books connect`.",
+        )
+    if not company.vat_on:
+        raise _not_ready(
+            "vat_off",
+            f"VAT is switched off in {company.name}",
+            "In QuickBooks: Taxes > VAT > set up VAT. The API cannot do it.",
+        )
+    if not company.custom_numbers:
+        raise _not_ready(
+            "custom_numbers_off",
+            f"custom transaction numbers are switched off in {company.name}: QuickBooks would replace our numbers",
+            "In QuickBooks: Account and settings > Sales > Sales form content > Custom transaction numbers: on.",
+        )
+
+
+def _not_ready(code: str, message: str, remedy: str) -> Halt:
+    return Halt(message, exit_code=Exit.MISCONFIGURED, code=code, remedy=remedy)
+
+
+def check_number(invoice: Invoice, capabilities: Capabilities) -> None:
+    """A number that the ledger could not hold. It is never cut: a cut number is another number.
+
+    Raises:
+        Reject: too long.
+    """
+    if len(invoice.number) > capabilities.number_chars_max:
+        raise Reject(
+            f"the number has {len(invoice.number)} characters; {capabilities.provider} takes "
+            f"{capabilities.number_chars_max}",
+            code="number_too_long",
+            field="number",
+            remedy="Shorten the number format in OpsMerge; the number is never cut.",
+        )
+
+
+def check_invoice(invoice: Invoice, company: Company, capabilities: Capabilities) -> None:
+    """Whether the invoice can be posted at all.
+
+    Raises:
+        Reject: lines, totals, currency or date forbid it; `field` says where.
+    """
+    _check_lines(invoice, capabilities)
+    _check_totals(invoice)
+    if invoice.currency != company.home_currency and not company.multi_currency:
+        raise Reject(
+            f"the invoice is in {invoice.currency}, and {company.name} keeps its books in {company.home_currency} only",
+            code="currency_off",
+            field="currency",
+            remedy="Switch on Multicurrency in QuickBooks (it cannot be switched off again), then `books retry`.",
+        )
+    if company.closed_until is not None and invoice.issue_date <= company.closed_until:
+        raise Reject(
+            f"the books are closed until {company.closed_until}, and the invoice is dated {invoice.issue_date}",
+            code="period_closed",
+            field="issue_date",
+            remedy="Ask the accountant: reopen the period and `books retry`, or date the invoice in an open one.",
+        )
+
+
+def _check_lines(invoice: Invoice, capabilities: Capabilities) -> None:
+    if not invoice.lines:
+        raise Reject("the invoice has no lines", code="no_lines", field="lines", remedy=TEXT_REMEDY)
+    if len(invoice.lines) > capabilities.lines_max:
+        raise Reject(
+            f"the invoice has {len(invoice.lines)} lines; {capabilities.provider} takes {capabilities.lines_max}",
+            code="too_many_lines",
+            field="lines",
+            remedy="Split the invoice in OpsMerge.",
+        )
+    for index, line in enumerate(invoice.lines):
+        if not (line.service_id or line.service_name):
+            raise Reject(
+                f"missing service on line {index + 1}",
+                code="missing_service",
+                field=f"lines[{index}].service",
+                remedy="Give the line a service in OpsMerge.",
+            )
+        if not (line.tax_code_id or line.tax_code_name):
+            raise Reject(
+                f"missing TaxCodeRef: line {index + 1} has no tax code",
+                code="missing_tax_code",
+                field=f"lines[{index}].tax_code",
+                remedy="Give the line a tax code in OpsMerge.",
+            )
+
+
+def _check_totals(invoice: Invoice) -> None:
+    if invoice.total < 0 or invoice.subtotal < 0:
+        raise Reject(
+            f"the total {invoice.total} is negative",
+            code="negative_total",
+            field="total",
+            remedy="Enter it as a credit note in QuickBooks, and opt the invoice out in OpsMerge.",
+        )
+    net = sum((line.net for line in invoice.lines), money.ZERO)
+    if net != invoice.subtotal or invoice.subtotal + invoice.tax_total != invoice.total:
+        raise Reject(
+            f"the totals do not add up: lines {net}, subtotal {invoice.subtotal}, VAT {invoice.tax_total}, "
+            f"total {invoice.total}",
+            code="totals_disagree",
+            field="subtotal" if net != invoice.subtotal else "total",
+            remedy="Save the invoice again in OpsMerge, so that it computes its totals afresh.",
+        )
+
+
+def is_proved_rounding(invoice: Invoice, rates: tuple[Decimal, ...]) -> bool:
+    """Whether OpsMerge's VAT is what rounding each line by itself gives, at the very rates of the ledger's codes."""
+    by_line = sum((_line_tax(line, rate) for line, rate in zip(invoice.lines, rates, strict=True)), money.ZERO)
+    return invoice.tax_total == by_line
+
+
+def _line_tax(line: Line, rate: Decimal) -> Decimal:
+    return money.half_up(line.net * rate / 100)
+
+
+def check_tax(invoice: Invoice, ledger_tax: Decimal, rates: tuple[Decimal, ...], policy: str) -> Reject | None:
+    """Compare OpsMerge's VAT with what the ledger will compute: None to post, a reason to hold.
+
+    Raises:
+        Reject: the difference is no rounding, so a tax code is wrong.
+    """
+    if invoice.tax_total == ledger_tax:
+        return None
+    difference = ledger_tax - invoice.tax_total
+    if not is_proved_rounding(invoice, rates):
+        raise Reject(
+            f"VAT differs by {difference}: OpsMerge says {invoice.tax_total}, the books would say {ledger_tax}, "
+            "and rounding does not explain it",
+            code="vat_differs",
+            field="tax_total",
+            remedy="Check the tax codes of the lines and their mapping under tax_codes in mappings.yml.",
+        )
+    if policy == "post":
+        return None
+    return Reject(
+        f"VAT would differ by {difference} through rounding: OpsMerge {invoice.tax_total}, the books {ledger_tax}",
+        code="vat_rounding",
+        field="tax_total",
+        remedy="Set vat_difference to post, or change the lines so that both round alike.",
+    )

@@ -1,0 +1,434 @@
+"""The posting protocol: intent before the call, outcome after it, and what to do when the answer is lost.
+
+    fresh:    commit the intent (members, exact bytes, key, bids) -> one call -> commit each outcome by its bid
+    5xx:      wait, look up by number, adopt what is there, send the rest again under the same key and bids; bounded
+    time-out: leave the posting `unknown`; a later run settles it after the settle wait
+    settle:   look up, adopt what is there, send what is proved absent: same bytes, same key, same bid
+
+Nothing here decides what to post; everything here survives a crash between any two steps.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pendulum
+
+from books.clock import Clock
+from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
+from books.ledger import Company, Ledger, LedgerInvoice, Member
+from books.posting.adoption import Absent, Same, Taken, Verdict, judge, number_taken
+from books.posting.crash import Checkpoint
+from books.posting.journal import Journal
+from books.posting.postings import Outcome, Posting, with_fault, without_fault
+from books.posting.records import sha256
+from books.posting.triage import Candidate
+
+SENDINGS_MAX = 5
+"""Of one batch in one run, the first included."""
+SENDINGS_MAX_EVER = 12
+"""Of one invoice under one key; beyond it a person decides."""
+BACKOFF_BASE_SECONDS = 1.0
+BACKOFF_CAP_SECONDS = 60.0
+LOST_IN_A_ROW_MAX = 3
+"""Answers lost one after the other before the run gives up: the network is down."""
+KEYS = uuid.UUID("0d9a4e1e-3c52-5b0f-8a6e-90f1d7b7a0c4")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An invoice that may be sent: who it is, its bytes, and the customer that adoption compares."""
+
+    candidate: Candidate
+    body: bytes
+    customer_id: str
+
+
+Report = Callable[[Posting], None]
+
+
+class Outbox:
+    """Sends, and records what came of it."""
+
+    def __init__(
+        self, ledger: Ledger, journal: Journal, clock: Clock, company: Company, checkpoint: Checkpoint, report: Report
+    ) -> None:
+        self._ledger = ledger
+        self._journal = journal
+        self._clock = clock
+        self._company = company
+        self._checkpoint = checkpoint
+        self._report = report
+        self._identity = identity_of(ledger)
+        self._lost_in_a_row = 0
+        self._halt: Halt | None = None
+        self.stale: list[Candidate] = []
+        """Invoices refused because a reference is gone: worth one more try with fresh references."""
+        self._ready: dict[str, Ready] = {}
+
+    def post(self, ready: Sequence[Ready], batch_size: int) -> None:
+        """Post invoices that were looked up and found absent.
+
+        Raises:
+            Halt: no more can be posted now. What was sent is recorded; what was not is as before.
+        """
+        for start in range(0, len(ready), batch_size):
+            self._post_batch(ready[start : start + batch_size])
+
+    def _post_batch(self, ready: Sequence[Ready]) -> None:
+        before = {each.candidate.id: each.candidate.posting for each in ready}
+        self._ready |= {each.candidate.id: each for each in ready}
+        self._checkpoint("before_intent")
+        intents = self._journal.intend(self._intents(ready))
+        self._checkpoint("intent_committed")
+        if not intents:
+            return
+        try:
+            self._deliver(intents)
+        except Reject as refused:
+            self._journal.withdraw(intents, before)
+            self._split(ready, refused)
+        except (Retry, Halt) as stopped:
+            self._journal.withdraw(intents, before)
+            raise _as_halt(stopped) from stopped
+        if self._halt is not None:
+            raise self._halt
+
+    def _split(self, ready: Sequence[Ready], refused: Reject) -> None:
+        """The whole call was refused, so one of its members spoils it: halve, until it stands alone."""
+        if len(ready) == 1:
+            self._record(
+                [with_fault(posting_of(ready[0].candidate, self._identity), Outcome.REJECTED, refused, self._now())]
+            )
+            return
+        middle = len(ready) // 2
+        self._post_batch(ready[:middle])
+        self._post_batch(ready[middle:])
+
+    def _intents(self, ready: Sequence[Ready]) -> list[Posting]:
+        key = request_id(self._ledger.connection, ready)
+        now = self._now()
+        return [self._intent(each, key, str(place), now) for place, each in enumerate(ready, 1)]
+
+    def _intent(self, ready: Ready, key: str, bid: str, now: pendulum.DateTime) -> Posting:
+        candidate = ready.candidate
+        before = candidate.posting
+        return replace(
+            posting_of(candidate, self._identity),
+            outcome=Outcome.UNKNOWN,
+            payload_sha256=sha256(ready.body),
+            request_id=key,
+            bid=bid,
+            body=ready.body.decode(),
+            generation=candidate.generation,
+            attempts=(before.attempts if before else 0) + 1,
+            first_attempted_at=(before.first_attempted_at if before else None) or now,
+            attempted_at=now,
+            finished_at=None,
+            external_id=None,
+            ledger_total=None,
+            ledger_tax=None,
+            intuit_tid=None,
+            settled_outcome=None,
+            retry=False,
+        )
+
+    # Delivering.
+
+    def resend(self, postings: Sequence[Posting]) -> None:
+        """Send again what a lost answer left unknown and a look-up proved absent: same bytes, same key, same bid.
+
+        Raises:
+            Halt: no more can be posted now.
+        """
+        batches: defaultdict[str, list[Posting]] = defaultdict(list)
+        for posting in postings:
+            batches[posting.request_id or ""].append(posting)
+        for batch in batches.values():
+            self._resend_batch(batch)
+
+    def _resend_batch(self, postings: Sequence[Posting]) -> None:
+        worn = [posting for posting in postings if posting.attempts >= SENDINGS_MAX_EVER]
+        fresh = [posting for posting in postings if posting.attempts < SENDINGS_MAX_EVER]
+        self._record([with_fault(posting, Outcome.REJECTED, _gave_up(), self._now()) for posting in worn])
+        self._checkpoint("before_resend")
+        now = self._now()
+        again = [replace(without_fault(each), attempts=each.attempts + 1, attempted_at=now) for each in fresh]
+        claimed = self._journal.intend(again)
+        self._checkpoint("resend_committed")
+        if not claimed:
+            return
+        try:
+            self._deliver(claimed)
+        except Reject as refused:
+            # The earlier sending may have been taken, so nothing but another look-up can settle these.
+            self._record([with_fault(each, Outcome.UNKNOWN, refused, self._now()) for each in claimed])
+        except (Retry, Halt) as stopped:
+            raise _as_halt(stopped) from stopped
+        if self._halt is not None:
+            raise self._halt
+
+    def _deliver(self, members: Sequence[Posting]) -> None:
+        """Call until every member has an outcome, within bounds. Raises only what the first call raises."""
+        open_ = self._call(members)
+        for sending in range(1, SENDINGS_MAX):
+            if not open_:
+                return
+            self._clock.sleep(backoff_seconds(sending, self._clock.random()))
+            self._checkpoint("before_look_up_again")
+            absent = self._look_up_again(open_)
+            if not absent:
+                return
+            open_ = self._call_again(absent)
+
+    def _call(self, members: Sequence[Posting]) -> list[Posting]:
+        """One call; the members whose answer says nothing for certain, though the ledger did answer."""
+        key = members[0].request_id or ""
+        asked = [Member(each.bid or "", (each.body or "").encode()) for each in members]
+        try:
+            answers = self._ledger.create_invoices(asked, key)
+        except ServerError as failed:
+            return self._note(members, failed)
+        except Unknown as lost:
+            self._note(members, lost)
+            self._count_lost(lost)
+            return []
+        self._checkpoint("after_send")
+        self._lost_in_a_row = 0
+        return self._take(members, answers)
+
+    def _call_again(self, absent: Sequence[Posting]) -> list[Posting]:
+        self._checkpoint("before_resend")
+        now = self._now()
+        again = [replace(without_fault(each), attempts=each.attempts + 1, attempted_at=now) for each in absent]
+        claimed = self._journal.intend(again)
+        self._checkpoint("resend_committed")
+        if not claimed:
+            return []
+        try:
+            return self._call(claimed)
+        except Reject as refused:
+            return self._note(claimed, refused)
+        except (Retry, Halt) as stopped:
+            self._note(claimed, stopped)
+            self._halt = _as_halt(stopped)
+            return []
+
+    def _look_up_again(self, members: Sequence[Posting]) -> list[Posting]:
+        """Adopt those that are there after all; the rest are proved absent."""
+        found = by_number(self._ledger.find_invoices([each.number for each in members]))
+        settled, absent = [], []
+        for each in members:
+            verdict = self._judge(each, found)
+            if isinstance(verdict, Absent):
+                absent.append(each)
+            else:
+                settled.append(self._settled(each, verdict))
+        self._record(settled)
+        return absent
+
+    def _judge(self, posting: Posting, found: Mapping[str, Sequence[LedgerInvoice]]) -> Verdict:
+        ready = self._ready.get(posting.opsmerge_invoice_id)
+        return judge(
+            posting.opsmerge_invoice_id,
+            ready.candidate.invoice if ready else None,
+            found.get(posting.number.casefold(), ()),
+            ready.customer_id if ready else None,
+            self._company,
+            ignore_voided=ready is not None and ready.candidate.retry,
+        )
+
+    def _settled(self, posting: Posting, verdict: Same | Taken) -> Posting:
+        if isinstance(verdict, Same):
+            return adopted(posting, verdict.found, self._now())
+        return with_fault(posting, Outcome.CONFLICT, number_taken(verdict.found), self._now())
+
+    def _take(self, members: Sequence[Posting], answers: Mapping[str, LedgerInvoice | Fault]) -> list[Posting]:
+        """Commit each member's outcome; give back those that are still open."""
+        now = self._now()
+        outcomes: list[Posting] = []
+        open_: list[Posting] = []
+        stopped: list[Posting] = []
+        taken: list[tuple[Posting, Reject]] = []
+        for each in members:
+            answer = answers.get(each.bid or "") or ServerError("no answer for this one", code="no_answer")
+            if isinstance(answer, LedgerInvoice):
+                outcomes.append(created(each, answer, now))
+            elif isinstance(answer, Halt):
+                stopped.append(each)
+                self._halt = answer
+            elif not isinstance(answer, Reject):
+                open_.append(with_fault(each, Outcome.UNKNOWN, answer, now))
+            elif answer.code == self._ledger.capabilities.number_taken_code:
+                taken.append((each, answer))
+            else:
+                self._note_stale(each, answer)
+                outcomes.append(with_fault(each, Outcome.REJECTED, answer, now))
+        self._record(outcomes)
+        still_open = self._journal.finish(open_)
+        self._withdraw(stopped)
+        self._settle_taken(taken)
+        self._checkpoint("outcome_committed")
+        return still_open
+
+    def _withdraw(self, stopped: Sequence[Posting]) -> None:
+        """Members that did not happen become what they were; those sent before stay unknown."""
+        first = {each.opsmerge_invoice_id: self._ready.get(each.opsmerge_invoice_id) for each in stopped}
+        before = {invoice_id: ready.candidate.posting for invoice_id, ready in first.items() if ready is not None}
+        taken_back = [
+            each
+            for each in stopped
+            if each.opsmerge_invoice_id in before and _is_first_sending(each, before[each.opsmerge_invoice_id])
+        ]
+        self._journal.withdraw(taken_back, before)
+
+    def _settle_taken(self, taken: Sequence[tuple[Posting, Reject]]) -> None:
+        """The number was used between our look-up and our call: by us (adopt) or by another (conflict)."""
+        if not taken:
+            return
+        found = by_number(self._ledger.find_invoices([each.number for each, _ in taken]))
+        verdicts = [(each, refused, self._judge(each, found)) for each, refused in taken]
+        self._record(
+            [
+                with_fault(each, Outcome.CONFLICT, refused, self._now())
+                if isinstance(verdict, Absent)
+                else self._settled(each, verdict)
+                for each, refused, verdict in verdicts
+            ]
+        )
+
+    def _note_stale(self, posting: Posting, refused: Reject) -> None:
+        ready = self._ready.get(posting.opsmerge_invoice_id)
+        if ready is not None and refused.code in self._ledger.capabilities.stale_reference_codes:
+            self.stale.append(ready.candidate)
+
+    def _note(self, members: Sequence[Posting], fault: Fault) -> list[Posting]:
+        """Write down why the answer is missing; the outcome stays unknown."""
+        noted = [with_fault(each, Outcome.UNKNOWN, fault, self._now()) for each in members]
+        written = self._journal.finish([replace(each, finished_at=None) for each in noted])
+        for each in written:
+            self._report(each)
+        return written
+
+    def _count_lost(self, lost: Unknown) -> None:
+        self._lost_in_a_row += 1
+        if self._lost_in_a_row >= LOST_IN_A_ROW_MAX:
+            self._halt = Halt(
+                f"the answer was lost {self._lost_in_a_row} times in a row: {lost.message}",
+                exit_code=Exit.TRY_LATER,
+                code="answers_lost",
+                remedy="Run again later: what is unknown is looked up first, and nothing is sent twice.",
+            )
+
+    def _record(self, postings: Sequence[Posting]) -> None:
+        for each in self._journal.finish(postings):
+            self._report(each)
+
+    def _now(self) -> pendulum.DateTime:
+        return self._journal.now()
+
+
+def _is_first_sending(posting: Posting, before: Posting | None) -> bool:
+    return posting.attempts == (before.attempts if before else 0) + 1
+
+
+def identity_of(ledger: Ledger) -> tuple[str, str, str]:
+    """(connection, provider, company id) of new rows."""
+    return ledger.connection, ledger.capabilities.provider, ledger.connection.rpartition(":")[2]
+
+
+def posting_of(candidate: Candidate, identity: tuple[str, str, str]) -> Posting:
+    """The row of a candidate, about its content and mapping as they are now, with no word of an earlier refusal."""
+    connection, provider, realm_id = identity
+    invoice = candidate.invoice
+    base = candidate.posting or Posting(
+        connection=connection,
+        opsmerge_invoice_id=candidate.id,
+        provider=provider,
+        realm_id=realm_id,
+        number=candidate.number,
+        outcome=Outcome.HELD,
+        content_sha256=candidate.content_sha256,
+        seen_sha256=candidate.content_sha256,
+        mapping_sha256=candidate.mapping_sha256,
+        record=candidate.record,
+    )
+    return replace(
+        without_fault(base),
+        number=candidate.number,
+        content_sha256=candidate.content_sha256,
+        seen_sha256=candidate.content_sha256,
+        mapping_sha256=candidate.mapping_sha256,
+        record=candidate.record,
+        currency=invoice.currency if invoice else base.currency,
+        net=invoice.subtotal if invoice else base.net,
+        tax=invoice.tax_total if invoice else base.tax,
+        total=invoice.total if invoice else base.total,
+        issue_date=invoice.issue_date if invoice else base.issue_date,
+    )
+
+
+def request_id(connection: str, ready: Sequence[Ready]) -> str:
+    """The batch's key, from its data: the same members with the same bytes have the same key (36 characters)."""
+    members = (f"{each.candidate.id}:{each.candidate.generation}:{sha256(each.body)}" for each in ready)
+    return str(uuid.uuid5(KEYS, "|".join((connection, *members))))
+
+
+def backoff_seconds(sending: int, chance: float) -> float:
+    """Full jitter: a random wait below a bound that doubles (AWS Architecture Blog on backoff and jitter)."""
+    return chance * min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2.0**sending)
+
+
+def by_number(found: Sequence[LedgerInvoice]) -> dict[str, list[LedgerInvoice]]:
+    """Invoices by their number, without regard to case."""
+    numbers: defaultdict[str, list[LedgerInvoice]] = defaultdict(list)
+    for each in found:
+        numbers[each.number.strip().casefold()].append(each)
+    return numbers
+
+
+def created(posting: Posting, answer: LedgerInvoice, now: pendulum.DateTime) -> Posting:
+    """The posting after the ledger said yes."""
+    return _in_the_books(posting, answer, Outcome.CREATED, now)
+
+
+def adopted(posting: Posting, found: LedgerInvoice, now: pendulum.DateTime) -> Posting:
+    """The posting after it was found in the ledger."""
+    return _in_the_books(posting, found, Outcome.ADOPTED, now)
+
+
+def _in_the_books(posting: Posting, there: LedgerInvoice, outcome: Outcome, now: pendulum.DateTime) -> Posting:
+    return replace(
+        without_fault(posting),
+        outcome=outcome,
+        external_id=there.id,
+        ledger_total=there.total,
+        ledger_tax=there.tax,
+        intuit_tid=there.vendor_request_id or posting.intuit_tid,
+        finished_at=now,
+        settled_outcome=None,
+        retry=False,
+    )
+
+
+def _gave_up() -> Reject:
+    return Reject(
+        f"sent {SENDINGS_MAX_EVER} times, each time without an outcome, and it is not in the books",
+        code="gave_up",
+        remedy="Ask Intuit's support with the intuit_tid, then `books retry`.",
+    )
+
+
+def _as_halt(stopped: Retry | Halt) -> Halt:
+    if isinstance(stopped, Halt):
+        return stopped
+    return Halt(
+        stopped.message,
+        exit_code=Exit.TRY_LATER,
+        code=stopped.code or "try_later",
+        remedy=stopped.remedy or "Run again later; what was not sent is sent then.",
+        vendor_request_id=stopped.vendor_request_id,
+    )

@@ -1,0 +1,41 @@
+"""A journal that believes what is written to it and writes nothing: what a dry run works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from books.posting.journal import Lesson, SqlJournal
+from books.posting.postings import Posting
+
+
+class PreviewJournal(SqlJournal):
+    """Reads the store; every write is dropped."""
+
+    def write(self, postings: Sequence[Posting]) -> list[Posting]:
+        """As if written."""
+        return list(postings)
+
+    def intend(self, postings: Sequence[Posting]) -> list[Posting]:
+        """Nothing may be sent on the word of this journal."""
+        del postings
+        return []
+
+    def finish(self, postings: Sequence[Posting]) -> list[Posting]:
+        """As if written."""
+        return list(postings)
+
+    def withdraw(self, written: Sequence[Posting], before: Mapping[str, Posting | None]) -> None:
+        """Nothing was intended."""
+
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        """The next run asks again."""
+
+    def forget(self, kind: str, ledger_ids: Sequence[str]) -> None:
+        """Nothing was learned."""
+
+    def leave_alone(self, contents: Mapping[str, str]) -> None:
+        """The next run looks again."""
+
+    def record_run(self, run: Mapping[str, Any]) -> None:
+        """A plan is no run."""

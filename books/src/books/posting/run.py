@@ -1,0 +1,478 @@
+"""One run of posting: triage, look-ups, adoption, checks, sending, and what earlier runs left unfinished."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from typing import Any
+
+import pendulum
+
+from books import money
+from books.clock import Clock
+from books.faults import Fault, Halt, Reject
+from books.ledger import Company, Customer, Invoice, Ledger, LedgerInvoice, NewItem
+from books.posting import checks, records
+from books.posting.adoption import Same, Taken, judge, number_taken
+from books.posting.changes import changed_after_posting
+from books.posting.crash import Checkpoint
+from books.posting.journal import Journal, Lesson
+from books.posting.outbox import Outbox, Ready, adopted, by_number, identity_of, posting_of
+from books.posting.plan import PlanRow
+from books.posting.postings import IN_THE_BOOKS, Outcome, Posting, with_fault, without_fault
+from books.posting.references import Choices, Resolver, is_fresh
+from books.posting.spool import Spool
+from books.posting.summary import Summary
+from books.posting.triage import Candidate, Policy, Step, decide, reason_to_leave, withdrawal
+
+COMPANY_KEPT_MINUTES = 60
+CHUNK_BATCHES = 40
+"""Invoices of this many batches are looked up together: few calls, bounded memory."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the settings say of a run."""
+
+    post_from: date | None = None
+    settle_seconds: int = 900
+    batch_size: int = 30
+    vat_difference: str = "post"
+    dry_run: bool = False
+
+
+@dataclass
+class _Open:
+    """What exists only once the ledger had to be asked: with nothing to post, no call is made."""
+
+    company: Company
+    resolver: Resolver
+    outbox: Outbox
+
+
+class PushRun:
+    """Puts invoices into the books, once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        journal: Journal,
+        clock: Clock,
+        options: Options,
+        choices: Choices,
+        checkpoint: Checkpoint,
+        logger: logging.Logger,
+    ) -> None:
+        self._ledger = ledger
+        self._journal = journal
+        self._clock = clock
+        self._options = options
+        self._choices = choices
+        self._checkpoint = checkpoint
+        self._logger = logger
+        self._policy = Policy(options.post_from, options.settle_seconds)
+        self._opened: _Open | None = None
+        self._identity = identity_of(ledger)
+        self.summary = Summary()
+        self.plan: list[PlanRow] = []
+
+    def execute(self, spool: Spool) -> Summary:
+        """Post what the spool holds, then what earlier runs left unfinished.
+
+        Raises:
+            Halt: the run ended early; everything done is recorded, and the summary is complete as far as it went.
+        """
+        run_id, started_at, clock_started = str(uuid.uuid4()), self._journal.now(), self._clock.monotonic()
+        self._record_run(run_id, started_at, None)
+        self._checkpoint("run_started")
+        try:
+            self._post_everything(spool)
+        except Halt as halt:
+            self.summary.halted = halt.message
+            raise
+        finally:
+            spent = self._ledger.spent()
+            self.summary.calls, self.summary.metered_reads = spent.calls, spent.metered_reads
+            self.summary.seconds = self._clock.monotonic() - clock_started
+        self._record_run(run_id, started_at, self._journal.now())
+        self._checkpoint("run_recorded")
+        return self.summary
+
+    def _post_everything(self, spool: Spool) -> None:
+        self.summary.seen = len(spool)
+        size = self._options.batch_size * CHUNK_BATCHES
+        for texts in spool.chunks(size):
+            self._process(self._candidates(texts))
+        self._checkpoint("input_read")
+        waiting = [each for each in self._journal.unfinished() if each.opsmerge_invoice_id not in spool]
+        for start in range(0, len(waiting), size):
+            self._process([self._from_store(each) for each in waiting[start : start + size]])
+
+    def _record_run(self, run_id: str, started_at: pendulum.DateTime, finished_at: pendulum.DateTime | None) -> None:
+        summary = self.summary
+        self._journal.record_run(
+            {
+                "id": run_id,
+                "started_at": started_at,
+                "finished_at": finished_at,
+                "complete": finished_at is not None,
+                "seen": summary.seen,
+                **{outcome.value: summary.count(outcome) for outcome in Outcome},
+                "existing": summary.existing,
+                "left_out": sum(summary.left.values()),
+                "calls": summary.calls,
+                "metered_reads": summary.metered_reads,
+            }
+        )
+
+    # Candidates.
+
+    def _candidates(self, texts: Sequence[str]) -> list[Candidate]:
+        documents = [(text, money.loads(text)) for text in texts]
+        postings = self._journal.load([document["id"].strip() for _, document in documents])
+        return [self._candidate(text, document, postings.get(document["id"].strip())) for text, document in documents]
+
+    def _from_store(self, posting: Posting) -> Candidate:
+        candidate = self._candidate(posting.record, money.loads(posting.record), posting)
+        return replace(candidate, from_store=True)
+
+    def _candidate(self, text: str, document: dict[str, Any], posting: Posting | None) -> Candidate:
+        invoice, problem = _read(document, self._ledger)
+        number = invoice.number if invoice else printable(str(document.get("number") or ""))
+        return Candidate(
+            id=str(document["id"]).strip(),
+            number=number,
+            record=text,
+            content_sha256=records.content_sha256(invoice) if invoice else records.raw_sha256(document),
+            mapping_sha256=self._choices.sha256(invoice, self._options.vat_difference) if invoice else "",
+            invoice=invoice,
+            problem=problem,
+            posting=posting,
+        )
+
+    # Triage.
+
+    def _process(self, candidates: Sequence[Candidate]) -> None:
+        now = self._journal.now()
+        unseen = [each.id for each in candidates if each.posting is None] if self._policy.post_from else []
+        left = self._journal.is_left_alone(unseen) if unseen else {}
+        steps: dict[Step, list[Candidate]] = {step: [] for step in Step}
+        for candidate in candidates:
+            steps[decide(candidate, self._policy, now, left.get(candidate.id))].append(candidate)
+        self._count(steps)
+        self._record(
+            [
+                *(self._remembered(each) for each in steps[Step.WAIT] if _is_news(each)),
+                *(self._changed(each) for each in steps[Step.CHANGED]),
+                *(_restored(each) for each in steps[Step.RESTORED]),
+                *(self._withdrawn(each) for each in steps[Step.WITHDRAWN]),
+            ]
+        )
+        self._look_up_and_post(steps[Step.SETTLE], steps[Step.POST], steps[Step.ADOPT_ONLY])
+
+    def _count(self, steps: dict[Step, list[Candidate]]) -> None:
+        self.summary.existing += sum(not each.from_store for each in steps[Step.EXISTS])
+        for each in steps[Step.LEAVE]:
+            reason = reason_to_leave(each.invoice, self._policy) if each.invoice else None
+            self.summary.left[reason or "before_post_from"] += 1
+        for each in (*steps[Step.KNOWN], *steps[Step.WAIT]):
+            if each.posting is not None and not each.from_store:
+                self.summary.known[each.posting.outcome.value] += 1
+
+    def _remembered(self, candidate: Candidate) -> Posting:
+        """What rests keeps what was sent, and learns what OpsMerge says now."""
+        posting = _known(candidate)
+        return replace(posting, record=candidate.record, seen_sha256=candidate.content_sha256)
+
+    def _changed(self, candidate: Candidate, posting: Posting | None = None) -> Posting:
+        """One conflict per content; the recorded id stays."""
+        before = posting or _known(candidate)
+        settled = before.outcome.value if before.outcome in IN_THE_BOOKS else before.settled_outcome
+        why = changed_after_posting(before, candidate)
+        conflict = with_fault(before, Outcome.CONFLICT, why, self._journal.now())
+        return replace(conflict, seen_sha256=candidate.content_sha256, record=candidate.record, settled_outcome=settled)
+
+    def _withdrawn(self, candidate: Candidate) -> Posting:
+        reason = reason_to_leave(candidate.invoice, self._policy) if candidate.invoice else None
+        return with_fault(
+            posting_of(candidate, self._identity), Outcome.HELD, withdrawal(reason or "voided"), self._journal.now()
+        )
+
+    # Looking up.
+
+    def _look_up_and_post(
+        self, settle: Sequence[Candidate], post: Sequence[Candidate], adopt_only: Sequence[Candidate]
+    ) -> None:
+        wanted = [each for each in post if not self._rejected_unread(each)]
+        if not (settle or wanted or adopt_only):
+            return
+        opened = self._open()
+        numbers = [
+            *(_known(each).number for each in settle),
+            *(each.number for each in (*settle, *wanted, *adopt_only) if each.invoice is not None),
+        ]
+        found = by_number(self._ledger.find_invoices([number for number in dict.fromkeys(numbers) if number]))
+        self._checkpoint("numbers_looked_up")
+        edited = self._settle(opened, settle, found)
+        absent = self._adopt(opened, [*wanted, *edited], found)
+        self._leave_alone(self._adopt(opened, adopt_only, found))
+        self._post(opened, absent)
+        self._post_again(opened)
+
+    def _rejected_unread(self, candidate: Candidate) -> bool:
+        """Refuse what needs no look-up to be refused."""
+        if candidate.problem is not None:
+            self._reject(candidate, candidate.problem)
+        return candidate.problem is not None
+
+    def _open(self) -> _Open:
+        if self._opened is None:
+            company = self._company()
+            self._checkpoint("company_checked")
+            parts = (self._ledger, self._journal, self._clock, company)
+            self._opened = _Open(
+                company,
+                Resolver(*parts, self._choices, self._checkpoint),
+                Outbox(*parts, self._checkpoint, self._report),
+            )
+        return self._opened
+
+    def _company(self) -> Company:
+        """The company's switches, checked before the first write; believed for an hour."""
+        lesson = self._journal.lessons("company").get("company")
+        if lesson is not None and is_fresh(lesson, self._journal.now(), COMPANY_KEPT_MINUTES):
+            closed = lesson.detail["closed_until"]
+            return Company(**{**lesson.detail, "closed_until": date.fromisoformat(closed) if closed else None})
+        company = self._ledger.company()
+        checks.check_company(company)
+        closed_until = company.closed_until.isoformat() if company.closed_until else None
+        told = {**asdict(company), "closed_until": closed_until}
+        self._journal.learn([Lesson("company", "company", "", told)])
+        return company
+
+    def _settle(
+        self, opened: _Open, settle: Sequence[Candidate], found: dict[str, list[LedgerInvoice]]
+    ) -> list[Candidate]:
+        """Settle what is unknown: adopt it, send the same bytes again, or let go of it. Gives back the edited ones."""
+        again, edited = [], []
+        for candidate in settle:
+            posting = _known(candidate)
+            same = candidate.content_sha256 == posting.content_sha256
+            there = found.get(posting.number.casefold(), ())
+            verdict = judge(candidate.id, candidate.invoice if same else None, there, None, opened.company)
+            if isinstance(verdict, Same):
+                self._settle_found(candidate, adopted(posting, verdict.found, self._journal.now()), same=same)
+            elif isinstance(verdict, Taken) and same:
+                why = number_taken(verdict.found)
+                self._record([with_fault(posting, Outcome.CONFLICT, why, self._journal.now())])
+            elif candidate.invoice is not None and reason_to_leave(candidate.invoice, self._policy) is not None:
+                self._record([self._withdrawn(candidate)])
+            elif same:
+                again.append(posting)
+            elif not self._rejected_unread(candidate):
+                edited.append(candidate)
+        if self._options.dry_run:
+            self.plan.extend(PlanRow.of_posting(each, "send again") for each in again)
+        else:
+            opened.outbox.resend(again)
+        return edited
+
+    def _settle_found(self, candidate: Candidate, posting: Posting, *, same: bool) -> None:
+        written = self._record([posting])
+        wanted = candidate.invoice is None or reason_to_leave(candidate.invoice, self._policy) is None
+        if written and wanted and not same:
+            self._record([self._changed(candidate, written[0])])
+
+    def _adopt(
+        self, opened: _Open, candidates: Sequence[Candidate], found: dict[str, list[LedgerInvoice]]
+    ) -> list[Candidate]:
+        """Adopt what is there, refuse what is taken; gives back what is absent."""
+        there = {each.id: found.get(each.number.strip().casefold(), []) for each in candidates}
+        opened.resolver.find_customers(
+            [each.invoice for each in candidates if each.invoice is not None and there[each.id]]
+        )
+        outcomes, absent = [], []
+        for candidate in candidates:
+            customer = _customer(opened.resolver, candidate.invoice) if there[candidate.id] else None
+            verdict = judge(
+                candidate.id,
+                candidate.invoice,
+                there[candidate.id],
+                customer.id if customer else None,
+                opened.company,
+                ignore_voided=candidate.retry,
+            )
+            row = posting_of(candidate, self._identity)
+            if isinstance(verdict, Same):
+                outcomes.append(adopted(row, verdict.found, self._journal.now()))
+            elif isinstance(verdict, Taken):
+                outcomes.append(with_fault(row, Outcome.CONFLICT, number_taken(verdict.found), self._journal.now()))
+            else:
+                absent.append(candidate)
+        self._record(outcomes)
+        self._checkpoint("found_recorded")
+        return absent
+
+    def _leave_alone(self, absent: Sequence[Candidate]) -> None:
+        """From before the go-live date and not in the books: counted, and not looked for again."""
+        if absent:
+            self._journal.leave_alone({each.id: each.content_sha256 for each in absent})
+            self.summary.left["before_post_from"] += len(absent)
+            self._checkpoint("left_alone_recorded")
+
+    # Posting.
+
+    def _post(self, opened: _Open, candidates: Sequence[Candidate]) -> None:
+        invoices = [each.invoice for each in candidates if each.invoice is not None]
+        opened.resolver.find(invoices)
+        self._checkpoint("references_found")
+        passed = [each for each in candidates if each.invoice is not None and self._passes(opened, each, each.invoice)]
+        if self._options.dry_run:
+            self.plan.extend(self._planned(opened, each) for each in passed)
+            return
+        opened.resolver.create_missing([each.invoice for each in passed if each.invoice is not None])
+        ready = [each for each in (self._ready(opened, candidate) for candidate in passed) if each is not None]
+        self._checkpoint("drafted")
+        opened.outbox.post(ready, self._options.batch_size)
+
+    def _post_again(self, opened: _Open) -> None:
+        """Invoices refused because a customer, item or tax code is gone: once more, with fresh references."""
+        stale, opened.outbox.stale = opened.outbox.stale, []
+        if not stale:
+            return
+        for each in stale:
+            if each.invoice is not None:
+                opened.resolver.forget(each.invoice)
+        postings = self._journal.load([each.id for each in stale])
+        self._post(opened, [replace(each, posting=postings.get(each.id)) for each in stale])
+        opened.outbox.stale = []
+
+    def _passes(self, opened: _Open, candidate: Candidate, invoice: Invoice) -> bool:
+        """All that can be said before anything is created; refusals and holds are recorded."""
+        try:
+            checks.check_invoice(invoice, opened.company, self._ledger.capabilities)
+            opened.resolver.items(invoice)
+            tax_codes = opened.resolver.tax_codes(invoice)
+            opened.resolver.customer(invoice)
+            opened.resolver.exchange_rate(invoice)
+            ledger_tax = self._ledger.predict_tax(invoice, tax_codes)
+            rates = tuple(code.percent for code in tax_codes)
+            hold = checks.check_tax(invoice, ledger_tax, rates, self._options.vat_difference)
+        except Reject as refused:
+            self._reject(candidate, refused)
+            return False
+        if hold is not None:
+            self._refuse(candidate, Outcome.HELD, hold)
+        return hold is None
+
+    def _ready(self, opened: _Open, candidate: Candidate) -> Ready | None:
+        if candidate.invoice is None:
+            return None
+        try:
+            references = opened.resolver.references(candidate.invoice)
+            body = self._ledger.draft(candidate.invoice, references, opened.company)
+        except Reject as refused:
+            self._reject(candidate, refused)
+            return None
+        return Ready(candidate, body, references.customer.id)
+
+    def _planned(self, opened: _Open, candidate: Candidate) -> PlanRow:
+        invoice = candidate.invoice
+        if invoice is None:
+            raise TypeError("an unreadable record never gets this far")
+        customer = opened.resolver.customer(invoice)
+        name = self._ledger.customer_name(self._choices.catalogue.client_name(invoice))
+        new_items = [item.name for item in opened.resolver.items(invoice) if isinstance(item, NewItem)]
+        return PlanRow(
+            opsmerge_invoice_id=invoice.id,
+            number=invoice.number,
+            action="create",
+            customer=f"{customer.name} ({customer.id})" if customer else f"{name} (new)",
+            new_items=tuple(dict.fromkeys(new_items)),
+            currency=invoice.currency,
+            net=invoice.subtotal,
+            tax=invoice.tax_total,
+            total=invoice.total,
+            ledger_tax=self._ledger.predict_tax(invoice, opened.resolver.tax_codes(invoice)),
+            content_sha256=candidate.content_sha256,
+        )
+
+    # Recording.
+
+    def _reject(self, candidate: Candidate, refused: Fault) -> None:
+        self._refuse(candidate, Outcome.REJECTED, refused)
+
+    def _refuse(self, candidate: Candidate, outcome: Outcome, why: Fault) -> None:
+        row = replace(posting_of(candidate, self._identity), external_id=None, settled_outcome=None)
+        self._record([with_fault(row, outcome, why, self._journal.now())])
+
+    def _record(self, postings: Iterable[Posting]) -> list[Posting]:
+        written = self._journal.write(list(postings))
+        for each in written:
+            self._report(each)
+        return written
+
+    def _report(self, posting: Posting) -> None:
+        """Count it, and say at once what a person may have to do."""
+        self.summary.note(posting)
+        if self._options.dry_run:
+            self.plan.append(PlanRow.of_posting(posting))
+        if posting.fault_message and posting.outcome not in IN_THE_BOOKS:
+            place = f" at {posting.fault_field}" if posting.fault_field else ""
+            self._logger.warning(
+                "%s %s%s: %s. %s%s",
+                posting.number or posting.opsmerge_invoice_id,
+                posting.outcome.value,
+                place,
+                posting.fault_message,
+                posting.remedy or "",
+                f" [intuit_tid {posting.intuit_tid}]" if posting.intuit_tid else "",
+            )
+
+
+def _read(document: dict[str, Any], ledger: Ledger) -> tuple[Invoice | None, Reject | None]:
+    try:
+        invoice = records.parse(document)
+        checks.check_number(invoice, ledger.capabilities)
+    except Reject as problem:
+        return None, problem
+    return invoice, None
+
+
+def _known(candidate: Candidate) -> Posting:
+    if candidate.posting is None:
+        raise TypeError("only a posting that exists gets this far")
+    return candidate.posting
+
+
+def _is_news(candidate: Candidate) -> bool:
+    """Whether a resting posting's invoice reads otherwise than the store has it."""
+    return candidate.posting is not None and candidate.posting.record != candidate.record
+
+
+def _restored(candidate: Candidate) -> Posting:
+    """Changed and changed back: it is in the books as it is in OpsMerge."""
+    posting = _known(candidate)
+    return replace(
+        without_fault(posting),
+        outcome=Outcome(posting.settled_outcome or Outcome.CREATED.value),
+        settled_outcome=None,
+        seen_sha256=candidate.content_sha256,
+        record=candidate.record,
+    )
+
+
+def _customer(resolver: Resolver, invoice: Invoice | None) -> Customer | None:
+    """The customer to compare with; none where none can be chosen."""
+    try:
+        return resolver.customer(invoice) if invoice is not None else None
+    except Reject:
+        return None
+
+
+def printable(text: str, chars_max: int = 200) -> str:
+    """A number for the store and the log, whatever came: no control characters, not too long."""
+    return "".join(each for each in text if each.isprintable())[:chars_max]

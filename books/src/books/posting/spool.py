@@ -1,0 +1,51 @@
+"""This run's invoices, on disk: of each the last record that came, in the order of issue.
+
+SQLite's own temporary file, gone with the connection: any number of invoices in a little memory.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from books.posting import records
+
+
+class Spool:
+    """Takes records in any order; gives each invoice once."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute("PRAGMA synchronous = OFF")
+        self._database.execute("CREATE TABLE invoice (id TEXT PRIMARY KEY, sort TEXT, record TEXT) WITHOUT ROWID")
+        self._database.execute("BEGIN")
+
+    def add(self, invoice_id: str, record: Mapping[str, Any]) -> None:
+        """Keep a record; a later one of the same invoice replaces it."""
+        sort = f"{str(record.get('issue_date'))[:10]} {str(record.get('number'))[:100]}"
+        row = (invoice_id, _storable(sort), _storable(records.kept(record)))
+        self._database.execute("INSERT OR REPLACE INTO invoice VALUES (?, ?, ?)", row)
+
+    def chunks(self, size: int) -> Iterator[Sequence[str]]:
+        """The records as JSON, by date and number."""
+        cursor = self._database.execute("SELECT record FROM invoice ORDER BY sort, id")
+        while rows := cursor.fetchmany(size):
+            yield [row[0] for row in rows]
+
+    def __contains__(self, invoice_id: str) -> bool:
+        """Whether this invoice came in this run."""
+        return self._database.execute("SELECT 1 FROM invoice WHERE id = ?", (invoice_id,)).fetchone() is not None
+
+    def __len__(self) -> int:
+        """How many different invoices came."""
+        return int(self._database.execute("SELECT count(*) FROM invoice").fetchone()[0])
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._database.close()
+
+
+def _storable(text: str) -> str:
+    """Without the halves of characters that JSON can spell and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,63 @@
+"""What a run came to: one screen for people, one row for the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from books.posting.postings import Outcome, Posting
+
+WORDS = {
+    Outcome.CREATED: "created",
+    Outcome.ADOPTED: "adopted (already in QuickBooks)",
+    Outcome.REJECTED: "rejected",
+    Outcome.CONFLICT: "conflicts",
+    Outcome.HELD: "held",
+    Outcome.UNKNOWN: "unknown (settled by a later run)",
+}
+
+
+@dataclass
+class Summary:
+    """Counts of one run. `outcomes` holds the last outcome of each invoice that this run touched."""
+
+    seen: int = 0
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    existing: int = 0
+    known: Counter[str] = field(default_factory=Counter)
+    """Refused, held, in conflict or unknown before, and still so."""
+    left: Counter[str] = field(default_factory=Counter)
+    unreadable: int = 0
+    calls: int = 0
+    metered_reads: int = 0
+    seconds: float = 0.0
+    halted: str = ""
+
+    def note(self, posting: Posting) -> None:
+        """Take in what became of an invoice; the last word counts."""
+        self.outcomes[posting.opsmerge_invoice_id] = posting.outcome
+
+    def count(self, outcome: Outcome) -> int:
+        """How many invoices ended so in this run."""
+        return sum(each is outcome for each in self.outcomes.values())
+
+    @property
+    def rejected(self) -> int:
+        """Records that are wrong: refused now, refused before and sent again unchanged, or without an id."""
+        return self.count(Outcome.REJECTED) + self.known[Outcome.REJECTED.value] + self.unreadable
+
+    def lines(self) -> list[str]:
+        """The summary, a line per fact; what did not happen is left out."""
+        lines = [f"{self.seen} invoices read"]
+        lines += [f"{self.count(outcome)} {words}" for outcome, words in WORDS.items() if self.count(outcome)]
+        if self.existing:
+            lines.append(f"{self.existing} already posted and unchanged")
+        lines += [f"{count} still {outcome}" for outcome, count in sorted(self.known.items())]
+        lines += [f"{count} left: {reason.replace('_', ' ')}" for reason, count in sorted(self.left.items())]
+        if self.unreadable:
+            lines.append(f"{self.unreadable} records without an id, not kept")
+        calls = f"{self.calls} calls to QuickBooks, {self.metered_reads} of them metered reads"
+        lines.append(f"{calls if self.calls else 'no call to QuickBooks'}; {self.seconds:.1f} s")
+        if self.halted:
+            lines.append(f"stopped before the end: {self.halted}")
+        return lines

@@ -1,0 +1,173 @@
+"""The one place where posting meets Singer: records in, one push at the end of the input, STATE after it.
+
+The SDK would drain and print STATE whenever five minutes have passed; here nothing is drained before the end, because
+services, tax codes and clients may come after the invoices that need them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from singer_sdk import Target
+from singer_sdk.sinks import RecordSink
+
+from books import mappings, paths
+from books.clock import Clock, SystemClock
+from books.faults import Exit, Halt
+from books.ledger import Ledger
+from books.posting import crash, records
+from books.posting.journal import SqlJournal
+from books.posting.plan import PlanRow, to_json
+from books.posting.preview import PreviewJournal
+from books.posting.references import Catalogue, Choices
+from books.posting.run import Options, PushRun
+from books.posting.spool import Spool
+from books.posting.summary import Summary
+from books.quickbooks import open_client
+from books.quickbooks.ledger import QuickBooksLedger
+from books.settings import TargetSettings
+from books.store import Store
+
+STREAMS = ("invoices", "services", "tax_codes", "clients")
+
+
+class Intake:
+    """Takes in the records of one run, and pushes them at its end."""
+
+    def __init__(self, settings: TargetSettings, logger: logging.Logger, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.checkpoint = crash.from_environment()
+        self._logger = logger
+        self._clock = clock or SystemClock()
+        self._mappings = mappings.load(paths.resolve(settings.mapping_file))
+        self._spool = Spool()
+        self._catalogue = Catalogue()
+        self._unreadable = 0
+
+    def take(self, stream: str, record: Mapping[str, Any]) -> None:
+        """Keep one record; nothing about it can stop the others."""
+        if stream == "invoices":
+            self._take_invoice(record)
+        elif stream == "services" and (service := records.service(record)) is not None:
+            self._catalogue.services[service.id] = service
+        elif stream == "tax_codes" and (tax_code := records.tax_code(record)) is not None:
+            self._catalogue.tax_codes[tax_code.id] = tax_code
+        elif stream == "clients" and (client := records.client(record)) is not None:
+            self._catalogue.clients[client.id] = client
+
+    def _take_invoice(self, record: Mapping[str, Any]) -> None:
+        invoice_id = record.get("id")
+        if not isinstance(invoice_id, str) or not invoice_id.strip():
+            self._unreadable += 1
+            self._logger.warning("an invoice without an id was rejected; it cannot be kept track of")
+            return
+        self._spool.add(invoice_id.strip(), record)
+        client_id, name = record.get("client_id"), record.get("client_name")
+        if isinstance(client_id, str) and isinstance(name, str) and name.strip():
+            self._catalogue.invoiced[client_id.strip()] = name.strip()
+
+    def push(self) -> Summary:
+        """Post everything taken in and left unfinished, and tell the summary.
+
+        Raises:
+            Halt: the run ended early; what was done is recorded.
+        """
+        store = Store.open(self.settings.quickbooks.store_url, self._clock)
+        try:
+            client = open_client(self.settings.quickbooks, store, self._clock)
+            return self._push(store, QuickBooksLedger(client, self.settings.quickbooks.connection))
+        finally:
+            store.close()
+            self._spool.close()
+
+    def _push(self, store: Store, ledger: Ledger) -> Summary:
+        run = self._run(store, ledger)
+        run.summary.unreadable = self._unreadable
+        try:
+            return run.execute(self._spool)
+        finally:
+            self._tell(run)
+
+    def _run(self, store: Store, ledger: Ledger) -> PushRun:
+        settings = self.settings
+        journal = (PreviewJournal if settings.dry_run else SqlJournal)(store, ledger.connection)
+        options = Options(
+            post_from=settings.post_from,
+            settle_seconds=settings.settle_seconds,
+            batch_size=settings.batch_size,
+            vat_difference=settings.vat_difference,
+            dry_run=settings.dry_run,
+        )
+        accounts = (settings.default_income_account, settings.default_expense_account)
+        choices = Choices(self._mappings, self._catalogue, *accounts)
+        return PushRun(ledger, journal, self._clock, options, choices, self.checkpoint, self._logger)
+
+    def _tell(self, run: PushRun) -> None:
+        connection = self.settings.quickbooks.connection
+        if self.settings.dry_run:
+            self._logger.info("Plan for %s; nothing was written", connection)
+            self._tell_plan(run.plan)
+        else:
+            self._logger.info("Push to %s", connection)
+        for line in run.summary.lines():
+            self._logger.info("  %s", line)
+
+    def _tell_plan(self, rows: Sequence[PlanRow]) -> None:
+        for row in rows:
+            self._logger.info("  %s", row.line())
+        if self.settings.plan_file:
+            path = paths.resolve(self.settings.plan_file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made_at = self._clock.now().to_iso8601_string()
+            path.write_text(to_json(self.settings.quickbooks.connection, made_at, rows), "utf-8")
+            self._logger.info("  The plan is in %s", path)
+
+
+def rejected(summary: Summary) -> Halt:
+    """The end of a run with rejected records, where the settings ask for an exit code of its own."""
+    return Halt(
+        f"{summary.rejected} records were rejected",
+        exit_code=Exit.REJECTED,
+        code="rejected",
+        remedy="Each is named above with its remedy.",
+    )
+
+
+class IntakeSink(RecordSink):
+    """Hands records over as they came: no validation that could stop the run, no parsing of dates."""
+
+    def __init__(
+        self, target: Target, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+    ) -> None:
+        super().__init__(target, stream_name, schema, key_properties)
+        self._target = target
+
+    def get_validator(self) -> None:
+        """A value of the wrong type is a rejection of its record, not the end of the run."""
+        return
+
+    def _parse_timestamps_in_record(self, record: dict[str, Any], schema: dict[str, Any], treatment: Any) -> None:
+        """Dates stay as they came: `records.parse` reads them, and says which one is wrong."""
+
+    def _singer_validate_message(self, record: dict[str, Any]) -> None:
+        """A record without its key is counted as rejected by the intake."""
+
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
+        """Hand it over."""
+        del context
+        intake: Intake = self._target.intake  # type: ignore[attr-defined] # targets that use this sink have an intake
+        intake.take(self.stream_name, record)
+
+
+class IgnoringSink(RecordSink):
+    """For streams that are none of ours: one log line each."""
+
+    def setup(self) -> None:
+        """Say it once."""
+        self.logger.info("stream %r is not posted; its records are ignored", self.stream_name)
+
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
+        """Leave it."""
+        del record, context

@@ -1,0 +1,49 @@
+"""target-quickbooks: posts OpsMerge invoices to QuickBooks Online. The work is in `books`; this is the plugin."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+from singer_sdk import Target
+from singer_sdk.sinks import Sink
+
+from books.clock import Clock
+from books.plugin import PluginEndings
+from books.settings import TARGET_CONFIG_SCHEMA, TargetSettings
+from books.sink import STREAMS, IgnoringSink, Intake, IntakeSink, rejected
+
+
+class TargetQuickBooks(PluginEndings, Target):
+    """Reads `invoices`, and, optional and in any order, `services`, `tax_codes` and `clients`.
+
+    `clock` is for tests; everything else comes from the settings.
+    """
+
+    name = "target-quickbooks"
+    default_sink_class = IgnoringSink
+    config_jsonschema: ClassVar[dict[str, Any]] = TARGET_CONFIG_SCHEMA
+    _MAX_RECORD_AGE_IN_MINUTES = math.inf  # no STATE before the push: it would speak of invoices not yet posted
+
+    def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.intake = Intake(TargetSettings.from_config(self.config), self.logger, clock)
+        self.max_parallelism = 1  # sinks only hand over; threads would gain nothing
+
+    def get_sink_class(self, stream_name: str) -> type[Sink]:
+        """Four streams are ours."""
+        return IntakeSink if stream_name in STREAMS else IgnoringSink
+
+    def process_endofpipe(self) -> None:
+        """Push; let STATE go only after every outcome is committed, and not at all after a plan."""
+        summary = self.intake.push()
+        self.intake.checkpoint("before_state")
+        if self.intake.settings.dry_run:
+            return
+        super().process_endofpipe()
+        if self.intake.settings.fail_on_rejected and summary.rejected:
+            raise rejected(summary)
+
+
+if __name__ == "__main__":
+    TargetQuickBooks.cli()
