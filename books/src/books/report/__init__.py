@@ -1,0 +1,64 @@
+"""The drift report: one page for people, a workbook for accountants, the same as CSV, Markdown and in the terminal.
+
+Everything is read from the published warehouse; nothing is worked out here but words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from books.report.read import Report, read
+
+__all__ = ["Paths", "Report", "build_report", "print_summary", "read"]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the report was written."""
+
+    html: Path
+    workbook: Path
+    csv: Path
+    markdown: Path
+
+
+def build_report(
+    database: Path, out_dir: Path, *, environment: str = "demo", time_zone: str = "Europe/London"
+) -> Paths:
+    """Write the report of the newest run in `database` into `out_dir`; a second report of one day replaces the first.
+
+    `environment` is Meltano's (demo, sandbox, production): it decides where links to QuickBooks point. `time_zone` is
+    the one people read dates in.
+
+    Raises:
+        Halt: the database is missing, or no reconciliation has been built in it (misconfigured).
+    """
+    from books.report import html, markdown, sheet, workbook
+
+    report = read(database, environment=environment, time_zone=time_zone)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    stem = out_dir / f"drift-{report.day:%Y-%m-%d}"
+    return Paths(
+        html=html.write(report, stem.with_suffix(".html")),
+        workbook=workbook.write(report, stem.with_suffix(".xlsx")),
+        csv=sheet.write(report, stem.with_suffix(".csv")),
+        markdown=markdown.write(report, stem.with_suffix(".md")),
+    )
+
+
+def print_summary(
+    database: Path,
+    *,
+    environment: str = "demo",
+    time_zone: str = "Europe/London",
+    paths: Paths | None = None,
+    console: Console | None = None,
+) -> None:
+    """Print the newest run's report in the terminal, and where its page is."""
+    from books.report import terminal
+
+    report = read(database, environment=environment, time_zone=time_zone)
+    terminal.show(report, console or Console(), page=paths.html if paths else None)

@@ -1,0 +1,52 @@
+"""The report as one page: self-contained, without JavaScript, without network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from books.report import words
+from books.report.read import BUCKETS, Report
+from books.report.whole import write_text
+
+BREAKS_SHOWN = 60
+
+
+def write(report: Report, path: Path) -> Path:
+    """Write the page whole; return its path."""
+    return write_text(path, render(report))
+
+
+def render(report: Report) -> str:
+    """The page's text. Everything that came from a ledger is escaped; only our own drawings are set in as they are."""
+    from books.report import charts
+
+    return _templates().get_template("page.html.j2").render(
+        report=report,
+        effects=_drawn(charts.effects(report)),
+        ageing=_drawn(charts.ageing(report)),
+        trend=_markup(charts.trend(report)),
+        buckets=BUCKETS,
+        shown=report.open_breaks[:BREAKS_SHOWN],
+        hidden=max(0, len(report.open_breaks) - BREAKS_SHOWN),
+        accepted=[one for one in report.breaks if one.accepted],
+    )
+
+
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("books.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters.update(money=words.money, signed=words.signed, day=words.day, count=words.count)
+    templates.filters["moment"] = words.moment
+    return templates
+
+
+def _drawn(charts: list[tuple[str, str]]) -> list[tuple[str, Markup]]:
+    return [(currency, Markup(svg)) for currency, svg in charts]  # noqa: S704 -- our own drawing of numbers and class names
+
+
+def _markup(svg: str | None) -> Markup | None:
+    return None if svg is None else Markup(svg)  # noqa: S704 -- our own drawing of numbers

@@ -1,0 +1,56 @@
+"""The report in a few lines of Markdown, for mail and chat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from books.report import words
+from books.report.read import Break, Report
+from books.report.whole import write_text
+
+ITEMS_MAX = 12
+
+
+def write(report: Report, path: Path) -> Path:
+    """Write the file whole; return its path."""
+    return write_text(path, text(report))
+
+
+def text(report: Report) -> str:
+    """The summary: may it be acted on, does it tie, what is open."""
+    lines = [f"# OpsMerge and QuickBooks, {words.day(report.day)}", "", headline(report), "", *_ties(report), ""]
+    lines += [_item(one) for one in report.open_breaks[:ITEMS_MAX]]
+    left = len(report.open_breaks) - ITEMS_MAX
+    return "\n".join([*lines, *([f"- and {words.count(left, 'more break')}"] if left > 0 else []), ""])
+
+
+def headline(report: Report) -> str:
+    """One sentence of trust and one of substance."""
+    if not report.trusted:
+        failed = ", ".join(check["promise"] for check in report.failed_gates)
+        return f"**Do not act on this run.** It could not be shown that: {failed}."
+    opened = words.count(len(report.open_breaks), "break")
+    return (
+        f"Complete: every check passes and every penny is classified. {opened} on {words.count(report.documents, 'document')}"
+        f" ({report.movement['new']} new, {report.movement['resolved']} resolved)."
+    )
+
+
+def _ties(report: Report) -> list[str]:
+    head = ["| measure | currency | OpsMerge | QuickBooks | difference | breaks | unexplained |", "|---|---|---:|---:|---:|---:|---:|"]
+    names = ("opsmerge_total", "ledger_total", "difference", "breaks", "unexplained")
+    return head + [
+        f"| {row['measure']} | {row['currency']} | " + " | ".join(words.money(row[name]) for name in names) + " |"
+        for row in report.totals
+    ]
+
+
+def _item(one: Break) -> str:
+    what = escaped(one.number or one.payment_id or one.external_id or "")
+    values = f"OpsMerge {escaped(one.opsmerge_value or 'nothing')}, QuickBooks {escaped(one.ledger_value or 'nothing')}"
+    return f"- **{one.row['class']} {one.title}** {what} ({one.severity}, {one.currency} {words.money(one.exposure)}): {values}. {escaped(one.remedy)}"
+
+
+def escaped(value: str) -> str:
+    """Text from a ledger must not become markup."""
+    return "".join("\\" + letter if letter in "\\`*_{}[]<>|#" else letter for letter in value.replace("\n", " "))

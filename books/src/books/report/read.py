@@ -1,0 +1,212 @@
+"""Reads what the report tells out of the published warehouse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from books.faults import Exit, Halt
+from books.report import words
+
+Row = dict[str, Any]
+TREND_RUNS = 30
+BREAKS_MAX = 5_000
+SEVERITIES = ("critical", "high", "medium", "low", "info")
+BUCKETS = {"by_design": "By design", "timing": "In flight", "tolerated": "Tolerated", "information": "Worth knowing"}
+
+
+@dataclass(frozen=True)
+class Break:
+    """One open break, with what a person needs to act on it."""
+
+    row: Row
+    title: str
+    story: str
+    link: str | None
+
+    def __getattr__(self, name: str) -> Any:
+        """The columns of `recon.drift`."""
+        try:
+            return self.row[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything the report tells. Money is Decimal; sums are per currency and never across."""
+
+    environment: str
+    time_zone: ZoneInfo
+    run: Row
+    checks: list[Row]
+    totals: list[Row]
+    cells: list[Row]
+    classes: list[Row]
+    breaks: list[Break]
+    ageing: list[Row]
+    trend: list[Row]
+    movement: Row
+    effects: list[Row]
+
+    @property
+    def day(self) -> date:
+        """The day of the run, as its readers count days."""
+        at: datetime = self.run["run_at"]
+        return at.replace(tzinfo=ZoneInfo("UTC")).astimezone(self.time_zone).date()
+
+    @property
+    def failed_gates(self) -> list[Row]:
+        """Checks that forbid acting on this run."""
+        return [check for check in self.checks if check["is_gate"] and not check["ok"]]
+
+    @property
+    def trusted(self) -> bool:
+        """May this run be acted on?"""
+        return not self.failed_gates
+
+    @property
+    def unexplained(self) -> Decimal:
+        """The largest remainder of any measure, currency and month; 0.00 when every penny is classified."""
+        return max((abs(cell["unexplained"]) for cell in self.cells), default=Decimal("0.00"))
+
+    @property
+    def open_breaks(self) -> list[Break]:
+        """Breaks that nobody has accepted."""
+        return [one for one in self.breaks if not one.accepted]
+
+    @property
+    def documents(self) -> int:
+        """How many documents the open breaks are about."""
+        return len({one.opsmerge_invoice_id or one.external_id or one.payment_id for one in self.open_breaks})
+
+    def of(self, bucket: str) -> list[Row]:
+        """The classes of a bucket, in this run."""
+        return [row for row in self.classes if row["bucket"] == bucket]
+
+
+def read(database: Path, *, environment: str = "demo", time_zone: str = "Europe/London") -> Report:
+    """The newest run in `database`.
+
+    Raises:
+        Halt: the database is missing, or no reconciliation has been built in it.
+    """
+    if not database.is_file():
+        raise _nothing(database)
+    zone = ZoneInfo(time_zone)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        try:
+            return _report(connection, environment, zone)
+        except duckdb.CatalogException as error:
+            raise _nothing(database) from error
+
+
+def _nothing(database: Path) -> Halt:
+    return Halt(
+        f"no reconciliation has been built in {database}",
+        exit_code=Exit.MISCONFIGURED,
+        code="nothing_built",
+        remedy="run `meltano run reconcile` first",
+    )
+
+
+def _report(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneInfo) -> Report:
+    [run] = _rows(connection, "select * from statement.run")
+    return Report(
+        environment=environment,
+        time_zone=zone,
+        run=run,
+        checks=_rows(connection, "select * from recon.checks order by is_gate desc, check_name"),
+        totals=_rows(connection, TOTALS),
+        cells=_rows(connection, "select * from recon.control_totals order by measure, currency, period"),
+        classes=_rows(connection, "select * from recon.drift_summary order by worst_grade desc, exposure desc, class"),
+        breaks=_breaks(connection, environment, zone),
+        ageing=_rows(connection, AGEING),
+        trend=_rows(connection, TREND),
+        movement=_movement(connection, run),
+        effects=_rows(connection, EFFECTS),
+    )
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> list[Row]:
+    found = connection.execute(sql, values or [])
+    names = [column[0] for column in found.description or []]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _breaks(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneInfo) -> list[Break]:
+    return [_break(row, environment, zone) for row in _rows(connection, BREAKS, [BREAKS_MAX])]
+
+
+def _break(row: Row, environment: str, zone: ZoneInfo) -> Break:
+    return Break(
+        row=row,
+        title=row["title"],
+        story=words.story(row["posting"], zone) if row["opsmerge_invoice_id"] else "",
+        link=words.link(environment, row["external_id"], row["payment_id"]),
+    )
+
+
+def _movement(connection: duckdb.DuckDBPyConnection, run: Row) -> Row:
+    """Breaks opened and resolved by this run, over all currencies: items, not money."""
+    [row] = _rows(connection, MOVEMENT, [run["run_id"]])
+    return row
+
+
+TOTALS = """
+select measure, currency,
+    sum(opsmerge_total) as opsmerge_total, sum(ledger_total) as ledger_total, sum(difference) as difference,
+    sum(by_design) as by_design, sum(timing) as timing, sum(tolerated) as tolerated, sum(breaks) as breaks,
+    sum(unexplained) as unexplained,
+    sum(case when unexplained <> 0 then 1 else 0 end) as cells_unexplained
+from recon.control_totals
+group by measure, currency
+order by currency <> 'GBP', currency, list_position(['gross', 'net', 'tax', 'balance', 'payments'], measure)
+"""
+
+BREAKS = """
+select drift.*, drift_class.title,
+    case when posting.opsmerge_invoice_id is not null then struct_pack(
+        outcome := posting.outcome, external_id := posting.external_id, fault_code := posting.fault_code,
+        fault_message := posting.fault_message, attempts := posting.attempts, attempted_at := posting.attempted_at,
+        finished_at := posting.finished_at) end as posting
+from recon.drift
+join recon.drift_class on drift_class.class = drift.class
+left join staging.stg_bridge__postings as posting
+    on posting.opsmerge_invoice_id = drift.opsmerge_invoice_id and posting.connection = drift.connection
+where drift.bucket = 'break'
+order by drift.accepted, list_position(['critical', 'high', 'medium', 'low', 'info'], drift.severity),
+    drift.exposure desc, drift.number, drift.class
+limit ?
+"""
+
+AGEING = """
+select band, currency, sum(items) as items, sum(exposure) as exposure
+from recon.drift_ageing group by band, band_number, currency order by currency, band_number
+"""
+
+TREND = f"""
+select run_at, run_id, trusted, breaks from recon.run_history order by run_at desc limit {TREND_RUNS}
+"""
+
+MOVEMENT = """
+select coalesce(sum(opening_items), 0) as opening, coalesce(sum(new_items), 0) as new,
+    coalesce(sum(resolved_items), 0) as resolved, coalesce(sum(closing_items), 0) as closing, count(*) > 0 as known
+from recon.drift_rollforward where run_id = ?
+"""
+
+EFFECTS = """
+select bridge.currency, bridge.measure, bridge.class, drift_class.title, drift_class.bucket, sum(bridge.amount) as effect
+from statement.bridge
+join recon.drift_class on drift_class.class = bridge.class
+where drift_class.bucket <> 'by_design'
+group by bridge.currency, bridge.measure, bridge.class, drift_class.title, drift_class.bucket
+having sum(bridge.amount) <> 0
+order by bridge.currency, bridge.measure, abs(sum(bridge.amount)) desc
+"""

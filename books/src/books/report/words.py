@@ -1,0 +1,78 @@
+"""How numbers, dates and stories are put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+MINUS = "\u2212"
+WHERE = {
+    "sandbox": "https://app.sandbox.qbo.intuit.com/app",
+    "production": "https://app.qbo.intuit.com/app",
+}
+STORIES = {
+    "created": "posted on {when} as QuickBooks invoice {external_id}",
+    "adopted": "found in QuickBooks on {when} as invoice {external_id}, and taken as posted",
+    "rejected": "refused on {when}: {fault}",
+    "conflict": "not posted on {when}, because {fault}",
+    "held": "held back on {when}: {fault}",
+    "unknown": "sent on {when}; the answer was lost",
+}
+
+
+def money(amount: Decimal | None) -> str:
+    """`1,234.50`, with a true minus sign; a dash where there is none."""
+    if amount is None:
+        return "\u2013"
+    return f"{amount:,.2f}".replace("-", MINUS)
+
+
+def signed(amount: Decimal) -> str:
+    """Money with its sign shown: `+12.00`."""
+    return money(amount) if amount <= 0 else "+" + money(amount)
+
+
+def day(when: date) -> str:
+    """`3 November 2026`."""
+    return f"{when.day} {when:%B %Y}"
+
+
+def moment(when: datetime | None, time_zone: ZoneInfo) -> str:
+    """`3 Nov 2026, 09:12`, in the readers' zone. The warehouse holds UTC without a zone."""
+    if when is None:
+        return "never"
+    local = when.replace(tzinfo=ZoneInfo("UTC")).astimezone(time_zone) if when.tzinfo is None else when.astimezone(time_zone)
+    return f"{local.day} {local:%b %Y, %H:%M}"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 break`, `1,200 invoices`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def story(posting: Mapping[str, Any] | None, time_zone: ZoneInfo) -> str:
+    """What happened to an invoice, from its posting; the same facts as `books why`."""
+    if posting is None:
+        return "Never sent to QuickBooks by this bridge."
+    fault = ": ".join(part for part in (posting["fault_code"], posting["fault_message"]) if part) or "no reason was recorded"
+    template = STORIES.get(posting["outcome"], "{outcome} on {when}")
+    told = template.format(
+        when=moment(posting["finished_at"] or posting["attempted_at"], time_zone),
+        external_id=posting["external_id"],
+        fault=fault,
+        outcome=posting["outcome"],
+    )
+    tries = posting["attempts"] or 0
+    return told[0].upper() + told[1:] + (f", after {count(tries, 'attempt')}." if tries > 1 else ".")
+
+
+def link(environment: str, external_id: str | None, payment_id: str | None, entity: str = "invoice") -> str | None:
+    """The document in QuickBooks; None where there is nothing to open (the demo, or only in OpsMerge)."""
+    base, found = WHERE.get(environment), payment_id or external_id
+    if base is None or not found:
+        return None
+    page = "recvpayment" if payment_id else entity
+    return f"{base}/{page}?txnId={found}"
