@@ -15,7 +15,7 @@ from tap_opsmerge.streams import OpsMergeStream
 
 
 class TapOpsMerge(PluginEndings, Tap):
-    """Reads OpsMerge. `clock` is for tests; everything else comes from the settings."""
+    """Reads invoices, payments, clients, services and tax codes from OpsMerge."""
 
     name = "tap-opsmerge"
     config_jsonschema: ClassVar[dict[str, Any]] = {
@@ -45,6 +45,7 @@ class TapOpsMerge(PluginEndings, Tap):
     }
 
     def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
+        # The clock is for tests; everything else comes from the settings.
         self._clock = clock or SystemClock()
         super().__init__(*args, **kwargs)
 

@@ -20,7 +20,7 @@ STORE_URL = "sqlite:///.books/books.db"
 
 
 class TargetOpsMerge(PluginEndings, Target):
-    """Reads `postings` and `payments`. `clock` is for tests; everything else comes from the settings."""
+    """Records in OpsMerge what the books say: ids, errors, and who has paid."""
 
     name = "target-opsmerge"
     default_sink_class = IgnoringSink
@@ -39,6 +39,7 @@ class TargetOpsMerge(PluginEndings, Target):
     }
 
     def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
+        # The clock is for tests; everything else comes from the settings.
         self._clock = clock or SystemClock()
         super().__init__(*args, **kwargs)
         self.max_parallelism = 1  # one after the other: both streams end in one store and one conversation

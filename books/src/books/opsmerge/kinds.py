@@ -107,8 +107,8 @@ CHANGED = Kind("string", {"type": "string", "format": "date-time"}, moment)
 """The time of the last change: never null, because the order of the list and the bookmark rest on it."""
 FLAG = Kind("boolean", _nullable({"type": "boolean"}), _flag)
 INTEGER = Kind("integer", _nullable({"type": "integer"}), _integer)
-MONEY = Kind("number", _nullable({"type": "number", "multipleOf": Decimal("0.01")}), _money)
-AMOUNT = Kind("number", {"type": "number", "multipleOf": Decimal("0.01")}, _money)
+MONEY = Kind("number", _nullable({"type": "number", "multipleOf": 0.01}), _money)
+AMOUNT = Kind("number", {"type": "number", "multipleOf": 0.01}, _money)
 """Money that must be there: a payment without an amount is none."""
-NUMBER = Kind("number", _nullable({"type": "number", "multipleOf": Decimal("0.000001")}), _number)
+NUMBER = Kind("number", _nullable({"type": "number", "multipleOf": 0.000001}), _number)
 """Quantities, unit prices and percentages: finer than money."""
