@@ -1,0 +1,80 @@
+"""What a tap says when it has read a stream to its end: how, when, how many rows, and that this was all.
+
+A loader cannot tell a finished tap from a failed one: both end their output. So the stream's last message is its
+SCHEMA once more, with one more member that other loaders ignore:
+
+    {"type": "SCHEMA", "stream": ..., "schema": ..., "extract": {"mode": "full", "started_at": ..., "ended_at": ...,
+     "rows": 150, "complete": true}}
+
+Before it, after a complete read, comes ACTIVATE_VERSION: rows without this version are gone at the source.
+target-duckdb keeps both in its table `_loads`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pendulum
+from singer_sdk.singerlib import RecordMessage, SchemaMessage
+from singer_sdk.streams import Stream
+
+from books.clock import Clock, SystemClock
+
+FULL, INCREMENTAL = "full", "incremental"
+
+
+@dataclass(slots=True)
+class EndOfStream(SchemaMessage):
+    """The closing SCHEMA."""
+
+    extract: dict[str, Any] | None = None
+
+
+class Extracts(Stream):
+    """A stream that says how its read ended. A subclass yields its records from `read`; a failed read says nothing."""
+
+    clock: Clock = SystemClock()
+
+    def read(self, context: Any) -> Iterable[dict[str, Any]]:
+        """The records; `begin_full` first, where this is a complete read and the settings do not say so."""
+        raise NotImplementedError
+
+    def get_records(self, context: Any) -> Iterator[dict[str, Any]]:
+        """The records, and after the last one what kind of read it was."""
+        self._started_at = self.clock.now()
+        self._rows_sent = 0
+        self._stream_version = None
+        if self.replication_method == "FULL_TABLE":
+            self.begin_full()
+        yield from self.read(context)
+        self._say_end()
+
+    def begin_full(self) -> None:
+        """From here on a complete read: each row carries its version. Call it before the first record."""
+        self._stream_version = int(self._started_at.timestamp() * 1000)
+
+    def _generate_record_messages(self, record: Any) -> Iterator[RecordMessage]:  # type: ignore[override] # a generator
+        for message in super()._generate_record_messages(record):
+            self._rows_sent += 1
+            yield message
+
+    def _say_end(self) -> None:
+        full = self._stream_version is not None
+        if self._stream_version is not None:
+            self._write_activate_version_message(self._stream_version)
+        extract = {
+            "mode": FULL if full else INCREMENTAL,
+            "started_at": _text(self._started_at),
+            "ended_at": _text(self.clock.now()),
+            "rows": self._rows_sent,
+            "complete": True,
+        }
+        for schema in self._generate_schema_messages():
+            parts = (schema.stream, schema.schema, schema.key_properties, schema.bookmark_properties)
+            self._tap.write_message(EndOfStream(*parts, extract=extract))
+
+
+def _text(at: pendulum.DateTime) -> str:
+    return at.in_timezone("UTC").strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,126 @@
+"""Streams of objects in the company file: payments, invoices, credit memos, customers, accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from singer_sdk.helpers.conform import TypeConformanceLevel
+
+from books.extracts import Extracts
+from books.faults import Exit, Halt
+from books.quickbooks import reading_rows as rows
+from books.quickbooks.reading import ACTIVE_OR_NOT, Entity
+from tap_quickbooks_payments import properties
+
+if TYPE_CHECKING:
+    from tap_quickbooks_payments.tap import TapQuickBooksPayments
+
+PORTION_ROWS = 500
+"""Rows turned at once, so that what the store knows of them is looked up together."""
+
+CURSOR, CONNECTION = "changed_since", "connection"
+
+
+@dataclass(frozen=True)
+class Objects:
+    """A stream as data: which entity it is, its columns, and how an object becomes a row."""
+
+    name: str
+    entity: Entity
+    schema: properties.Schema
+    row: Callable[[rows.Json, str], rows.Row] | None = None
+
+
+PAYMENTS = Objects("payments", Entity("Payment"), properties.PAYMENTS)
+INVOICES = Objects("invoices", Entity("Invoice"), properties.INVOICES, rows.invoice)
+CREDIT_MEMOS = Objects("credit_memos", Entity("CreditMemo"), properties.CREDIT_MEMOS, rows.credit_memo)
+CUSTOMERS = Objects("customers", Entity("Customer", ACTIVE_OR_NOT), properties.CUSTOMERS, rows.customer)
+RECEIVABLES = f"AccountType = 'Accounts Receivable' AND {ACTIVE_OR_NOT}"
+ACCOUNTS = Objects("accounts", Entity("Account", RECEIVABLES, has_changes=False), properties.ACCOUNTS, rows.account)
+"""Read completely every time: a posting moves the balance without changing the account."""
+
+ALL = (PAYMENTS, INVOICES, CREDIT_MEMOS, CUSTOMERS, ACCOUNTS)
+
+
+class CompanyStream(Extracts):
+    """One kind of object: what changed since the last run, or everything."""
+
+    primary_keys = ("realm_id", "id")
+    forced_replication_method = "LOG_BASED"
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # rows and schema are written side by side, and tested
+
+    def __init__(self, tap: TapQuickBooksPayments, objects: Objects) -> None:
+        super().__init__(tap=tap, schema=objects.schema, name=objects.name)
+        self.objects = objects
+        self.tap = tap
+        self.clock = tap.clock
+
+    @property
+    def cursor(self) -> pendulum.DateTime | None:
+        """The server's time up to which this company's changes are known; None before the first complete read.
+
+        Raises:
+            Halt: MISCONFIGURED; the state holds something else.
+        """
+        state = self.get_context_state(None)
+        if state.get(CONNECTION) != self.tap.settings.quickbooks.connection or CURSOR not in state:
+            return None
+        return read_moment(f"the state of {self.name}", str(state[CURSOR]))
+
+    def read(self, context: Any) -> Iterator[dict[str, Any]]:
+        """The rows; the cursor moves when all have been handed over."""
+        del context
+        extract = self.tap.reader.extract(self.objects.entity)
+        self._started_at = extract.started_at
+        if extract.is_complete:
+            self.begin_full()
+        for portion in _portions(extract.rows):
+            yield from self._rows(portion)
+        self._keep(extract.cursor())
+
+    def _rows(self, portion: list[rows.Row]) -> Iterator[rows.Row]:
+        to_row = self.objects.row or self._payment_rows(portion)
+        realm_id = self.tap.settings.quickbooks.realm_id
+        for each in portion:
+            home_currency = "" if each.get("CurrencyRef") else self.tap.home_currency
+            yield rows.keyed(realm_id, each, to_row(each, home_currency))
+
+    def _payment_rows(self, portion: list[rows.Row]) -> Callable[[rows.Json, str], rows.Row]:
+        posted = self.tap.posted(rows.linked_invoices(portion))
+        return lambda each, home_currency: rows.payment(each, home_currency, posted)
+
+    def _keep(self, cursor: pendulum.DateTime) -> None:
+        state = self.get_context_state(None)
+        state[CURSOR] = rows.text_of(cursor)
+        state[CONNECTION] = self.tap.settings.quickbooks.connection
+        self.state_manager.is_flushed = False  # it moves on, even where no record came
+
+
+def _portions(source: Iterable[rows.Row]) -> Iterator[list[rows.Row]]:
+    iterator = iter(source)
+    while portion := list(islice(iterator, PORTION_ROWS)):
+        yield portion
+
+
+def read_moment(where: str, text: str) -> pendulum.DateTime:
+    """A moment from a setting or a state.
+
+    Raises:
+        Halt: MISCONFIGURED; it is none.
+    """
+    try:
+        parsed = pendulum.parse(text)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, pendulum.DateTime):
+        raise Halt(
+            f"{where} holds {text!r}, which is no time",
+            exit_code=Exit.MISCONFIGURED,
+            code="setting_refused",
+            remedy="use a time such as 2026-11-01T00:00:00Z; after a cleared state the next run reads everything",
+        )
+    return parsed

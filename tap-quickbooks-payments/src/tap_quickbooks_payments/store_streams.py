@@ -1,0 +1,110 @@
+"""Streams from the state store: postings and push runs. They make no call to QuickBooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from sqlalchemy import Connection, Select, Table, func, select
+
+from books.extracts import Extracts
+from books.quickbooks.reading_rows import text_of
+from books.store.tables_posting import posting, push_run
+from tap_quickbooks_payments import properties
+from tap_quickbooks_payments.company_streams import read_moment
+
+if TYPE_CHECKING:
+    from tap_quickbooks_payments.tap import TapQuickBooksPayments
+
+PAGE_ROWS = 5000
+
+
+class StoreStream(Extracts):
+    """Rows of one table of the store in the order of `replication_key`, in short reads."""
+
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # rows and schema name the same columns, and are tested
+    is_sorted = True
+    table: Table
+
+    def __init__(self, tap: TapQuickBooksPayments, name: str, schema: properties.Schema) -> None:
+        super().__init__(tap=tap, schema=schema, name=name)
+        self.tap = tap
+        self.clock = tap.clock
+
+    def read(self, context: Any) -> Iterator[dict[str, Any]]:
+        """Rows after the bookmark; all of them, as a complete read, where the settings ask for it."""
+        after = None if self.tap.settings.full_refresh else self.start(context)
+        if after is None:
+            self.begin_full()
+        while page := self._page(after):
+            for row in page:
+                yield {name: _plain(value) for name, value in row.items()}
+            after = page[-1][str(self.replication_key)]
+
+    def start(self, context: Any) -> Any:
+        """The bookmark as the table's own type; None is from the beginning."""
+        raise NotImplementedError
+
+    def _page(self, after: Any) -> list[dict[str, Any]]:
+        with self.tap.store.read() as connection:
+            return [dict(row) for row in connection.execute(self._after(after)).mappings()]
+
+    def _after(self, after: Any) -> Select[Any]:
+        names = [name for name in self.schema["properties"] if name in self.table.c]
+        key = self.table.c[str(self.replication_key)]
+        statement = select(*(self.table.c[name] for name in names))
+        statement = statement.where(self.table.c.connection == self.tap.settings.quickbooks.connection)
+        statement = statement.where(key.is_not(None) if after is None else key > after)
+        return statement.order_by(key).limit(PAGE_ROWS)
+
+
+class Postings(StoreStream):
+    """What became of each invoice; `seq` rises with every change of a row."""
+
+    table = posting
+    primary_keys = ("connection", "opsmerge_invoice_id")
+    replication_key = "seq"
+
+    def __init__(self, tap: TapQuickBooksPayments) -> None:
+        super().__init__(tap, "postings", properties.POSTINGS)
+
+    def start(self, context: Any) -> int | None:
+        """The last `seq` read; None where the store has not come as far, so it is another store."""
+        seq = self.get_starting_replication_key_value(context)
+        if seq is None:
+            return None
+        with self.tap.store.read() as connection:
+            newest = _newest_seq(connection)
+        if int(seq) > newest:
+            self.logger.warning(
+                "The store's newest change is %d, the bookmark is %s: reading all postings", newest, seq
+            )
+            return None
+        return int(seq)
+
+
+def _newest_seq(connection: Connection) -> int:
+    return int(connection.execute(select(func.max(posting.c.seq))).scalar_one() or 0)
+
+
+class PushRuns(StoreStream):
+    """Finished runs of target-quickbooks: the reconciliation needs to know when the last complete push began."""
+
+    table = push_run
+    primary_keys = ("connection", "id")
+    replication_key = "finished_at"
+
+    def __init__(self, tap: TapQuickBooksPayments) -> None:
+        super().__init__(tap, "push_runs", properties.PUSH_RUNS)
+
+    def start(self, context: Any) -> pendulum.DateTime | None:
+        """When the last run read had finished."""
+        finished_at = self.get_starting_replication_key_value(context)
+        return None if finished_at is None else read_moment("the state of push_runs", str(finished_at))
+
+
+def _plain(value: Any) -> Any:
+    return text_of(pendulum.instance(value)) if isinstance(value, datetime) else value

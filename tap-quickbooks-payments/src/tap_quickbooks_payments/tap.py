@@ -1,0 +1,87 @@
+"""tap-quickbooks-payments: what QuickBooks Online knows, and what became of each posting, as Singer streams."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cached_property
+from typing import Any, ClassVar
+
+from singer_sdk import Stream, Tap
+from sqlalchemy import select
+
+from books.clock import Clock, SystemClock
+from books.plugin import PluginEndings
+from books.quickbooks import QuickBooksClient, open_client, query
+from books.quickbooks.reading import CompanyReader
+from books.quickbooks.reading_rows import Posted
+from books.settings import TAP_CONFIG_SCHEMA, TapSettings
+from books.store import Store
+from books.store.tables_posting import posting
+from tap_quickbooks_payments.company_streams import ALL, CompanyStream, read_moment
+from tap_quickbooks_payments.store_streams import Postings, PushRuns
+
+
+class TapQuickBooksPayments(PluginEndings, Tap):
+    """Reads the company file and the state store. `clock` is for tests; everything else comes from the settings.
+
+    Store, client and reader are made when a stream needs them: postings alone make no call to QuickBooks.
+    """
+
+    name = "tap-quickbooks-payments"
+    config_jsonschema: ClassVar[dict[str, Any]] = TAP_CONFIG_SCHEMA
+
+    def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
+        self.clock = clock or SystemClock()
+        super().__init__(*args, **kwargs)
+
+    def discover_streams(self) -> list[Stream]:
+        """All streams; needs neither network nor store. Invoices come before the payments that settle them."""
+        return [Postings(self), PushRuns(self), *(CompanyStream(self, objects) for objects in ALL)]
+
+    @cached_property
+    def settings(self) -> TapSettings:
+        """The settings, checked."""
+        return TapSettings.from_config(self.config)
+
+    @cached_property
+    def store(self) -> Store:
+        """The state store."""
+        return Store.open(self.settings.quickbooks.store_url, self.clock)
+
+    @cached_property
+    def client(self) -> QuickBooksClient:
+        """The client, with the governor and the tokens that all processes share."""
+        return open_client(self.settings.quickbooks, self.store, self.clock)
+
+    @cached_property
+    def reader(self) -> CompanyReader:
+        """The reader of all selected streams, so that one call tells the changes of all."""
+        selected = [each for each in self.streams.values() if isinstance(each, CompanyStream) and each.selected]
+        start = self.settings.start_date
+        first = None if start is None else read_moment("start_date", start)
+        cursors = {
+            each.objects.entity: None if self.settings.full_refresh else each.cursor or first for each in selected
+        }
+        return CompanyReader(self.client, self.clock, cursors, overlap_seconds=self.settings.overlap_seconds)
+
+    @cached_property
+    def home_currency(self) -> str:
+        """The company's currency, asked for when a row names none: companies of one currency leave it out."""
+        answer = self.client.get("preferences")
+        currency = (answer.get("Preferences") or {}).get("CurrencyPrefs") or {}
+        return str((currency.get("HomeCurrency") or {}).get("value") or "GBP")
+
+    def posted(self, external_ids: Collection[str]) -> dict[str, Posted]:
+        """Which of these ids in the books are invoices that we posted."""
+        columns = (posting.c.external_id, posting.c.opsmerge_invoice_id, posting.c.number)
+        connection = self.settings.quickbooks.connection
+        found: dict[str, Posted] = {}
+        with self.store.read() as store:
+            for chunk in query.chunks(sorted(external_ids)):
+                statement = select(*columns).where(posting.c.connection == connection, posting.c.external_id.in_(chunk))
+                found |= {row[0]: Posted(row[1], row[2]) for row in store.execute(statement)}
+        return found
+
+
+if __name__ == "__main__":
+    TapQuickBooksPayments.cli()
