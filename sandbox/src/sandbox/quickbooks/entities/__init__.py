@@ -1,0 +1,1 @@
+"""What each entity allows and does: create, update, void, delete."""

@@ -1,0 +1,84 @@
+"""Bank deposits: they take payments out of Undeposited Funds, and lock them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from sandbox.quickbooks import faults, rules
+from sandbox.quickbooks.books import Books, Document, reference
+from sandbox.quickbooks.chart import UNDEPOSITED
+from sandbox.quickbooks.codec import ZERO, half_up, money
+from sandbox.quickbooks.entities import balances
+
+KEPT = ("TotalAmt",)
+
+
+def create(books: Books, body: Document) -> Document:
+    """A new deposit of payments, and of other amounts."""
+    body.setdefault("TxnDate", books.today())
+    rules.check_period(books, body["TxnDate"])
+    account = rules.required_reference(body, "DepositToAccountRef")
+    rules.referred(books, "Account", account, "DepositToAccountRef")
+    total, payments = _lines(books, rules.required(body, "Line"))
+    document = books.insert("Deposit", {**body, "TotalAmt": total, "CurrencyRef": books.company.currency()})
+    for payment_id, amount in payments.items():
+        books.link(("Deposit", document["Id"]), ("Payment", payment_id), amount)
+    _move(books, document, payments, 1)
+    return document
+
+
+def update(books: Books, body: Document, *, sparse: bool) -> Document:
+    """Change what does not touch the money: note and date. Lines are changed by deleting and making anew."""
+    stored = rules.current(books, "Deposit", body)
+    rules.check_period(books, stored["TxnDate"], changing=True)
+    if "Line" in body and len(body["Line"]) != len(stored["Line"]):
+        raise faults.business("Delete the deposit to change its lines.", "Line")
+    document = rules.merged(stored, body, sparse=sparse, kept=(*KEPT, "Line", "DepositToAccountRef", "CurrencyRef"))
+    document.setdefault("TxnDate", stored["TxnDate"])
+    rules.check_period(books, document["TxnDate"], changing=True)
+    return books.update("Deposit", document)
+
+
+def delete(books: Books, body: Document) -> Document:
+    """Undo a deposit: its payments can be changed again."""
+    stored = rules.current(books, "Deposit", body)
+    rules.check_period(books, stored["TxnDate"], changing=True)
+    links = books.links_from(("Deposit", stored["Id"]))
+    _move(books, stored, {other: amount for _, other, amount in links}, -1)
+    books.unlink(("Deposit", stored["Id"]))
+    return books.remove("Deposit", stored["Id"])
+
+
+def _lines(books: Books, lines: list[Document]) -> tuple[Decimal, dict[str, Decimal]]:
+    """The total, and payment id to amount."""
+    total, payments = ZERO, dict[str, Decimal]()
+    for number, line in enumerate(lines, start=1):
+        line.update(Id=str(number), LineNum=number)
+        linked = line.get("LinkedTxn")
+        if not linked:
+            total += half_up(rules.required(line, "Amount"))
+            continue
+        payment = _payment(books, linked[0])
+        payments[payment["Id"]] = money(payment["TotalAmt"])
+        line["Amount"] = money(payment["TotalAmt"])
+        total += line["Amount"]
+    return total, payments
+
+
+def _payment(books: Books, linked: Document) -> Document:
+    object_id = str(rules.required(linked, "TxnId"))
+    payment = books.get("Payment", object_id) if linked.get("TxnType") == "Payment" else None
+    if payment is None:
+        raise faults.bad_reference("Payment", object_id[:60], "Line.LinkedTxn.TxnId")
+    if books.links_to(("Payment", object_id)):
+        raise faults.cannot_link("the payment is in a deposit already")
+    if reference(payment, "DepositToAccountRef") != UNDEPOSITED:
+        raise faults.cannot_link("the payment does not lie in Undeposited Funds")
+    return payment
+
+
+def _move(books: Books, document: Document, payments: dict[str, Decimal], sign: int) -> None:
+    bank = books.get("Account", reference(document, "DepositToAccountRef") or "")
+    balances.add_to_account(books, bank, sign * money(document["TotalAmt"]))
+    taken = sum(payments.values(), ZERO)
+    balances.add_to_account(books, books.get("Account", UNDEPOSITED), -sign * taken)

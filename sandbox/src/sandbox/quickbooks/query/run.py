@@ -1,0 +1,70 @@
+"""Run a query and word its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.quickbooks import codec
+from sandbox.quickbooks.books import Books
+from sandbox.quickbooks.query.compile import Compiled, compile_query
+from sandbox.quickbooks.query.parse import parse
+
+SINGLETONS = {"CompanyInfo": "info", "Preferences": "preferences"}
+ALWAYS_SHOWN = ("domain", "sparse", "Id", "SyncToken")
+
+
+def run_query(books: Books, text: str) -> dict[str, Any]:
+    """The value of `QueryResponse`.
+
+    Raises:
+        ApiFault: 4000 or 4001.
+    """
+    compiled = compile_query(parse(text), books.switches)
+    if compiled.entity.name in SINGLETONS:
+        return _singleton(books, compiled)
+    if compiled.count:
+        return {"totalCount": _count(books, compiled)}
+    rows = _rows(books, compiled)
+    if not rows:
+        return {}
+    return {compiled.entity.name: rows, "startPosition": compiled.start, "maxResults": len(rows)}
+
+
+def _singleton(books: Books, compiled: Compiled) -> dict[str, Any]:
+    document = getattr(books.company, SINGLETONS[compiled.entity.name])()
+    if compiled.count:
+        return {"totalCount": 1}
+    return {compiled.entity.name: [document], "startPosition": 1, "maxResults": 1}
+
+
+def _count(books: Books, compiled: Compiled) -> int:
+    sql = f'SELECT count(*) FROM "{compiled.entity.table}" WHERE {compiled.where}'
+    row = books.db.one(sql, books.realm, *compiled.values)
+    return int(row[0]) if row else 0
+
+
+def _rows(books: Books, compiled: Compiled) -> list[Any]:
+    table = compiled.entity.table  # the page is found first, its documents are read after
+    page = f'SELECT rowid FROM "{table}" WHERE {compiled.where} ORDER BY {compiled.order} LIMIT ? OFFSET ?'
+    sql = f'SELECT doc, "MetaData.LastUpdatedTime" FROM "{table}" WHERE rowid IN ({page}) ORDER BY {compiled.order}'
+    rows = books.db.all(sql, books.realm, *compiled.values, compiled.most, compiled.start - 1)
+    stale_after = books.now() - books.switches.stale_lists_seconds
+    return [_row(books, compiled, doc, stale=updated > stale_after) for doc, updated in rows]
+
+
+def _row(books: Books, compiled: Compiled, doc: bytes, *, stale: bool) -> Any:
+    """The stored JSON as it is, where nothing has to be done to it."""
+    old = stale and books.switches.stale_lists_seconds > 0
+    if not old and not compiled.fields:
+        return codec.Raw(doc)
+    document = codec.decode(doc)
+    if old:
+        document["SyncToken"] = str(max(0, int(document["SyncToken"]) - 1))
+    return _projected(document, compiled.fields) if compiled.fields else document
+
+
+def _projected(document: dict[str, Any], fields: list[str]) -> dict[str, Any]:
+    """A column list gives sparse objects; it is documented as unsupported but answered."""
+    wanted = {name.split(".")[0].lower() for name in fields}
+    shown = {name: value for name, value in document.items() if name.lower() in wanted or name in ALWAYS_SHOWN}
+    return {**shown, "sparse": True}
