@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,13 @@ class OpsMergeStream(Stream):
         return params
 
 
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
 def _since(stream: str, value: str) -> str:
+    """A bookmark or start date as the API takes it; a plain day begins at midnight UTC."""
     try:
-        return api.zulu(value)
+        return api.zulu(f"{value}T00:00:00Z" if DAY.fullmatch(value) else value)
     except ValueError:
         raise Halt(
             f"{stream}: the start date or bookmark {value!r} is not a time",
