@@ -116,10 +116,10 @@ class Governor:
         self._limits = tuple(limits)
 
     @contextmanager
-    def slot(self, connection: str, kind: CallKind, deadline: float) -> Iterator[None]:
+    def slot(self, connection: str, kind: CallKind, deadline: float) -> Iterator[float]:
         """Wait for leave to make one call, and hold the company's push lock during it where the call is a push.
 
-        `deadline` is on `clock.monotonic()`.
+        `deadline` is on `clock.monotonic()`. Gives the moment of the grant, in seconds of the store's steady clock.
 
         Raises:
             Halt: TRY_LATER; leave would come after the deadline, or the store cannot be used. No call was made.
@@ -128,8 +128,7 @@ class Governor:
             if kind in _PUSHES:
                 wait_seconds = max(0.0, deadline - self._clock.monotonic())
                 held.enter_context(self._store.lock(_push_lock(connection), wait_seconds))
-            self._wait(connection, kind, deadline)
-            yield
+            yield self._wait(connection, kind, deadline)
 
     def pause(self, connection: str, seconds: float, reason: str) -> None:
         """Stop all calls of a company, in every process, for so long; a longer pause that is on already stays."""
@@ -176,15 +175,18 @@ class Governor:
             metered_reads=reads or 0,
         )
 
-    def _wait(self, connection: str, kind: CallKind, deadline: float) -> None:
-        """Sleep until a grant is ours. The log is asked again after each sleep: others wait too."""
-        while wait_seconds := self._ask(connection, kind):
+    def _wait(self, connection: str, kind: CallKind, deadline: float) -> float:
+        """Sleep until a grant is ours; its moment. The log is asked again after each sleep: others wait too."""
+        while True:
+            wait_seconds, now = self._ask(connection, kind)
+            if not wait_seconds:
+                return now
             if self._clock.monotonic() + wait_seconds > deadline:
                 raise _too_late(connection, wait_seconds)
             self._clock.sleep(max(wait_seconds, SLEEP_SECONDS_MIN))
 
-    def _ask(self, connection: str, kind: CallKind) -> float:
-        """Take a grant now (0.0), or say how long to wait before asking again."""
+    def _ask(self, connection: str, kind: CallKind) -> tuple[float, float]:
+        """Take a grant now (a wait of 0.0), or say how long to wait before asking again; and the time it is."""
         with self._locked(connection) as (conn, now):
             paused, broken = _row(conn, pause, connection), _row(conn, breaker, connection)
             not_before = now.seconds + max(_left(paused, now), _left(broken, now))
@@ -195,7 +197,7 @@ class Governor:
                 )
                 if broken and broken["failures"] >= BREAKER_FAILURES:  # this call is the trial: others go on waiting
                     _put(conn, breaker, connection, _breaker_values(broken["failures"], now))
-            return wait_seconds
+            return wait_seconds, now.seconds
 
     @contextmanager
     def _locked(self, connection: str) -> Iterator[tuple[Connection, Steady]]:

@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pendulum
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from books.clock import SystemClock, VirtualClock
+from books.faults import Exit, Halt
+from books.governor import MARGIN_SECONDS, Governor, Limit, breaker_seconds, decide, limits_of
+from books.settings import QuickBooksSettings
+from books.store import Store
+from books.store import store as store_module
+from books.transport import CallKind
+
+A, B = "sandbox:1", "sandbox:2"
+EVERY = frozenset(CallKind)
+READ, WRITE, BATCH = CallKind.READ, CallKind.WRITE, CallKind.BATCH
+TWO_A_SECOND = Limit("requests", 2, 1.0, EVERY)
+ONE_BATCH = Limit("batches", 1, 60.0, frozenset({BATCH}))
+NEVER = float("-inf")
+
+
+def waits(*stamps: float, kind: CallKind = READ, until: float = NEVER, limits: Any = (TWO_A_SECOND,)) -> float:
+    return decide(100.0, kind, [(stamp, READ) for stamp in stamps], until, limits)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "until", "expected"),
+    [
+        ((), NEVER, 0.0),
+        ((99.9,), NEVER, 0.0),
+        ((99.5, 99.9), NEVER, 0.5 + MARGIN_SECONDS),
+        ((99.9, 99.5), NEVER, 0.5 + MARGIN_SECONDS),
+        ((98.0, 99.9), NEVER, 0.0),
+        ((99.0, 99.9), NEVER, MARGIN_SECONDS),
+        ((99.2, 99.5, 99.9), NEVER, 0.5 + MARGIN_SECONDS),
+        ((), 107.0, 7.0),
+        ((), 100.0, 0.0),
+        ((99.5, 99.9), 100.1, 0.5 + MARGIN_SECONDS),
+        ((99.5, 99.9), 130.0, 30.0),
+    ],
+)
+def test_the_wait_is_until_the_window_and_the_pause_allow_it(stamps: Any, until: float, expected: float) -> None:
+    """A call waits until the window has room and the pause is over, whichever is later."""
+    assert waits(*stamps, until=until) == pytest.approx(expected, abs=1e-9)
+
+
+def test_only_batches_wait_for_batches() -> None:
+    """A read passes when the batches of the minute are used up; a batch waits."""
+    grants = [(70.0, BATCH)]
+    assert decide(100.0, READ, grants, NEVER, (TWO_A_SECOND, ONE_BATCH)) == 0
+    assert decide(100.0, BATCH, grants, NEVER, (TWO_A_SECOND, ONE_BATCH)) == pytest.approx(30 + MARGIN_SECONDS)
+
+
+@given(
+    arrivals=st.lists(st.tuples(st.floats(0, 5), st.sampled_from([READ, WRITE, BATCH])), max_size=60),
+    per_second=st.integers(1, 6),
+    batches=st.integers(1, 4),
+)
+def test_no_window_ever_holds_more_than_its_budget(arrivals: Any, per_second: int, batches: int) -> None:
+    """Whatever comes when: no window of a limit's length holds more grants than the limit."""
+    limits = (Limit("r", per_second, 1.0, EVERY), Limit("b", batches, 3.0, frozenset({BATCH})))
+    now, grants = 0.0, []
+    for gap, kind in arrivals:
+        now += gap
+        while wait := decide(now, kind, grants, NEVER, limits):
+            now += max(wait, 0.001)
+        grants.append((now, kind))
+    for limit in limits:
+        stamps = [stamp for stamp, kind in grants if kind in limit.kinds]
+        for first, last in zip(stamps, stamps[limit.grants :]):
+            assert last - first > limit.window_seconds
+
+
+def test_the_budgets_are_the_settings() -> None:
+    """The configured budgets bound requests a second, requests a minute and batches a minute."""
+    settings = QuickBooksSettings(realm_id="1", client_id="c", client_secret="s")
+    assert [(limit.name, limit.grants, limit.window_seconds) for limit in limits_of(settings)] == [
+        ("requests_per_second", 8, 1.0),
+        ("requests_per_minute", 450, 60.0),
+        ("batches_per_minute", 36, 60.0),
+    ]
+
+
+def test_the_breaker_doubles_to_a_bound() -> None:
+    """Calls stop from the fifth failure in a row on, for longer each time, at most five minutes."""
+    assert [breaker_seconds(failures) for failures in (0, 4, 5, 6, 7, 8, 9, 10_000)] == [
+        0,
+        0,
+        30,
+        60,
+        120,
+        240,
+        300,
+        300,
+    ]
+
+
+@pytest.fixture
+def governor(store: Store, clock: VirtualClock) -> Governor:
+    return Governor(store, clock, (TWO_A_SECOND, Limit("requests_per_minute", 30, 60.0, EVERY), ONE_BATCH))
+
+
+def take(governor: Governor, clock: Any, connection: str = A, kind: CallKind = READ, wait: float = 300) -> float:
+    """One call; the seconds it had to wait."""
+    before = clock.monotonic()
+    with governor.slot(connection, kind, before + wait):
+        return clock.monotonic() - before
+
+
+def test_the_sustained_rate_is_the_budget(store: Store, clock: VirtualClock) -> None:
+    """Over ten minutes at least 95 % of the configured budget is used, and no minute is over it."""
+    settings = QuickBooksSettings(realm_id="1", client_id="c", client_secret="s", requests_per_minute=60)
+    governor = Governor(store, clock, limits_of(settings))
+    stamps: list[float] = []
+    while clock.monotonic() < 600:
+        with governor.slot(A, READ, clock.monotonic() + 300) as at:
+            stamps.append(at)
+    assert len(stamps) >= 0.95 * 600
+    assert all(last - first > 60 for first, last in zip(stamps, stamps[60:]))
+
+
+def test_companies_do_not_share_a_budget(governor: Governor, clock: VirtualClock) -> None:
+    """Limits, pauses and failures are per company."""
+    take(governor, clock), take(governor, clock)
+    governor.pause(A, 500, "429")
+    assert take(governor, clock, B) == 0
+
+
+def test_a_pause_holds_everybody_to_the_second(governor: Governor, store: Store, clock: VirtualClock) -> None:
+    """After a 429 nobody calls before the pause is over; a shorter pause does not cut a longer one."""
+    governor.pause(A, 17, "429")
+    governor.pause(A, 3, "429")
+    other = Governor(store, clock, (TWO_A_SECOND,))
+    assert other.state(A).paused_seconds == pytest.approx(17)
+    assert take(other, clock) == pytest.approx(17, abs=0.01)
+    assert take(governor, clock) == 0
+
+
+def test_a_wait_that_is_too_long_ends_the_run_at_once(governor: Governor, clock: VirtualClock) -> None:
+    """Where the pause is longer than we may wait, exit code 75 comes now and not after waiting."""
+    governor.pause(A, 301, "429")
+    with pytest.raises(Halt, match="may go in 301 seconds") as caught:
+        take(governor, clock)
+    assert caught.value.exit_code is Exit.TRY_LATER
+    assert clock.monotonic() == 0
+
+
+def test_a_pause_is_bounded_by_a_day(governor: Governor) -> None:
+    """However absurd a Retry-After: after a day we ask again."""
+    governor.pause(A, 1e12, "429")
+    assert governor.state(A).paused_seconds == 86_400
+
+
+def test_five_failures_stop_the_calls_and_one_trial_opens_them(governor: Governor, clock: VirtualClock) -> None:
+    """After five failures in a row calls stop; then one at a time tries; an answer opens the way for all."""
+    for _n in range(4):
+        governor.failed(A)
+    assert take(governor, clock) == 0
+    governor.failed(A)
+    assert take(governor, clock) == pytest.approx(30, abs=0.01)
+    with pytest.raises(Halt):  # the trial is out: the next waits for what becomes of it
+        take(governor, clock, wait=20)
+    governor.failed(A)
+    assert take(governor, clock) == pytest.approx(60, abs=0.01)
+    governor.answered(A, metered=False)
+    assert take(governor, clock) == 0
+    assert governor.state(A).consecutive_failures == 0
+
+
+def test_metered_reads_are_counted_per_month(governor: Governor, clock: VirtualClock) -> None:
+    """Each month's successful reads can be looked up; the next month begins at nothing."""
+    for metered in (True, True, False):
+        governor.answered(A, metered=metered)
+    assert governor.state(A).metered_reads == 2
+    clock.advance(31 * 86_400)
+    assert governor.state(A).metered_reads == 0
+
+
+def test_one_push_at_a_time_and_reads_beside_it(governor: Governor, clock: VirtualClock) -> None:
+    """While a push is in flight another push waits and a read does not; its state can be looked at."""
+    with governor.slot(A, BATCH, clock.monotonic() + 9):
+        assert governor.state(A).push_in_flight
+        assert take(governor, clock, kind=READ) == 0
+        assert take(governor, clock, B, kind=WRITE) == 0
+        with pytest.raises(Halt, match="lock 'push sandbox:1'"):
+            take(governor, clock, kind=WRITE, wait=2)
+    state = governor.state(A)
+    assert not state.push_in_flight
+    assert (
+        state.allowed == {"requests": 2, "requests_per_minute": 30, "batches_per_minute": 1}
+        or state.allowed["batches"] == 1
+    )
+    assert state.used["requests_per_minute"] == 2
+
+
+def test_a_failing_call_gives_its_slot_back(governor: Governor, clock: VirtualClock) -> None:
+    """An exception inside a slot frees the push lock; the grant stays spent."""
+    with pytest.raises(ZeroDivisionError), governor.slot(A, BATCH, 9):
+        _ = 1 / 0
+    assert not governor.state(A).push_in_flight
+    assert governor.state(A).used["batches"] == 1
+
+
+class SteppedClock(SystemClock):
+    """A clock for one machine, whose wall clock steps and whose monotonic clock does not."""
+
+    def __init__(self) -> None:
+        self.seconds, self.step = 1_000.0, 0.0
+
+    def now(self) -> pendulum.DateTime:
+        return pendulum.from_timestamp(1_800_000_000 + self.seconds + self.step)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_a_step_of_the_wall_clock_changes_nothing(tmp_path: Any, step: float) -> None:
+    """On one machine a corrected wall clock neither stalls the calls nor lets a second burst through."""
+    clock = SteppedClock()
+    store = Store.open(f"sqlite:///{tmp_path}/books.db", clock)
+    governor = Governor(store, clock, (TWO_A_SECOND,))
+    take(governor, clock), take(governor, clock)
+    clock.step = step
+    assert take(governor, clock) == pytest.approx(1 + MARGIN_SECONDS, abs=0.01)
+    store.close()
+
+
+def test_after_a_restart_the_window_counts_as_full(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stamps and pauses of another boot, or another machine's clock, count as if made now."""
+    clock = SteppedClock()
+    store = Store.open(f"sqlite:///{tmp_path}/books.db", clock)
+    governor = Governor(store, clock, (TWO_A_SECOND,))
+    take(governor, clock), take(governor, clock)
+    governor.pause(B, 20, "429")
+    clock.seconds += 15
+    monkeypatch.setattr(store_module, "_boot_id", lambda: "another boot")
+    assert take(governor, clock) == pytest.approx(1 + MARGIN_SECONDS, abs=0.01)
+    assert governor.state(B).paused_seconds == pytest.approx(20, abs=2)
+    store.close()
+
+
+def test_stamps_from_the_future_do_not_stall(governor: Governor, store: Store, clock: VirtualClock) -> None:
+    """A store's clock that went back an hour costs one window, not an hour."""
+    take(governor, clock), take(governor, clock)
+    governor.pause(B, 30, "429")
+    clock.elapsed_seconds -= 3600
+    assert take(governor, clock) == pytest.approx(1 + MARGIN_SECONDS, abs=0.01)
+    assert take(governor, clock, B) == pytest.approx(30, abs=0.01)
+
+
+def test_the_log_stays_small(governor: Governor, store: Store, clock: VirtualClock) -> None:
+    """Grants that left every window are dropped."""
+    from sqlalchemy import func, select
+
+    from books.store.tables_infra import call
+
+    for _n in range(100):
+        take(governor, clock)
+    with store.read() as conn:
+        assert conn.execute(select(func.count()).select_from(call)).scalar_one() <= 31
+
+
+def test_without_its_store_there_are_no_grants(store_url: str, clock: VirtualClock) -> None:
+    """The governor fails closed: a store that cannot be used means exit code 75, not a call."""
+    from sqlalchemy import text
+
+    store = Store.open(store_url, clock)
+    governor = Governor(store, clock, (TWO_A_SECOND,))
+    with store.begin() as conn:
+        conn.execute(text("ALTER TABLE call RENAME TO gone"))
+    with pytest.raises(Halt, match="state store cannot be used") as caught:
+        take(governor, clock)
+    assert caught.value.exit_code is Exit.TRY_LATER
+    store.close()
