@@ -65,7 +65,7 @@ class Control:
         """Set switches of behaviour; returns all of them."""
         return dict(self.post("switches", switches))
 
-    def deed(self, deed: str, **details: Any) -> Any:
+    def deed(self, deed: str, /, **details: Any) -> Any:
         """Do what a person does in the product's own screens; returns what came of it."""
         return self.post("deeds", {"deed": deed, **details})
 
