@@ -71,7 +71,7 @@ def test_no_window_ever_holds_more_than_its_budget(arrivals: Any, per_second: in
         grants.append((now, kind))
     for limit in limits:
         stamps = [stamp for stamp, kind in grants if kind in limit.kinds]
-        for first, last in zip(stamps, stamps[limit.grants :]):
+        for first, last in zip(stamps, stamps[limit.grants :], strict=False):
             assert last - first > limit.window_seconds
 
 
@@ -120,7 +120,7 @@ def test_the_sustained_rate_is_the_budget(store: Store, clock: VirtualClock) -> 
         with governor.slot(A, READ, clock.monotonic() + 300) as at:
             stamps.append(at)
     assert len(stamps) >= 0.95 * 600
-    assert all(last - first > 60 for first, last in zip(stamps, stamps[60:]))
+    assert all(last - first > 60 for first, last in zip(stamps, stamps[60:], strict=False))
 
 
 def test_companies_do_not_share_a_budget(governor: Governor, clock: VirtualClock) -> None:
@@ -190,10 +190,7 @@ def test_one_push_at_a_time_and_reads_beside_it(governor: Governor, clock: Virtu
             take(governor, clock, kind=WRITE, wait=2)
     state = governor.state(A)
     assert not state.push_in_flight
-    assert (
-        state.allowed == {"requests": 2, "requests_per_minute": 30, "batches_per_minute": 1}
-        or state.allowed["batches"] == 1
-    )
+    assert state.allowed == {"requests": 2, "requests_per_minute": 30, "batches": 1}
     assert state.used["requests_per_minute"] == 2
 
 

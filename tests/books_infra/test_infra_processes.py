@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import time
+from itertools import pairwise
 from typing import Any
 
 from books.store import Store
@@ -40,7 +41,7 @@ def test_four_processes_keep_every_promise_through_kills(store_url: str, start_w
 
 def over_budget(stamps: list[float], budget: int) -> int:
     """Windows of one second that hold more than the budget."""
-    return sum(last - first <= 1.0 for first, last in zip(stamps, stamps[budget:]))
+    return sum(last - first <= 1.0 for first, last in zip(stamps, stamps[budget:], strict=False))
 
 
 def overlaps(events: list[dict[str, Any]]) -> int:
@@ -48,11 +49,11 @@ def overlaps(events: list[dict[str, Any]]) -> int:
     pushes: list[tuple[float, float]] = []
     for pid in {event["pid"] for event in events}:
         own = [event for event in events if event["pid"] == pid and event["event"] in ("begin", "end")]
-        for begin, end in zip(own, [*own[1:], own[-1] if own else None]):
+        for begin, end in zip(own, [*own[1:], *own[-1:]], strict=True):
             if begin["event"] == "begin":
                 pushes.append((begin["at"], end["at"]))
     pushes.sort()
-    return sum(later[0] < earlier[1] for earlier, later in zip(pushes, pushes[1:]))
+    return sum(later[0] < earlier[1] for earlier, later in pairwise(pushes))
 
 
 def test_one_refresh_per_expiry(store_url: str, vendor: Any, start_worker: Any) -> None:

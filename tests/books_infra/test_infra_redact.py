@@ -65,7 +65,7 @@ def test_no_canary_leaves_by_any_way(log: io.StringIO) -> None:
     logger.debug("extra", extra={"extra_field": "canary-secret-1"})
     logger.debug("not a format %d", "canary-secret-1")
     try:
-        raise ValueError("canary-secret-1")
+        int("canary-secret-1")
     except ValueError:
         logger.exception("failed")
     assert "canary-secret-1" not in log.getvalue()

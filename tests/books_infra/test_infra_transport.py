@@ -171,9 +171,9 @@ def test_redirects_are_answers_and_names_are_lower_case() -> None:
 def test_answers_are_bounded_in_size() -> None:
     """An endless answer is cut off: it may have happened."""
     body = b"x" * 3000
-    with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n" + body) as (url, _heard):
-        with pytest.raises(Unknown, match="larger than 1000 bytes"):
-            send(url, HttpTransport(1, body_bytes_max=1000))
+    payload = b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n" + body
+    with raw_server(payload) as (url, _heard), pytest.raises(Unknown, match="larger than 1000 bytes"):
+        send(url, HttpTransport(1, body_bytes_max=1000))
 
 
 def test_the_environment_does_not_interfere_on_loopback(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
