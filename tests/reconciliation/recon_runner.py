@@ -54,7 +54,10 @@ class Compiled:
         """Run every table model. Views are already there."""
         connection.execute("set TimeZone = 'UTC'; begin")
         for model in self.models:
-            name, sql = f"{model['schema']}.{model['name']}", model["compiled_code"].replace(RUN_ID, run_id).replace(RUN_AT, str(run_at))
+            name, sql = (
+                f"{model['schema']}.{model['name']}",
+                model["compiled_code"].replace(RUN_ID, run_id).replace(RUN_AT, str(run_at)),
+            )
             if model["config"]["materialized"] == "incremental":
                 connection.execute(f"delete from {name} where run_id = ?", [run_id])
                 connection.execute(f"insert into {name} {sql}")

@@ -87,8 +87,19 @@ class World:
 def agreeing(seed: int, invoices: int = 120) -> World:
     """Both sides hold the same: posted and paid, in two currencies, over six months; drafts are left for the plants."""
     world = World(random.Random(seed))
-    world.push_runs.append({"connection": CONNECTION, "id": "push-1", "started_at": PUSHED_AT, "finished_at": PUSHED_AT + timedelta(seconds=20), "complete": True})
-    for system, streams in {"opsmerge": ["invoices", "payments"], "quickbooks": ["invoices", "payments", "postings"]}.items():
+    world.push_runs.append(
+        {
+            "connection": CONNECTION,
+            "id": "push-1",
+            "started_at": PUSHED_AT,
+            "finished_at": PUSHED_AT + timedelta(seconds=20),
+            "complete": True,
+        }
+    )
+    for system, streams in {
+        "opsmerge": ["invoices", "payments"],
+        "quickbooks": ["invoices", "payments", "postings"],
+    }.items():
         world.loads += [(system, stream, READ_AT, READ_ENDED_AT, True) for stream in streams]
     for number in range(1, invoices + 1):
         _post(world, _invoice(world, number))
@@ -129,7 +140,12 @@ def _post(world: World, invoice: Row) -> Row:
     """The same invoice in QuickBooks, its VAT rounded once per tax code, and the posting that tells of it."""
     number = invoice["id"].removeprefix("inv_")
     customer = invoice["client_id"].removeprefix("cl_")
-    world.customers[customer] = {"realm_id": REALM, "id": customer, "display_name": invoice["client_name"], "active": True}
+    world.customers[customer] = {
+        "realm_id": REALM,
+        "id": customer,
+        "display_name": invoice["client_name"],
+        "active": True,
+    }
     tax = _tax_by_code(invoice["lines"])
     row = {
         "realm_id": REALM, "id": f"1{number}", "doc_number": invoice["number"], "txn_date": invoice["issue_date"],
@@ -206,7 +222,14 @@ def bring_back(world: World, payment_id: str, invoice_id: str, amount: Decimal, 
     return by_hand(world, invoice_id, amount, paid_on, reference=f"BACS {payment_id}", external_id=external_id)
 
 
-def by_hand(world: World, invoice_id: str, amount: Decimal, paid_on: date, reference: str | None = None, external_id: str | None = None) -> Row:
+def by_hand(
+    world: World,
+    invoice_id: str,
+    amount: Decimal,
+    paid_on: date,
+    reference: str | None = None,
+    external_id: str | None = None,
+) -> Row:
     """A payment in OpsMerge, and what it does to the invoice."""
     invoice = world.opsmerge[invoice_id]
     row = {
@@ -306,7 +329,9 @@ def voided_in_opsmerge(world: World) -> set[Drift]:
 def voided_in_quickbooks(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     zero = Decimal("0.00")
-    world.partner(one).update(status="voided", net_amount=zero, tax_amount=zero, total_amount=zero, balance=zero, private_note="Voided")
+    world.partner(one).update(
+        status="voided", net_amount=zero, tax_amount=zero, total_amount=zero, balance=zero, private_note="Voided"
+    )
     return {("I08", _number(world, one))}
 
 
@@ -341,7 +366,14 @@ def rejected(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     posting = dict(world.postings[one])
     _forget(world, one)
-    world.postings[one] = {**posting, "outcome": "rejected", "external_id": None, "fault_code": "6000", "fault_message": "no VAT rate", "remedy": "Set the tax code."}
+    world.postings[one] = {
+        **posting,
+        "outcome": "rejected",
+        "external_id": None,
+        "fault_code": "6000",
+        "fault_message": "no VAT rate",
+        "remedy": "Set the tax code.",
+    }
     return {("I12", _number(world, one))}
 
 
@@ -416,7 +448,11 @@ def currency_changed(world: World) -> set[Drift]:
 
 
 def other_customer(world: World) -> set[Drift]:
-    one = world.take(lambda row: _exact(world)(row) and sum(other["client_id"] == row["client_id"] for other in world.opsmerge.values()) > 2)
+    one = world.take(
+        lambda row: (
+            _exact(world)(row) and sum(other["client_id"] == row["client_id"] for other in world.opsmerge.values()) > 2
+        )
+    )
     world.partner(one).update(customer_id="998", customer_name="Somebody else")
     return {("H01", _number(world, one))}
 
@@ -473,9 +509,20 @@ def credited(world: World) -> set[Drift]:
     payment_id = pay(world, {one: Decimal("4.00")}, back=False)
     payment = world.quickbooks_payments[payment_id]
     payment["total_amount"] = Decimal("0.00")
-    payment["allocations"].append({"transaction_type": "CreditMemo", "transaction_id": "5501", "amount": Decimal("4.00")})
+    payment["allocations"].append(
+        {"transaction_type": "CreditMemo", "transaction_id": "5501", "amount": Decimal("4.00")}
+    )
     partner = world.partner(one)
-    world.credit_memos["5501"] = {"realm_id": REALM, "id": "5501", "doc_number": "CN-1", "txn_date": date(2026, 11, 1), "customer_name": partner["customer_name"], "currency": partner["currency"], "total_amount": Decimal("4.00"), "status": "live"}
+    world.credit_memos["5501"] = {
+        "realm_id": REALM,
+        "id": "5501",
+        "doc_number": "CN-1",
+        "txn_date": date(2026, 11, 1),
+        "customer_name": partner["customer_name"],
+        "currency": partner["currency"],
+        "total_amount": Decimal("4.00"),
+        "status": "live",
+    }
     return {("S06", _number(world, one)), ("P02", _number(world, one)), ("D06", payment_id), ("C01", "CN-1")}
 
 
@@ -515,7 +562,9 @@ def overpaid(world: World) -> set[Drift]:
 
 
 def penny_unapplied(world: World) -> set[Drift]:
-    one = world.take(lambda row: _with_pennies(world)(row) and world.partner(row["id"])["tax_amount"] < row["tax_total"])
+    one = world.take(
+        lambda row: _with_pennies(world)(row) and world.partner(row["id"])["tax_amount"] < row["tax_total"]
+    )
     gross = world.opsmerge[one]["total"]
     payment_id = pay(world, {one: world.partner(one)["balance"]})
     row = world.quickbooks_payments[payment_id]
@@ -527,7 +576,9 @@ def paid_twice_in_quickbooks(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     payment_id = pay(world, {one: Decimal("2.00")})
     copy_id = pay(world, {one: Decimal("2.00")}, back=False)
-    world.quickbooks_payments[copy_id]["payment_ref_number"] = world.quickbooks_payments[payment_id]["payment_ref_number"]
+    world.quickbooks_payments[copy_id]["payment_ref_number"] = world.quickbooks_payments[payment_id][
+        "payment_ref_number"
+    ]
     return {("P06", _number(world, one)), ("S03", _number(world, one))}
 
 
@@ -549,7 +600,9 @@ def payment_voided_in_quickbooks(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     payment_id = pay(world, {one: Decimal("2.00")})
     zero = Decimal("0.00")
-    world.quickbooks_payments[payment_id].update(status="voided", total_amount=zero, unapplied_amount=zero, allocations=[])
+    world.quickbooks_payments[payment_id].update(
+        status="voided", total_amount=zero, unapplied_amount=zero, allocations=[]
+    )
     world.partner(one)["balance"] += 2
     return {("P09", _number(world, one)), ("S03", _number(world, one))}
 
@@ -605,7 +658,12 @@ def edited_after_push(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     row = world.opsmerge[one]
     line = {**row["lines"][0], "net_amount": row["lines"][0]["net_amount"] + 8}
-    row.update(lines=[line, *row["lines"][1:]], subtotal=row["subtotal"] + 8, total=row["total"] + 8, balance=row["balance"] + 8)
+    row.update(
+        lines=[line, *row["lines"][1:]],
+        subtotal=row["subtotal"] + 8,
+        total=row["total"] + 8,
+        balance=row["balance"] + 8,
+    )
     row["updated_at"] = PUSHED_AT + timedelta(minutes=5)
     return {("T04", _number(world, one))}
 
@@ -651,10 +709,17 @@ def load(world: World, connection: duckdb.DuckDBPyConnection, folder: Path) -> N
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, file: Path, names: list[str]) -> None:
     schema, name = table.split(".")
-    types = dict(connection.execute("select column_name, data_type from information_schema.columns where table_schema = ? and table_name = ?", [schema, name]).fetchall())
+    types = dict(
+        connection.execute(
+            "select column_name, data_type from information_schema.columns where table_schema = ? and table_name = ?",
+            [schema, name],
+        ).fetchall()
+    )
     columns = ", ".join(f"'{column}': '{types[column]}'" for column in names)
     listed = ", ".join(f'"{column}"' for column in names)
-    connection.execute(f"insert into {table} ({listed}) select {listed} from read_json('{file}', format = 'newline_delimited', columns = {{{columns}}})")
+    connection.execute(
+        f"insert into {table} ({listed}) select {listed} from read_json('{file}', format = 'newline_delimited', columns = {{{columns}}})"
+    )
 
 
 def _text(value: object) -> object:

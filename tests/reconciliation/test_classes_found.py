@@ -10,7 +10,9 @@ from recon_world import PLANTS, Drift, World, agreeing, natural
 
 
 def found(connection: duckdb.DuckDBPyConnection) -> set[Drift]:
-    return set(connection.execute("select class, coalesce(number, payment_id, external_id) from recon.drift").fetchall())
+    return set(
+        connection.execute("select class, coalesce(number, payment_id, external_id) from recon.drift").fetchall()
+    )
 
 
 def failed(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
@@ -18,7 +20,9 @@ def failed(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
 
 
 def unexplained(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
-    return connection.execute("select measure, currency, period, unexplained from recon.control_totals where unexplained <> 0").fetchall()
+    return connection.execute(
+        "select measure, currency, period, unexplained from recon.control_totals where unexplained <> 0"
+    ).fetchall()
 
 
 def test_sides_that_agree_show_no_break(reconcile):
@@ -37,7 +41,9 @@ def test_each_kind_of_drift_is_found_and_nothing_else(reconcile, plant: Callable
     expected = plant(world)
     connection = reconcile(world)
     touched = {name for _, name in expected}
-    assert {drift for drift in found(connection) if drift[0] != "A03" or drift[1] in touched} - {("A03", name) for name in touched} == expected
+    assert {drift for drift in found(connection) if drift[0] != "A03" or drift[1] in touched} - {
+        ("A03", name) for name in touched
+    } == expected
     assert failed(connection) == []
     assert unexplained(connection) == []
 

@@ -24,3 +24,8 @@
 {% macro matches(text, pattern) -%} {{ return(adapter.dispatch('matches')(text, pattern)) }} {%- endmacro %}
 {% macro default__matches(text, pattern) -%} coalesce({{ text }} ~ {{ pattern }}, false) {%- endmacro %}
 {% macro duckdb__matches(text, pattern) -%} coalesce(regexp_matches({{ text }}, {{ pattern }}), false) {%- endmacro %}
+
+{# The OpsMerge invoice that a private note names: the note that target-quickbooks writes. Null where it names none. #}
+{% macro noted_id(note) -%} {{ return(adapter.dispatch('noted_id')(note)) }} {%- endmacro %}
+{% macro default__noted_id(note) -%} substring({{ note }} from 'OpsMerge invoice (\S+)') {%- endmacro %}
+{% macro duckdb__noted_id(note) -%} nullif(regexp_extract({{ note }}, 'OpsMerge invoice (\S+)', 1), '') {%- endmacro %}

@@ -1,7 +1,14 @@
 -- One row per OpsMerge invoice that has lines: what its lines add up to, and its VAT worked out by both rules.
 with
 
-lines as (select * from {{ ref('stg_opsmerge__invoice_lines') }}),
+-- Quantity and price are sent only where they multiply to the amount: QuickBooks refuses anything else (fault 6070).
+lines as (
+  select
+    *,
+    case when round(quantity * unit_price, 2) = net then quantity end as sent_quantity,
+    case when round(quantity * unit_price, 2) = net then unit_price end as sent_unit_price
+  from {{ ref('stg_opsmerge__invoice_lines') }}
+),
 
 codes as (
   select
@@ -24,7 +31,7 @@ by_line as (
     {{ money('sum(net)') }} as net,
     {{ money('sum(tax)') }} as tax,
     sum({{ percent_of('net', 'coalesce(tax_percent, 0)') }}) as tax_by_line,
-    {{ line_fingerprint('net', 'quantity', 'unit_price', 'description') }} as fingerprint
+    {{ line_fingerprint('net', 'sent_quantity', 'sent_unit_price', 'description') }} as fingerprint
   from lines
   group by opsmerge_invoice_id
 )

@@ -3,7 +3,7 @@ One row per OpsMerge invoice, with the QuickBooks invoice that is its partner wh
 QuickBooks invoice that is nobody's partner. `document_class` is null for a pair to be compared, else the one class
 of the waterfall that the document falls into.
 
-Matched by what the posting recorded, else by number; never by likeness.
+Matched by what the posting recorded, else by the note that names the OpsMerge invoice, else by number; never by likeness.
 */
 with
 
@@ -16,7 +16,11 @@ opsmerge as (
 ),
 
 quickbooks as (
-  select invoice.*, {{ number_key('invoice.doc_number') }} as number_key, invoice.status = 'live' as is_live
+  select
+    invoice.*,
+    {{ number_key('invoice.doc_number') }} as number_key,
+    {{ noted_id('invoice.private_note') }} as noted_id,
+    invoice.status = 'live' as is_live
   from {{ ref('stg_quickbooks__invoices') }} as invoice
   where invoice.realm_id = (select realm_id from run)
 ),
@@ -39,12 +43,20 @@ by_posting as (
   inner join quickbooks on quickbooks.external_id = postings.external_id
 ),
 
+by_note as (
+  select opsmerge.opsmerge_invoice_id, quickbooks.external_id, 'note' as matched_by, 2 as preference
+  from quickbooks
+  inner join opsmerge on opsmerge.opsmerge_invoice_id = quickbooks.noted_id
+  left join by_posting on by_posting.external_id = quickbooks.external_id
+  where quickbooks.is_live and by_posting.external_id is null
+),
+
 by_number as (
   select
     opsmerge.opsmerge_invoice_id,
     quickbooks.external_id,
     'number' as matched_by,
-    2 as preference,
+    3 as preference,
     row_number() over (
       partition by quickbooks.external_id
       order by case when opsmerge.status = 'voided' then 1 else 0 end, opsmerge.opsmerge_invoice_id
@@ -52,11 +64,14 @@ by_number as (
   from quickbooks
   inner join opsmerge on opsmerge.number_key = quickbooks.number_key
   left join by_posting on by_posting.external_id = quickbooks.external_id
-  where quickbooks.is_live and by_posting.external_id is null
+  left join by_note on by_note.external_id = quickbooks.external_id
+  where quickbooks.is_live and by_posting.external_id is null and by_note.external_id is null
 ),
 
 links as (
   select opsmerge_invoice_id, external_id, matched_by, preference from by_posting
+  union all
+  select opsmerge_invoice_id, external_id, matched_by, preference from by_note
   union all
   select opsmerge_invoice_id, external_id, matched_by, preference from by_number where claim = 1
 ),
@@ -128,7 +143,7 @@ joined as (
     quickbooks.tax as ledger_tax,
     quickbooks.gross as ledger_gross,
     quickbooks.balance as ledger_balance,
-    quickbooks.private_note,
+    quickbooks.noted_id,
     quickbooks.updated_at as ledger_updated_at,
     coalesce(posting.outcome, owner.outcome) as outcome,
     coalesce(posting.external_id, owner.external_id) as posted_external_id,
@@ -173,7 +188,7 @@ judged as (
       when not in_opsmerge and ledger_status <> 'live' then null
       when is_copy then 'I03'
       when not in_opsmerge and is_named_by_a_posting then 'I10'
-      when not in_opsmerge and {{ matches('private_note', "'" ~ var('note_pattern', 'OpsMerge invoice') ~ "'") }} then 'I10'
+      when not in_opsmerge and noted_id is not null then 'I10'
       when not in_opsmerge and {{ matches('ledger_number', "'" ~ var('number_pattern', '^INV-[0-9]{4}-[0-9]+$') ~ "'") }} then 'I10'
       when not in_opsmerge then 'I02'
 

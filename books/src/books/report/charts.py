@@ -12,14 +12,17 @@ from books.report.read import Report, Row
 
 WIDTH_PIXELS = 760  # all charts alike, so that their letters are of one size on the page
 BAR_PIXELS = 26
+LABEL_PIXELS = 250
 CLASSES_MAX = 12
 INK, OVER, UNDER, CALM = "#1c2733", "#b4541a", "#1f5f8b", "#5b7083"
 
 
 def effects(report: Report) -> list[tuple[str, str]]:
-    """Per currency, a signed bar for each class of the gross difference that is not by design: (currency, SVG)."""
-    gross = [row for row in report.effects if row["measure"] == "gross"]
-    return [(currency, _effects([row for row in gross if row["currency"] == currency])) for currency in _currencies(gross)]
+    """Per currency, a signed bar for each class of break or timing in the gross difference: (currency, SVG)."""
+    gross = [row for row in report.effects if row["measure"] == "gross" and row["bucket"] != "tolerated"]
+    return [
+        (currency, _effects([row for row in gross if row["currency"] == currency])) for currency in _currencies(gross)
+    ]
 
 
 def _effects(rows: list[Row]) -> str:
@@ -62,7 +65,12 @@ def trend(report: Report) -> str | None:
         .mark_line(point=True, color=CALM)
         .encode(
             x=alt.X("run:T", title=None, axis=alt.Axis(format="%-d %b", labelOverlap=True)),
-            y=alt.Y("breaks:Q", title="open breaks", scale=alt.Scale(domainMin=0), axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y(
+                "breaks:Q",
+                title="open breaks",
+                scale=alt.Scale(domainMin=0),
+                axis=alt.Axis(tickMinStep=1, minExtent=LABEL_PIXELS - 180),
+            ),
         )
     )
     return _svg(chart, rows=5)
@@ -77,17 +85,31 @@ def _bars(values: list[dict[str, Any]], name: str, amount: str, title: str) -> a
         alt.Chart(alt.Data(values=values))
         .mark_bar(height=BAR_PIXELS - 10, color=CALM)
         .encode(
-            x=alt.X(f"{amount}:Q", title=title, axis=alt.Axis(format=",.0f", tickCount=6)),
-            y=alt.Y(f"{name}:N", title=None, sort=None, axis=alt.Axis(labelLimit=260, ticks=False, domain=False)),
+            x=alt.X(f"{amount}:Q", title=title, axis=alt.Axis(format=",.0f", tickCount=6, labelOverlap=True)),
+            y=alt.Y(
+                f"{name}:N",
+                title=None,
+                sort=None,
+                axis=alt.Axis(
+                    labelLimit=LABEL_PIXELS, minExtent=LABEL_PIXELS, maxExtent=LABEL_PIXELS, ticks=False, domain=False
+                ),
+            ),
         )
     )
 
 
 def _svg(chart: alt.Chart, *, rows: int) -> str:
     styled = (
-        chart.properties(width=WIDTH_PIXELS - 280, height=max(1, rows) * BAR_PIXELS, background="transparent")
+        chart.properties(width=WIDTH_PIXELS - LABEL_PIXELS, height=max(1, rows) * BAR_PIXELS, background="transparent")
         .configure_view(stroke=None)
-        .configure_axis(labelColor=INK, titleColor=INK, labelFontSize=13, titleFontSize=12, titleFontWeight="normal", gridColor="#e3e8ec")
-        .configure(font="system-ui, sans-serif")
+        .configure_axis(
+            labelColor=INK,
+            titleColor=INK,
+            labelFontSize=13,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            gridColor="#e3e8ec",
+        )
+        .configure(font="sans-serif")
     )
     return str(vl_convert.vegalite_to_svg(styled.to_dict()))

@@ -11,7 +11,7 @@ from books.report import words
 from books.report.read import BUCKETS, Report
 from books.report.whole import write_text
 
-BREAKS_SHOWN = 60
+DOCUMENTS_SHOWN = 60
 
 
 def write(report: Report, path: Path) -> Path:
@@ -23,24 +23,32 @@ def render(report: Report) -> str:
     """The page's text. Everything that came from a ledger is escaped; only our own drawings are set in as they are."""
     from books.report import charts
 
-    return _templates().get_template("page.html.j2").render(
-        report=report,
-        effects=_drawn(charts.effects(report)),
-        ageing=_drawn(charts.ageing(report)),
-        trend=_markup(charts.trend(report)),
-        buckets=BUCKETS,
-        shown=report.open_breaks[:BREAKS_SHOWN],
-        hidden=max(0, len(report.open_breaks) - BREAKS_SHOWN),
-        accepted=[one for one in report.breaks if one.accepted],
+    return (
+        _templates()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            effects=_drawn(charts.effects(report)),
+            ageing=_drawn(charts.ageing(report)),
+            trend=_markup(charts.trend(report)),
+            buckets=BUCKETS,
+            shown=report.documents[:DOCUMENTS_SHOWN],
+            hidden=max(0, len(report.documents) - DOCUMENTS_SHOWN),
+            accepted=[one for one in report.breaks if one.accepted],
+        )
     )
 
 
 def _templates() -> Environment:
     templates = Environment(
-        loader=PackageLoader("books.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("books.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     templates.filters.update(money=words.money, signed=words.signed, day=words.day, count=words.count)
-    templates.filters["moment"] = words.moment
+    templates.filters.update(moment=words.moment, name_of=words.name_of, sides=words.sides)
     return templates
 
 

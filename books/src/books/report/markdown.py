@@ -31,13 +31,16 @@ def headline(report: Report) -> str:
         return f"**Do not act on this run.** It could not be shown that: {failed}."
     opened = words.count(len(report.open_breaks), "break")
     return (
-        f"Complete: every check passes and every penny is classified. {opened} on {words.count(report.documents, 'document')}"
+        f"Complete: every check passes and every penny is classified. {opened} on {words.count(len(report.documents), 'document')}"
         f" ({report.movement['new']} new, {report.movement['resolved']} resolved)."
     )
 
 
 def _ties(report: Report) -> list[str]:
-    head = ["| measure | currency | OpsMerge | QuickBooks | difference | breaks | unexplained |", "|---|---|---:|---:|---:|---:|---:|"]
+    head = [
+        "| measure | currency | OpsMerge | QuickBooks | difference | breaks | unexplained |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
     names = ("opsmerge_total", "ledger_total", "difference", "breaks", "unexplained")
     return head + [
         f"| {row['measure']} | {row['currency']} | " + " | ".join(words.money(row[name]) for name in names) + " |"
@@ -46,7 +49,7 @@ def _ties(report: Report) -> list[str]:
 
 
 def _item(one: Break) -> str:
-    what = escaped(one.number or one.payment_id or one.external_id or "")
+    what = escaped(words.name_of(one.row))
     values = f"OpsMerge {escaped(one.opsmerge_value or 'nothing')}, QuickBooks {escaped(one.ledger_value or 'nothing')}"
     return f"- **{one.row['class']} {one.title}** {what} ({one.severity}, {one.currency} {words.money(one.exposure)}): {values}. {escaped(one.remedy)}"
 

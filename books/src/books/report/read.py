@@ -17,7 +17,7 @@ from books.report import words
 Row = dict[str, Any]
 TREND_RUNS = 30
 BREAKS_MAX = 5_000
-SEVERITIES = ("critical", "high", "medium", "low", "info")
+GONE = "I09"  # deleted in QuickBooks: there is nothing to open
 BUCKETS = {"by_design": "By design", "timing": "In flight", "tolerated": "Tolerated", "information": "Worth knowing"}
 
 
@@ -36,6 +36,14 @@ class Break:
             return self.row[name]
         except KeyError:
             raise AttributeError(name) from None
+
+
+@dataclass(frozen=True)
+class Document:
+    """The open breaks of one invoice, payment or customer: the first is the one to act on, the others go with it."""
+
+    first: Break
+    others: list[Break]
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,13 @@ class Report:
         return [one for one in self.breaks if not one.accepted]
 
     @property
-    def documents(self) -> int:
-        """How many documents the open breaks are about."""
-        return len({one.opsmerge_invoice_id or one.external_id or one.payment_id for one in self.open_breaks})
+    def documents(self) -> list[Document]:
+        """The open breaks by document, worst first; within a document the root cause comes first."""
+        grouped: dict[str, list[Break]] = {}
+        for one in self.open_breaks:
+            grouped.setdefault(one.opsmerge_invoice_id or one.external_id or one.payment_id or "", []).append(one)
+        ordered = [sorted(breaks, key=lambda one: one.root_class != one.row["class"]) for breaks in grouped.values()]
+        return [Document(first=breaks[0], others=breaks[1:]) for breaks in ordered]
 
     def of(self, bucket: str) -> list[Row]:
         """The classes of a bucket, in this run."""
@@ -149,7 +161,7 @@ def _break(row: Row, environment: str, zone: ZoneInfo) -> Break:
         row=row,
         title=row["title"],
         story=words.story(row["posting"], zone) if row["opsmerge_invoice_id"] else "",
-        link=words.link(environment, row["external_id"], row["payment_id"]),
+        link=None if row["class"] == GONE else words.link(environment, row["external_id"], row["payment_id"]),
     )
 
 
@@ -188,7 +200,7 @@ limit ?
 
 AGEING = """
 select band, currency, sum(items) as items, sum(exposure) as exposure
-from recon.drift_ageing group by band, band_number, currency order by currency, band_number
+from recon.drift_ageing group by band, band_number, currency order by currency <> 'GBP', currency, band_number
 """
 
 TREND = f"""
@@ -208,5 +220,5 @@ join recon.drift_class on drift_class.class = bridge.class
 where drift_class.bucket <> 'by_design'
 group by bridge.currency, bridge.measure, bridge.class, drift_class.title, drift_class.bucket
 having sum(bridge.amount) <> 0
-order by bridge.currency, bridge.measure, abs(sum(bridge.amount)) desc
+order by bridge.currency <> 'GBP', bridge.currency, bridge.measure, abs(sum(bridge.amount)) desc
 """

@@ -7,17 +7,29 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from books.report import words
-from books.report.read import BUCKETS, Break, Report
+from books.report.read import BUCKETS, Document, Report
 
-BREAKS_SHOWN = 40
+DOCUMENTS_SHOWN = 40
+WIDE_COLUMNS = 120
+WIDE = {
+    "OpsMerge": "opsmerge_total", "QuickBooks": "ledger_total", "difference": "difference", "by design": "by_design",
+    "in flight": "timing", "tolerated": "tolerated", "breaks": "breaks", "unexplained": "unexplained",
+}  # fmt: skip
+NARROW = {
+    "OpsMerge": "opsmerge_total", "QuickBooks": "ledger_total", "explained": "explained", "breaks": "breaks",
+    "unexplained": "unexplained",
+}  # fmt: skip
 COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
 
 def show(report: Report, console: Console, *, page: Path | None = None) -> None:
     """Trust, totals, breaks, the rest; then where the page is."""
-    console.print(f"[bold]OpsMerge and QuickBooks, {words.day(report.day)}[/bold]  [dim]{escape(report.run['connection'])}[/dim]")
+    console.print(
+        f"[bold]OpsMerge and QuickBooks, {words.day(report.day)}[/bold]  [dim]{escape(report.run['connection'])}[/dim]"
+    )
     _trust(report, console)
     _totals(report, console)
     _breaks(report, console)
@@ -29,7 +41,9 @@ def show(report: Report, console: Console, *, page: Path | None = None) -> None:
 def _trust(report: Report, console: Console) -> None:
     if report.trusted:
         gates = [check for check in report.checks if check["is_gate"]]
-        console.print(f"[green]Complete: {len(gates)} of {len(gates)} checks pass, and every penny is classified.[/green]")
+        console.print(
+            f"[green]Complete: {len(gates)} of {len(gates)} checks pass, and every penny is classified.[/green]"
+        )
         return
     console.print("[bold red]Do not act on this run:[/bold red] it could not be shown that")
     for check in report.failed_gates:
@@ -37,41 +51,52 @@ def _trust(report: Report, console: Console) -> None:
 
 
 def _totals(report: Report, console: Console) -> None:
-    table = Table("measure", "currency", title="Does it tie?", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    names = ("opsmerge_total", "ledger_total", "difference", "by_design", "timing", "tolerated", "breaks", "unexplained")
-    for title in ("OpsMerge", "QuickBooks", "difference", "by design", "in flight", "tolerated", "breaks", "unexplained"):
-        table.add_column(title, justify="right", no_wrap=True)
+    """The statement; on a narrow terminal what is no break stands in one column."""
+    columns = WIDE if console.width >= WIDE_COLUMNS else NARROW
+    table = Table(
+        "measure", "", title="Does it tie?", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    for title in columns:
+        table.add_column(title, justify="right", overflow="fold")
     for row in report.totals:
-        table.add_row(row["measure"], row["currency"], *(words.money(row[name]) for name in names))
+        told = {**row, "explained": row["by_design"] + row["timing"] + row["tolerated"]}
+        table.add_row(row["measure"], row["currency"], *(words.money(told[name]) for name in columns.values()))
     console.print()
     console.print(table)
 
 
 def _breaks(report: Report, console: Console) -> None:
-    opened = report.open_breaks
+    opened, documents = report.open_breaks, report.documents
     console.print()
     if not opened:
         console.print("[green]No open breaks.[/green]")
-    else:
-        moved = f"{report.movement['new']} new, {report.movement['resolved']} resolved"
-        console.print(f"[bold]{words.count(len(opened), 'break')} on {words.count(report.documents, 'document')}[/bold] ({moved})")
-    for one in opened[:BREAKS_SHOWN]:
-        _break(one, console)
-    if len(opened) > BREAKS_SHOWN:
-        console.print(f"  and {words.count(len(opened) - BREAKS_SHOWN, 'more')}: see the report")
-
-
-def _break(one: Break, console: Console) -> None:
-    colour = COLOURS[one.severity]
-    what = one.number or (f"payment {one.payment_id}" if one.payment_id else f"QuickBooks {one.external_id}")
+        return
+    moved = f"{report.movement['new']} new, {report.movement['resolved']} resolved"
     console.print(
-        f"  [{colour}]{one.severity:<8}[/{colour}] [bold]{one.row['class']} {one.title}[/bold]  {escape(what)}"
-        f"  {one.currency} {words.money(one.exposure)}",
-        highlight=False,
+        f"[bold]{words.count(len(opened), 'break')} on {words.count(len(documents), 'document')}[/bold] ({moved})"
     )
-    values = f"OpsMerge: {one.opsmerge_value or 'nothing'} · QuickBooks: {one.ledger_value or 'nothing'}"
-    console.print(f"           {escape(values)}", style="dim", highlight=False)
-    console.print(f"           {escape(one.cause)} {escape(one.remedy)}", style="dim", highlight=False)
+    for document in documents[:DOCUMENTS_SHOWN]:
+        console.print(_told(document))
+    if len(documents) > DOCUMENTS_SHOWN:
+        console.print(f"  and {words.count(len(documents) - DOCUMENTS_SHOWN, 'more document')}: see the report")
+
+
+def _told(document: Document) -> Table:
+    """Severity on the left; on the right what it is, both sides, what to do, and what goes with it."""
+    one = document.first
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(width=10)
+    grid.add_column()
+    title = Text.assemble(
+        (f"{one.row['class']} {one.title}", "bold"),
+        f"  {words.name_of(one.row)}  {one.currency} {words.money(one.exposure)}",
+    )
+    grid.add_row(Text("  " + one.severity, COLOURS[one.severity]), title)
+    grid.add_row("", Text(words.sides(one.row), "dim"))
+    grid.add_row("", Text(f"{one.cause} {one.remedy}", "dim"))
+    for other in document.others:
+        grid.add_row("", Text(f"with it: {other.row['class']} {other.title} ({words.sides(other.row)})", "dim"))
+    return grid
 
 
 def _others(report: Report, console: Console) -> None:
@@ -79,5 +104,11 @@ def _others(report: Report, console: Console) -> None:
     for bucket, title in BUCKETS.items():
         rows = report.of(bucket)
         if rows:
-            told = ", ".join(f"{row['items']:,} {row['class']} {row['title'].lower()} ({row['currency']})" for row in rows)
+            told = ", ".join(
+                f"{row['items']:,} {row['class']} {_lowered(row['title'])} ({row['currency']})" for row in rows
+            )
             console.print(f"[bold]{title}[/bold]: {escape(told)}", highlight=False)
+
+
+def _lowered(title: str) -> str:
+    return title if title.startswith("VAT") else title[0].lower() + title[1:]

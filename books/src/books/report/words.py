@@ -44,7 +44,11 @@ def moment(when: datetime | None, time_zone: ZoneInfo) -> str:
     """`3 Nov 2026, 09:12`, in the readers' zone. The warehouse holds UTC without a zone."""
     if when is None:
         return "never"
-    local = when.replace(tzinfo=ZoneInfo("UTC")).astimezone(time_zone) if when.tzinfo is None else when.astimezone(time_zone)
+    local = (
+        when.replace(tzinfo=ZoneInfo("UTC")).astimezone(time_zone)
+        if when.tzinfo is None
+        else when.astimezone(time_zone)
+    )
     return f"{local.day} {local:%b %Y, %H:%M}"
 
 
@@ -57,7 +61,10 @@ def story(posting: Mapping[str, Any] | None, time_zone: ZoneInfo) -> str:
     """What happened to an invoice, from its posting; the same facts as `books why`."""
     if posting is None:
         return "Never sent to QuickBooks by this bridge."
-    fault = ": ".join(part for part in (posting["fault_code"], posting["fault_message"]) if part) or "no reason was recorded"
+    fault = (
+        ": ".join(part for part in (posting["fault_code"], posting["fault_message"]) if part)
+        or "no reason was recorded"
+    )
     template = STORIES.get(posting["outcome"], "{outcome} on {when}")
     told = template.format(
         when=moment(posting["finished_at"] or posting["attempted_at"], time_zone),
@@ -76,3 +83,15 @@ def link(environment: str, external_id: str | None, payment_id: str | None, enti
         return None
     page = "recvpayment" if payment_id else entity
     return f"{base}/{page}?txnId={found}"
+
+
+def name_of(row: Mapping[str, Any]) -> str:
+    """What people call the document of a drift: its number, else the payment, else its id in QuickBooks."""
+    if row["number"]:
+        return str(row["number"])
+    return f"payment {row['payment_id']}" if row["payment_id"] else f"QuickBooks {row['external_id']}"
+
+
+def sides(row: Mapping[str, Any]) -> str:
+    """Both sides' values in one line."""
+    return f"OpsMerge: {row['opsmerge_value'] or 'nothing'} · QuickBooks: {row['ledger_value'] or 'nothing'}"

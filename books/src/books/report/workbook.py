@@ -15,13 +15,34 @@ from books.report.read import Report
 from books.report.sheet import COLUMNS
 from books.report.whole import write_bytes
 
-WIDTHS = {"cause": 48, "remedy": 48, "story": 48, "title": 30, "promise": 60, "link": 40, "number": 18, "check_name": 26}
+WIDTHS = {
+    "cause": 48,
+    "remedy": 48,
+    "story": 48,
+    "title": 30,
+    "promise": 60,
+    "link": 40,
+    "number": 18,
+    "check_name": 26,
+}
 MONEY, DATE, HEAD = {"num_format": "#,##0.00;[Red]-#,##0.00"}, {"num_format": "d mmm yyyy"}, {"bold": True, "bottom": 1}
 TOTAL_COLUMNS = (
     "measure", "currency", "period", "opsmerge_total", "ledger_total", "difference", "by_design", "timing", "tolerated",
     "breaks", "unexplained",
 )  # fmt: skip
-CLASS_COLUMNS = ("class", "title", "bucket", "owner", "currency", "items", "documents", "new_items", "effect", "exposure", "oldest_age_days")
+CLASS_COLUMNS = (
+    "class",
+    "title",
+    "bucket",
+    "owner",
+    "currency",
+    "items",
+    "documents",
+    "new_items",
+    "effect",
+    "exposure",
+    "oldest_age_days",
+)
 CHECK_COLUMNS = ("check_name", "is_gate", "ok", "failures", "promise")
 
 
