@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pendulum
@@ -192,6 +193,19 @@ def test_one_push_at_a_time_and_reads_beside_it(governor: Governor, clock: Virtu
     assert not state.push_in_flight
     assert state.allowed == {"requests": 2, "requests_per_minute": 30, "batches": 1}
     assert state.used["requests_per_minute"] == 2
+
+
+def test_grants_are_decided_one_at_a_time(governor: Governor, store: Store, clock: VirtualClock) -> None:
+    """While one process decides on a company's grants, another waits, so that both cannot take the last one."""
+    asking = threading.Thread(target=take, args=(governor, clock))
+    with store.begin() as conn:
+        store.serialise(conn, f"governor {A}")
+        asking.start()
+        asking.join(0.3)
+        assert asking.is_alive()
+    asking.join(10)
+    assert not asking.is_alive()
+    assert governor.state(A).used["requests"] == 1
 
 
 def test_a_failing_call_gives_its_slot_back(governor: Governor, clock: VirtualClock) -> None:
