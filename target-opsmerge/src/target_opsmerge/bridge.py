@@ -44,11 +44,15 @@ class Bridge:
         self._untold = True
         self._logger.info("Took in %d postings, %d of them news", len(records), changed)
 
+    def look_at_payments(self) -> None:
+        """See what people did to payments in OpsMerge, even if QuickBooks has no news."""
+        self._look = self._untold = True
+
     def take_in_payments(self, records: Sequence[Record]) -> None:
         """Rows of the stream `payments`."""
         taken = self._ledger.take_in(records, self._run)
         self._realms |= {str(record["realm_id"]) for record in records}
-        self._look = self._untold = True
+        self._untold = True
         self._logger.info(
             "Took in %d payments, %d of them news, %d older than known", len(records), taken.changed, taken.stale
         )
@@ -61,7 +65,7 @@ class Bridge:
             gone = self._ledger.mark_gone(realm_id, self._run)
             self._logger.info("All payments of company %s were read; %d are gone", realm_id, gone)
         self._complete |= set(realms)
-        self._look = self._untold = True
+        self._untold = True
 
     def tell(self) -> None:
         """Tell OpsMerge what is due, once per change.
