@@ -20,9 +20,10 @@ _SHAPES = (
     re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic)?\s*)[^\s\"',}]+"),
     re.compile(r"(?i)\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(
-        r"(?i)((?:access_token|refresh_token|client_secret|token_key|api_key|intuit-signature|code)[\"']?\s*[:=]\s*[\"']?)"
+        r"(?i)((?:access_token|refresh_token|client_secret|token_key|api_key|intuit-signature)[\"']?\s*[:=]\s*[\"']?)"
         r"[^\s\"'&,}]+"
     ),
+    re.compile(r"((?:^|[?&\"'])code=)[^\s&]+"),
     re.compile(r"()\bom_[A-Za-z0-9_-]{6,}"),
     re.compile(r"()\beyJ[A-Za-z0-9._-]{16,}"),
     re.compile(r"(\w+://[^\s:/@]*:)[^\s@]+(?=@)"),
