@@ -47,7 +47,7 @@ def govern(log: Log, store_url: str, seconds: float, requests: int, batches: int
             log.write(event="grant", kind=kind.value, at=granted_at)
             if kind is CallKind.BATCH:
                 log.write(event="begin", at=time.monotonic())
-                time.sleep(0.004)
+                time.sleep(0.05)
             number += 1
             if seed == PAUSING_SEED and number % 4 == 1:
                 pause(log, store, governor)
