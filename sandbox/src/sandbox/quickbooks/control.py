@@ -18,6 +18,8 @@ from sandbox.quickbooks.faults import ApiFault
 if TYPE_CHECKING:
     from sandbox.quickbooks.state import QuickBooksState
 
+AUTO_SECONDS = 0.5
+
 
 def routes(state: QuickBooksState) -> list[Route]:
     """All control routes, the shared ones included."""
@@ -74,6 +76,7 @@ class Desk:
 
     def __init__(self, state: QuickBooksState) -> None:
         self._state = state
+        self._sender: asyncio.Task[None] | None = None
 
     async def reset(self, request: Request) -> Response:
         """POST `{"company": {...}}`: everything as at the beginning, with this set-up."""
@@ -157,13 +160,22 @@ class Desk:
         return _json({"rates": True})
 
     async def webhooks(self, request: Request) -> Response:
-        """GET the endpoint and what waits; POST `{"url", "verifier_token", "realms"}`."""
+        """GET the endpoint and what waits; POST `{"url", "verifier_token", "realms", "auto"}`.
+
+        With `auto` what falls due is sent within a second, else only when `webhooks/deliver` asks for it.
+        """
         hooks = self._state.webhooks
         if request.method == "POST":
             body = await _body(request)
             hooks.subscribe(str(body["url"]), str(body.get("verifier_token", "")), body.get("realms", ()))
             self._state.keep_webhooks()
+            self._automate(wanted=bool(body.get("auto")))
         return _json({"url": hooks.url, "waiting": hooks.waiting(), "next_due_at": hooks.next_due_at()})
+
+    def _automate(self, *, wanted: bool) -> None:
+        if self._sender is not None:
+            self._sender.cancel()
+        self._sender = asyncio.create_task(_send_forever(self._state)) if wanted else None
 
     async def deliver(self, _request: Request) -> Response:
         """POST: send what is due now, on the virtual clock; returns each POST's answer."""
@@ -173,6 +185,13 @@ class Desk:
         """GET the reads counted this month for `?client_id=`."""
         client_id = request.query_params.get("client_id", "sandbox-client")
         return JSONResponse({"client_id": client_id, "reads": gateway.metered(self._state, client_id)})
+
+
+async def _send_forever(state: QuickBooksState) -> None:
+    """Deliver what falls due until the server stops."""
+    while True:
+        await deliver_due(state)
+        await asyncio.sleep(AUTO_SECONDS)
 
 
 async def deliver_due(state: QuickBooksState) -> list[webhooks.Delivery]:

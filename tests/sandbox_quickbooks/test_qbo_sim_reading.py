@@ -1,0 +1,299 @@
+"""Checklist 6, 7 and 11 of the fact sheet, and batches: queries, change data capture, webhooks."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from sandbox.quickbooks.webhooks import sign
+
+
+@pytest.fixture
+def people(qbo):
+    for name in ("O'Brien", "Back\\slash", "Müller", "a_b", "axb", "100%"):
+        qbo.customer(name)
+    return qbo
+
+
+@pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        (r"DisplayName = 'O\'Brien'", ["O'Brien"]),
+        (r"DisplayName = 'o\'BRIEN'", ["O'Brien"]),
+        (r"DisplayName = 'Back\\slash'", ["Back\\slash"]),
+        ("DisplayName = 'MÜLLER'", ["Müller"]),
+        ("DisplayName LIKE 'a_b'", ["a_b"]),
+        ("DisplayName LIKE '%B%'", ["O'Brien", "Back\\slash", "a_b", "axb"]),
+        ("DisplayName LIKE 'M%' AND Active = true", ["Müller"]),
+        ("Id = '3'", ["Müller"]),
+        ("Id IN ('1', '3', 'x')", ["O'Brien", "Müller"]),
+        ("displayname in ('axb','a_b') ORDERBY DisplayName DESC", ["axb", "a_b"]),
+        ("Balance = '0' AND MetaData.CreateTime >= '2026-11-20T08:00:00+00:00' STARTPOSITION 5", ["axb", "100%"]),
+        ("MetaData.LastUpdatedTime > '2027-01-01'", []),
+    ],
+)
+def test_checklist_6_what_a_query_finds(people, where, names):
+    r"""AND only, `\'` and `\\` as escapes, case-insensitive, % the only wildcard."""
+    found = people.rows(f"select * from customer where {where}", "Customer")
+    assert [row["DisplayName"] for row in found] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("select * from", "4000"),
+        ("selekt * from Customer", "4000"),
+        ("select * from Customer where Id = '1' or Id = '2'", "4000"),
+        ("select * from Customer where not Active = true", "4000"),
+        ("select * from Customer where Id != '1'", "4000"),
+        ("select * from Customer where DisplayName = 'O'Brien'", "4000"),
+        ("select * from Customer where DisplayName = 'open", "4000"),
+        ("select * from Customer maxresults x", "4000"),
+        ("select * from Customer startposition 0", "4001"),
+        ("select * from Customer maxresults 1001", "4001"),
+        ("select * from Nonsense", "4001"),
+        ("select * from Invoice where PrivateNote = 'x'", "4001"),
+        ("select * from Payment where DocNumber = 'x'", "4001"),
+        ("select * from Customer where Id > '1'", "4001"),
+        ("select * from Customer where Id like '1%'", "4001"),
+        ("select * from Invoice where TxnDate > 'soon'", "4001"),
+        ("select * from Invoice where TotalAmt > 'much'", "4001"),
+        ("", "4000"),
+    ],
+)
+def test_checklist_6_what_a_query_may_not(qbo, text, code):
+    """4000 where it cannot be read, 4001 where it asks what is not queryable."""
+    answer = qbo.query(text)
+    assert (answer.status, answer.code) == (400, code)
+
+
+def test_checklist_6_pages_counts_and_empty_results(qbo):
+    """100 rows by default, 1000 at most, 1-based; count(*) gives totalCount; nothing found is {}."""
+    qbo.control.seed({"synthetic": {"invoices": 1100, "customers": 3}})
+    first = qbo.query("select * from Invoice").body["QueryResponse"]
+    assert (len(first["Invoice"]), first["startPosition"], first["maxResults"]) == (100, 1, 100)
+    ids = []
+    for start in (1, 1001):
+        ids += [
+            row["Id"] for row in qbo.rows(f"select * from Invoice startposition {start} maxresults 1000", "Invoice")
+        ]
+    assert (len(ids), len(set(ids))) == (1100, 1100)
+    assert qbo.query("select count(*) from Invoice where TotalAmt > 100").body["QueryResponse"]["totalCount"] > 0
+    assert qbo.query("select * from Invoice where DocNumber = 'none'").body["QueryResponse"] == {}
+    assert len(qbo.rows("select * from Invoice orderby Id desc maxresults 1", "Invoice")) == 1
+
+
+def test_checklist_6_over_1000_is_a_switch(qbo):
+    """Refused by default, capped by switch."""
+    qbo.control.switches(maxresults_over_1000="cap")
+    assert qbo.query("select * from Customer maxresults 5000").status == 200
+
+
+def test_checklist_6_long_queries_go_by_post(qbo):
+    """POST /query with the statement as text."""
+    customer = qbo.customer()
+    ids = ",".join(f"'{n}'" for n in range(1, 900))
+    answer = qbo.call(
+        "POST", "query", f"select * from Customer where Id in ({ids})", headers={"Content-Type": "application/text"}
+    )
+    assert [row["Id"] for row in answer.body["QueryResponse"]["Customer"]] == [customer]
+
+
+def test_company_and_preferences_can_be_read_and_queried(qbo):
+    """CompanyInfo and Preferences answer by path and by query."""
+    info = qbo.get(f"companyinfo/{qbo.realm}").body["CompanyInfo"]
+    assert (info["Country"], info["CompanyAddr"]["Country"]) == ("GB", "GBR")
+    assert qbo.rows("select * from CompanyInfo", "CompanyInfo")[0]["CompanyName"] == info["CompanyName"]
+    preferences = qbo.rows("select * from Preferences", "Preferences")[0]
+    assert preferences["TaxPrefs"]["UsingSalesTax"] is True
+    assert preferences["SalesFormsPrefs"]["CustomTxnNumbers"] is True
+
+
+def test_the_uk_codes_of_a_new_company(qbo):
+    """Five usable codes under the names of Intuit's UK help; EC codes are hidden, reverse charge has no sales rate."""
+    codes = qbo.rows("select * from TaxCode", "TaxCode")
+    usable = [c["Name"] for c in codes if not c["Hidden"] and c["SalesTaxRateList"]["TaxRateDetail"]]
+    assert sorted(usable) == sorted(["20.0% S", "5.0% R", "0.0% Z", "Exempt", "No VAT"])
+    assert len(qbo.rows("select * from TaxCode where Active in (true,false)", "TaxCode")) == len(codes) + 2
+
+
+# -- 7
+
+
+def _cdc(qbo, entities, since="2026-11-20T08:00:00+00:00"):
+    return qbo.get("cdc", entities=entities, changedSince=since)
+
+
+def test_checklist_7_changes_and_deleted_stubs(qbo):
+    """Latest states of what changed, stubs of what was deleted after them, [{}] when nothing changed."""
+    assert _cdc(qbo, "Invoice,Payment").body["CDCResponse"] == [{"QueryResponse": [{}]}]
+    customer = qbo.customer()
+    first, second = qbo.invoice(customer), qbo.invoice(customer)
+    qbo.control.advance(10)
+    qbo.post("invoice", qbo.key(first), operation="delete")
+    parts = _cdc(qbo, "Invoice,Payment,Customer").body["CDCResponse"][0]["QueryResponse"]
+    assert [list(part)[0] for part in parts] == ["Invoice", "Customer"]
+    rows = parts[0]["Invoice"]
+    assert rows[0]["Id"] == second["Id"]
+    assert (rows[1]["status"], rows[1]["Id"], rows[1]["domain"]) == ("Deleted", first["Id"], "QBO")
+    later = _cdc(qbo, "Invoice", rows[1]["MetaData"]["LastUpdatedTime"]).body["CDCResponse"][0]["QueryResponse"]
+    assert [row["Id"] for row in later[0]["Invoice"]] == [first["Id"]]
+
+
+def test_checklist_7_thirty_days_and_a_thousand_objects(qbo):
+    """Further back than 30 days is refused (cut off by switch); 1,000 objects in all; tax codes have no changes."""
+    assert _cdc(qbo, "Invoice", "2026-10-20T00:00:00Z").code == "4001"
+    qbo.control.switches(cdc_too_old="truncate")
+    assert _cdc(qbo, "Invoice", "2026-10-20T00:00:00Z").status == 200
+    assert _cdc(qbo, "TaxCode").code == "4001"
+    assert _cdc(qbo, "Invoice", "nonsense").code == "2040"
+    assert _cdc(qbo, "").code == "2020"
+    qbo.control.seed({"synthetic": {"invoices": 1100, "customers": 3}})
+    parts = _cdc(qbo, "Customer,Invoice").body["CDCResponse"][0]["QueryResponse"]
+    assert [part["maxResults"] for part in parts] == [3, 997]
+
+
+# -- batches
+
+
+def test_a_batch_has_an_outcome_per_item(qbo):
+    """Created, stale, voided, deleted, queried, unknown: each item by its bId, HTTP 200 for all."""
+    customer = qbo.customer()
+    first, second = qbo.invoice(customer), qbo.invoice(customer)
+    payment = qbo.made("Payment", qbo.payment_body(customer, 5))
+    answer = qbo.batch(
+        {"bId": "1", "operation": "create", "Invoice": qbo.invoice_body(customer, qbo.line("1.00"))},
+        {"bId": "2", "operation": "update", "Invoice": {"Id": first["Id"], "SyncToken": "9", "sparse": True}},
+        {"bId": "3", "operation": "update", "optionsData": "void", "Invoice": qbo.key(second)},
+        {"bId": "4", "operation": "delete", "Payment": qbo.key(payment)},
+        {"bId": "5", "Query": "select * from Customer where DisplayName = 'Acme Ltd'"},
+        {"bId": "6", "operation": "create", "Nonsense": {}},
+        {"bId": "7", "operation": "revert", "Invoice": qbo.key(first)},
+    )
+    rows = {row["bId"]: row for row in answer.body["BatchItemResponse"]}
+    assert answer.status == 200
+    assert rows["1"]["Invoice"]["TotalAmt"] > 1
+    assert rows["2"]["Fault"]["Error"][0]["code"] == "5010"
+    assert rows["3"]["Invoice"]["TotalAmt"] == 0
+    assert rows["4"]["Payment"]["status"] == "Deleted"
+    assert rows["5"]["QueryResponse"]["Customer"][0]["Id"] == customer
+    assert rows["6"]["Fault"]["Error"][0]["code"] == "2010"
+    assert rows["7"]["Fault"]["Error"][0]["code"] == "500"
+
+
+def test_a_batch_of_31_is_1040_and_order_is_a_switch(qbo):
+    """More than 30 items are refused; by switch answers come in another order, or some are missing."""
+    items = [{"bId": str(n), "Query": "select * from Term"} for n in range(31)]
+    assert qbo.batch(*items).code == "1040"
+    qbo.control.switches(batch_unordered=True, batch_empty_answers=1)
+    assert [row["bId"] for row in qbo.batch(*items[:3]).body["BatchItemResponse"]] == ["1", "0"]
+
+
+# -- 11
+
+
+@pytest.fixture
+def endpoint():
+    """A webhook endpoint that answers what the test says and keeps what it got."""
+    received, answers = [], []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.append((body, dict(self.headers)))
+            self.send_response(answers.pop(0) if answers else 200)
+            self.end_headers()
+
+        def log_message(self, *_args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/hook", received, answers
+    server.shutdown()
+    server.server_close()
+
+
+def _deliver(qbo):
+    return [delivery["status"] for delivery in qbo.control.post("webhooks/deliver", {})["deliveries"]]
+
+
+def test_checklist_11_cloudevents_of_several_realms_in_one_signed_post(qbo, endpoint):
+    """One POST holds the events of every realm; the signature is over the raw bytes; each object can be re-read."""
+    url, received, _ = endpoint
+    qbo.control.post("companies", {"realm": "77", "CompanyName": "Second"})
+    qbo.control.post("webhooks", {"url": url, "verifier_token": "verify-me"})
+    invoice = qbo.invoice(qbo.customer())
+    qbo.control.post("deeds", {"realm": "77", "deed": "create", "entity": "Customer", "body": {"DisplayName": "B"}})
+    qbo.post("invoice", qbo.key(invoice), operation="void")
+    assert _deliver(qbo) == [200]
+    body, headers = received[0]
+    assert headers["intuit-signature"] == sign(body, "verify-me")
+    events = json.loads(body)
+    assert [(e["type"], e["intuitaccountid"]) for e in events] == [
+        ("qbo.customer.created.v1", qbo.realm),
+        ("qbo.invoice.created.v1", qbo.realm),
+        ("qbo.customer.created.v1", "77"),
+        ("qbo.invoice.voided.v1", qbo.realm),
+    ]
+    assert {"specversion", "id", "source", "type", "time", "intuitentityid", "data"} <= set(events[0])
+    assert len({e["id"] for e in events}) == 4
+
+
+def test_checklist_11_a_payment_tells_of_the_invoice_too(qbo, endpoint):
+    """Recording a payment gives events for the payment and for the invoice it pays; a refused write gives none."""
+    url, received, _ = endpoint
+    invoice = qbo.invoice(qbo.customer(), number="N1")
+    qbo.control.post("webhooks", {"url": url, "verifier_token": "v"})
+    qbo.control.deed("record_payment", invoice="N1")
+    qbo.post("invoice", {"Id": invoice["Id"], "SyncToken": "0", "sparse": True})
+    _deliver(qbo)
+    types = sorted(e["type"] for e in json.loads(received[0][0]))
+    assert types == ["qbo.invoice.updated.v1", "qbo.payment.created.v1"]
+
+
+def test_checklist_11_retries_follow_the_schedule_on_the_virtual_clock(qbo, endpoint):
+    """A failed delivery is due again after 10 s, 20 s, 30 s, 5 min ..., and not before."""
+    url, received, answers = endpoint
+    qbo.control.post("clock", {"frozen": True})
+    qbo.control.post("webhooks", {"url": url, "verifier_token": "v"})
+    qbo.customer()
+    answers.extend([500] * 4)
+    assert _deliver(qbo) == [500]
+    for wait in (10, 20, 30):
+        qbo.control.advance(wait - 1)
+        assert _deliver(qbo) == []
+        qbo.control.advance(1)
+        assert _deliver(qbo) == [500]
+    qbo.control.advance(300)
+    assert _deliver(qbo) == [200]
+    assert len({body for body, _ in received}) == 1
+    assert qbo.control.get("webhooks")["waiting"] == 0
+
+
+def test_checklist_11_duplicates_reordering_delay_loss_and_legacy(qbo, endpoint):
+    """By switch: each event twice with the same id, shuffled, late, never, or in the shape of before."""
+    url, received, _ = endpoint
+    qbo.control.post("webhooks", {"url": url, "verifier_token": "v"})
+    qbo.control.switches(webhook_copies=2, webhook_shuffle=True, webhook_delay_seconds=300)
+    for name in "abcdefgh":
+        qbo.customer(name)
+    assert _deliver(qbo) == []
+    qbo.control.advance(300)
+    assert _deliver(qbo) == [200]
+    ids = [e["id"] for e in json.loads(received[-1][0])]
+    assert (len(ids), len(set(ids))) == (16, 8)
+    order = [int(e["intuitentityid"]) for e in json.loads(received[-1][0])]
+    assert order != sorted(order)
+    qbo.control.switches(webhook_loss=True)
+    qbo.customer("lost")
+    assert qbo.control.get("webhooks")["waiting"] == 0
+    assert len(_cdc(qbo, "Customer").body["CDCResponse"][0]["QueryResponse"][0]["Customer"]) == 9, "CDC heals"
+    qbo.control.switches(webhook_loss=False, webhook_shape="legacy", webhook_copies=1, webhook_delay_seconds=0)
+    qbo.customer("old")
+    _deliver(qbo)
+    legacy = json.loads(received[-1][0])["eventNotifications"][0]
+    assert (legacy["realmId"], legacy["dataChangeEvent"]["entities"][0]["operation"]) == (qbo.realm, "Create")
