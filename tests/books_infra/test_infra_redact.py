@@ -33,7 +33,15 @@ def test_what_looks_like_a_secret_is_masked(text: str) -> None:
     assert MASK in mask(text)
 
 
-@pytest.mark.parametrize("text", ["INV-2026-00042 posted as 130", "code 6240: name exists", "https://example.com/a:b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INV-2026-00042 posted as 130",
+        "code 6240: name exists",
+        "https://example.com/a:b",
+        "rejected at lines[0].tax_code: missing TaxCodeRef",
+    ],
+)
 def test_ordinary_words_stay(text: str) -> None:
     """Masking does not eat what a user needs to read."""
     assert mask(text) == text
