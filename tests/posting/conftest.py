@@ -7,20 +7,20 @@ from decimal import Decimal
 import pytest
 
 
-def make_record(number=1, **changes):
+def make_record(serial=1, /, **changes):
     """A record of the invoices stream: one line of 100.00 net at 20 %, unless changed."""
     lines = changes.pop("lines", None) or [make_line()]
     net = sum((line["net_amount"] for line in lines), Decimal("0.00"))
     tax = sum((line["tax_amount"] for line in lines), Decimal("0.00"))
     record = {
-        "id": f"inv_{number}",
-        "number": f"INV-2026-{number:04}",
+        "id": f"inv_{serial}",
+        "number": f"INV-2026-{serial:04}",
         "status": "open",
         "issue_date": "2026-11-02",
         "due_date": "2026-12-02",
         "currency": "GBP",
-        "client_id": f"cl_{number % 3}",
-        "client_name": f"Client {number % 3}",
+        "client_id": f"cl_{serial % 3}",
+        "client_name": f"Client {serial % 3}",
         "client_email": None,
         "billing_address": None,
         "lines": lines,

@@ -91,7 +91,16 @@ class PretendLedger:
 
     def company(self) -> Company:
         """A UK company."""
-        return Company(self.connection, "Pretend Ltd", "GB", "GBP", False, True, True, None)
+        return Company(
+            connection=self.connection,
+            name="Pretend Ltd",
+            country="GB",
+            home_currency="GBP",
+            multi_currency=False,
+            vat_on=True,
+            custom_numbers=True,
+            closed_until=None,
+        )
 
     def customer_name(self, name: str) -> str:
         """As given."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 
 import pendulum
 
@@ -99,10 +100,17 @@ class Choices:
         code = self.catalogue.tax_codes.get(line.tax_code_id or "")
         return code.rate if code else None
 
+    @cached_property
+    def _clients_sha256(self) -> str:
+        spelt = (f"{client_id}\x1f{_spell(named)}" for client_id, named in sorted(self.mappings.clients.items()))
+        return sha256("\x1d".join(spelt))
+
     def sha256(self, invoice: Invoice, vat_policy: str) -> str:
-        """All that the mappings say about this invoice, as one hash: when it changes, a refusal is worth a new try."""
-        client = self.mappings.client(invoice.client_id)
-        parts = [vat_policy, self.income_account, self.expense_account, _spell(client)]
+        """All that the mappings say about this invoice, as one hash: when it changes, a refusal is worth a new try.
+
+        Every client counts: mapping one of two clients of the same name settles the other.
+        """
+        parts = [vat_policy, self.income_account, self.expense_account, self._clients_sha256]
         for line in invoice.lines:
             parts += [_spell(self.item(line)), _spell(self.tax_code(line)), plain(self.tax_rate(line))]
         return sha256("\x1f".join(part or "" for part in parts))

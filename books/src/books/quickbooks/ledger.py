@@ -42,6 +42,8 @@ CAPABILITIES = Capabilities(
 CDC_ROWS_MAX = 1000
 """Of one answer of changes, all kinds together; that many means it was cut short."""
 
+AT_PAR_WITH_STERLING = frozenset({"FKP", "GGP", "GIP", "IMP", "JEP", "SHP"})
+
 _KEYS = uuid.UUID("6f0bb0a4-3f63-5c0e-9d3e-5b8f3f1f6a51")
 
 Made = TypeVar("Made")
@@ -113,13 +115,14 @@ class QuickBooksLedger:
         return [tax_code for tax_code in read if tax_code is not None]
 
     def exchange_rate(self, currency: str, on: date) -> Decimal | None:
-        """QuickBooks' own rate of the day (Intuit, "ExchangeRate")."""
+        """QuickBooks' own rate of the day (Intuit, "ExchangeRate"). It answers 1 where it knows none."""
         asked = {"sourcecurrencycode": currency, "asofdate": on.isoformat()}
         try:
             rate = (self.client.get("exchangerate", asked).get("ExchangeRate") or {}).get("Rate")
         except Reject:
             return None
-        return Decimal(str(rate)) if rate else None
+        exact = Decimal(str(rate)) if rate else None
+        return None if exact == 1 and currency not in AT_PAR_WITH_STERLING else exact
 
     def find_invoices(self, numbers: Sequence[str]) -> Sequence[LedgerInvoice]:
         """By DocNumber."""

