@@ -50,26 +50,29 @@ class CompanyStream(Extracts):
     """One kind of object: what changed since the last run, or everything."""
 
     primary_keys = ("realm_id", "id")
-    forced_replication_method = "LOG_BASED"
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # rows and schema are written side by side, and tested
 
     def __init__(self, tap: TapQuickBooksPayments, objects: Objects) -> None:
         super().__init__(tap=tap, schema=objects.schema, name=objects.name)
+        self.forced_replication_method = "LOG_BASED"  # CDC; a catalog may ask for FULL_TABLE instead
         self.objects = objects
         self.tap = tap
         self.clock = tap.clock
 
     @property
     def cursor(self) -> pendulum.DateTime | None:
-        """The server's time up to which this company's changes are known; None before the first complete read.
+        """The server's time up to which this company's changes are known; None where everything is to be read.
 
         Raises:
             Halt: MISCONFIGURED; the state holds something else.
         """
-        state = self.get_context_state(None)
-        if state.get(CONNECTION) != self.tap.settings.quickbooks.connection or CURSOR not in state:
+        if self.tap.settings.full_refresh or self.replication_method == "FULL_TABLE":
             return None
-        return read_moment(f"the state of {self.name}", str(state[CURSOR]))
+        state = self.get_context_state(None)
+        if state.get(CONNECTION) == self.tap.settings.quickbooks.connection and CURSOR in state:
+            return read_moment(f"the state of {self.name}", str(state[CURSOR]))
+        start = self.tap.settings.start_date
+        return None if start is None else read_moment("start_date", start)
 
     def read(self, context: Any) -> Iterator[dict[str, Any]]:
         """The rows; the cursor moves when all have been handed over."""

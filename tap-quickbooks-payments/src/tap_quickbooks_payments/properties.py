@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 Schema = dict[str, Any]
@@ -13,9 +12,9 @@ DAY: Schema = {"type": ["string", "null"], "format": "date"}
 MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
 FLAG: Schema = {"type": ["boolean", "null"]}
 INTEGER: Schema = {"type": ["integer", "null"]}
-MONEY: Schema = {"type": ["number", "null"], "multipleOf": Decimal("0.01")}
-RATE: Schema = {"type": ["number", "null"], "multipleOf": Decimal("0.000000001")}
-"""Quantities, unit prices, percentages and exchange rates."""
+MONEY: Schema = {"type": ["number", "null"], "multipleOf": 0.01}
+RATE: Schema = {"type": ["number", "null"], "multipleOf": 0.000001}
+"""Quantities, unit prices, percentages and exchange rates. QuickBooks may give more digits; none is cut off."""
 
 
 def table(**columns: Schema) -> Schema:

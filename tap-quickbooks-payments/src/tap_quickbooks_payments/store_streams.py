@@ -36,8 +36,10 @@ class StoreStream(Extracts):
 
     def read(self, context: Any) -> Iterator[dict[str, Any]]:
         """Rows after the bookmark; all of them, as a complete read, where the settings ask for it."""
-        after = None if self.tap.settings.full_refresh else self.start(context)
+        complete = self.tap.settings.full_refresh or self.replication_method == "FULL_TABLE"
+        after = None if complete else self.start(context)
         if after is None:
+            self.get_context_state(context).pop("replication_key_value", None)  # the SDK holds the order against it
             self.begin_full()
         while page := self._page(after):
             for row in page:

@@ -17,7 +17,7 @@ from books.quickbooks.reading_rows import Posted
 from books.settings import TAP_CONFIG_SCHEMA, TapSettings
 from books.store import Store
 from books.store.tables_posting import posting
-from tap_quickbooks_payments.company_streams import ALL, CompanyStream, read_moment
+from tap_quickbooks_payments.company_streams import ALL, CompanyStream
 from tap_quickbooks_payments.store_streams import Postings, PushRuns
 
 
@@ -35,7 +35,7 @@ class TapQuickBooksPayments(PluginEndings, Tap):
         super().__init__(*args, **kwargs)
 
     def discover_streams(self) -> list[Stream]:
-        """All streams; needs neither network nor store. Invoices come before the payments that settle them."""
+        """All streams; needs neither network nor store."""
         return [Postings(self), PushRuns(self), *(CompanyStream(self, objects) for objects in ALL)]
 
     @cached_property
@@ -57,11 +57,7 @@ class TapQuickBooksPayments(PluginEndings, Tap):
     def reader(self) -> CompanyReader:
         """The reader of all selected streams, so that one call tells the changes of all."""
         selected = [each for each in self.streams.values() if isinstance(each, CompanyStream) and each.selected]
-        start = self.settings.start_date
-        first = None if start is None else read_moment("start_date", start)
-        cursors = {
-            each.objects.entity: None if self.settings.full_refresh else each.cursor or first for each in selected
-        }
+        cursors = {each.objects.entity: each.cursor for each in selected}
         return CompanyReader(self.client, self.clock, cursors, overlap_seconds=self.settings.overlap_seconds)
 
     @cached_property
