@@ -215,7 +215,7 @@ def _start(folder, port):
 
 
 def test_a_killed_simulator_goes_on_with_every_acknowledged_write(tmp_path):
-    """SIGKILL between requests loses nothing: books, tokens, clock, switches and request ids survive."""
+    """SIGKILL loses nothing that was answered: books, tokens, clock, switches and request ids survive."""
     from sandbox.control import Control
 
     port = _free_port()
@@ -243,7 +243,7 @@ def test_a_killed_simulator_goes_on_with_every_acknowledged_write(tmp_path):
         again = requests.post(f"{base}/customer?requestid=r7", json={"DisplayName": "C7"}, headers=headers, timeout=5)
         assert count["QueryResponse"]["totalCount"] == 20
         assert again.text == made[7]
-        assert Control(url).clock() == "2026-11-20T09:00:00+00:00"
+        assert Control(url).clock().startswith("2026-11-20T09:00:00"), "a frozen clock stands still"
         assert Control(url).get("switches")["limits"] is False
     finally:
         process.kill()
@@ -290,14 +290,70 @@ JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20)
     | st.sampled_from(["1", "6", "2026-11-20", "", "-1", "1e400", "٣"]),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
             st.sampled_from(
-                ["Id", "SyncToken", "sparse", "DisplayName", "Name", "CustomerRef", "value", "name", "Line", "Amount", "DetailType", "SalesItemLineDetail", "Qty", "UnitPrice", "TaxCodeRef", "ItemRef", "LinkedTxn", "TxnId", "TxnType", "TotalAmt", "TxnDate", "DocNumber", "BillEmail", "Address", "Active", "ParentRef", "Job", "IncomeAccountRef", "ExpenseAccountRef", "AccountType", "DepositToAccountRef", "DiscountLineDetail", "DiscountPercent", "PercentBased", "GlobalTaxCalculation", "CurrencyRef", "ExchangeRate", "TxnTaxDetail", "TotalTax", "SalesTermRef", "Deposit", "TaxInclusiveAmt", "bId", "operation", "Invoice", "Query", "BatchItemRequest", "optionsData", "TaxCode", "TaxRateDetails", "TaxRateName", "RateValue", "Type", "PrivateNote", "MetaData"]
+                [
+                    "Id",
+                    "SyncToken",
+                    "sparse",
+                    "DisplayName",
+                    "Name",
+                    "CustomerRef",
+                    "value",
+                    "name",
+                    "Line",
+                    "Amount",
+                    "DetailType",
+                    "SalesItemLineDetail",
+                    "Qty",
+                    "UnitPrice",
+                    "TaxCodeRef",
+                    "ItemRef",
+                    "LinkedTxn",
+                    "TxnId",
+                    "TxnType",
+                    "TotalAmt",
+                    "TxnDate",
+                    "DocNumber",
+                    "BillEmail",
+                    "Address",
+                    "Active",
+                    "ParentRef",
+                    "Job",
+                    "IncomeAccountRef",
+                    "ExpenseAccountRef",
+                    "AccountType",
+                    "DepositToAccountRef",
+                    "DiscountLineDetail",
+                    "DiscountPercent",
+                    "PercentBased",
+                    "GlobalTaxCalculation",
+                    "CurrencyRef",
+                    "ExchangeRate",
+                    "TxnTaxDetail",
+                    "TotalTax",
+                    "SalesTermRef",
+                    "Deposit",
+                    "TaxInclusiveAmt",
+                    "bId",
+                    "operation",
+                    "Invoice",
+                    "Query",
+                    "BatchItemRequest",
+                    "optionsData",
+                    "TaxCode",
+                    "TaxRateDetails",
+                    "TaxRateName",
+                    "RateValue",
+                    "Type",
+                    "PrivateNote",
+                    "MetaData",
+                ]
             ),
             inner,
             max_size=6,
@@ -305,9 +361,27 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
-PATHS = ["invoice", "payment", "customer", "item", "account", "creditmemo", "deposit", "vendor", "employee", "batch", "taxservice/taxcode", "invoice/1/send", "query", "preferences", "x"]
+PATHS = [
+    "invoice",
+    "payment",
+    "customer",
+    "item",
+    "account",
+    "creditmemo",
+    "deposit",
+    "vendor",
+    "employee",
+    "batch",
+    "taxservice/taxcode",
+    "invoice/1/send",
+    "query",
+    "preferences",
+    "x",
+]
 FUZZ = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "40")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -379,7 +453,46 @@ def test_no_bytes_break_it(fuzzed, raw, kind, path):
     _sane(fuzzed.call("POST", path, raw, headers={"Content-Type": kind}))
 
 
-WORDS = ["select", "*", "from", "Invoice", "Customer", "where", "and", "in", "like", "orderby", "startposition", "maxresults", "count", "(", ")", ",", "=", ">", "<=", "'1'", "'x\\'y'", "Id", "DocNumber", "TotalAmt", "TxnDate", "Active", "true", "0", "1", "-5", "99999999999", "MetaData.LastUpdatedTime", "'2026-11-20'", "%", "'", "\\", "'1e999'", "'NaN'"]
+WORDS = [
+    "select",
+    "*",
+    "from",
+    "Invoice",
+    "Customer",
+    "where",
+    "and",
+    "in",
+    "like",
+    "orderby",
+    "startposition",
+    "maxresults",
+    "count",
+    "(",
+    ")",
+    ",",
+    "=",
+    ">",
+    "<=",
+    "'1'",
+    "'x\\'y'",
+    "Id",
+    "DocNumber",
+    "TotalAmt",
+    "TxnDate",
+    "Active",
+    "true",
+    "0",
+    "1",
+    "-5",
+    "99999999999",
+    "MetaData.LastUpdatedTime",
+    "'2026-11-20'",
+    "%",
+    "'",
+    "\\",
+    "'1e999'",
+    "'NaN'",
+]
 
 
 @FUZZ
@@ -405,6 +518,16 @@ def test_no_cdc_breaks_it(fuzzed, entities, since):
 )
 def test_no_control_request_breaks_it(fuzzed, path, body):
     """Any JSON to /_control is done or refused with 400."""
-    answer = requests.post(f"{fuzzed.url}/_control/{path}", json=body, timeout=10)
+    answer = requests.post(f"{fuzzed.url}/_control/{path}", data=json.dumps(body), timeout=10)
     assert answer.status_code in (200, 400), answer.text
     fuzzed.control.post("faults/release", {})
+
+
+def test_every_switch_stands_in_the_docs_with_its_default(qbo):
+    """docs/quickbooks.md names every switch."""
+    from pathlib import Path
+
+    import sandbox
+
+    text = (Path(sandbox.__file__).parents[2] / "docs" / "quickbooks.md").read_text()
+    assert [name for name in qbo.control.get("switches") if f"`{name}`" not in text] == []

@@ -75,7 +75,8 @@ class SimClock:
     def restore(self, snapshot: dict[str, float | None]) -> None:
         """Take up a snapshot; a running clock has gone on meanwhile."""
         self._offset = float(snapshot.get("offset_seconds") or 0.0)
-        self._stopped_at = snapshot.get("stopped_at")
+        stopped_at = snapshot.get("stopped_at")
+        self._stopped_at = None if stopped_at is None else float(stopped_at)
 
     def _move_to(self, epoch: float) -> None:
         if not 0 <= epoch <= (FARTHEST - EPOCH).total_seconds():

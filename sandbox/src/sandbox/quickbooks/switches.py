@@ -84,7 +84,6 @@ class Switches:
     webhook_copies: int = 1
     webhook_shuffle: bool = False
     webhook_loss: bool = False
-    webhook_own_writes: bool = True
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Turn some, all or none.
