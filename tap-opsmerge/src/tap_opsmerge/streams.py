@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.streams import Stream
 
+from books.extracts import Extracts
 from books.faults import Exit, Halt
 from books.opsmerge import api
 from books.opsmerge.api import Listing
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from tap_opsmerge.tap import TapOpsMerge
 
 
-class OpsMergeStream(Stream):
-    """One list of the API. Which one, its fields and its order are data."""
+class OpsMergeStream(Extracts):
+    """One list of the API. Which one, its fields and its order are data.
+
+    Incremental lists read as FULL_TABLE (the catalog decides) are complete reads: reconciliation wants those.
+    """
 
     primary_keys = ("id",)
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # records and schema come from one table of fields
@@ -37,7 +40,7 @@ class OpsMergeStream(Stream):
         """
         return self._listing.incremental
 
-    def get_records(self, context: Any) -> Iterable[dict[str, Any]]:
+    def read(self, context: Any) -> Iterable[dict[str, Any]]:
         """The list from the bookmark on, the bookmark's own record included, in the API's order."""
         return self._opsmerge.client.records(
             self._listing, params=self._params(context), page_size=self._opsmerge.page_size
@@ -45,7 +48,7 @@ class OpsMergeStream(Stream):
 
     def _params(self, context: Any) -> dict[str, str]:
         params: dict[str, str] = {}
-        since = self.get_starting_replication_key_value(context) if self._listing.incremental else None
+        since = self.get_starting_replication_key_value(context) if self.replication_method == "INCREMENTAL" else None
         if since:
             params[api.CHANGED_SINCE] = _since(self.name, str(since))
         if api.STATUS in self._listing.operation.parameters and self._opsmerge.invoice_status:

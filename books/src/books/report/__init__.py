@@ -12,7 +12,7 @@ from rich.console import Console
 
 from books.report.read import Report, read
 
-__all__ = ["Paths", "Report", "build_report", "print_summary", "read"]
+__all__ = ["Paths", "Report", "build_report", "paths_of", "print_summary", "read"]
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,30 @@ def build_report(
 
     report = read(database, environment=environment, time_zone=time_zone)
     out_dir.mkdir(parents=True, exist_ok=True)
+    paths = _paths(report, out_dir)
+    html.write(report, paths.html)
+    workbook.write(report, paths.workbook)
+    sheet.write(report, paths.csv)
+    markdown.write(report, paths.markdown)
+    return paths
+
+
+def paths_of(database: Path, out_dir: Path, *, time_zone: str = "Europe/London") -> Paths:
+    """Where the report of the newest run in `database` is written, whether or not it is there.
+
+    Raises:
+        Halt: the database is missing, or no reconciliation has been built in it (misconfigured).
+    """
+    return _paths(read(database, environment="demo", time_zone=time_zone), out_dir)
+
+
+def _paths(report: Report, out_dir: Path) -> Paths:
     stem = out_dir / f"drift-{report.day:%Y-%m-%d}"
     return Paths(
-        html=html.write(report, stem.with_suffix(".html")),
-        workbook=workbook.write(report, stem.with_suffix(".xlsx")),
-        csv=sheet.write(report, stem.with_suffix(".csv")),
-        markdown=markdown.write(report, stem.with_suffix(".md")),
+        html=stem.with_suffix(".html"),
+        workbook=stem.with_suffix(".xlsx"),
+        csv=stem.with_suffix(".csv"),
+        markdown=stem.with_suffix(".md"),
     )
 
 
