@@ -305,7 +305,7 @@ def test_closed_books_refuse_writes(qbo):
 
 
 def test_multi_currency(qbo):
-    """A customer has one currency; the rate defaults to 1; home amounts appear; the rate endpoint knows the day's rate."""
+    """A customer has one currency; the rate defaults to 1; home amounts appear; rates are known by day."""
     assert "CurrencyRef" not in qbo.invoice(qbo.customer("Home"))
     _preferences(qbo, MultiCurrency=True)
     customer = qbo.customer("Yank", CurrencyRef={"value": "USD"})

@@ -57,7 +57,7 @@ def python_clients(request):
 
 
 def test_intuit_oauth_and_python_quickbooks_work_unchanged(qbo, python_clients):
-    """Code exchange, rotation, revoke; query, filter, count, request_id, update, sparse, void, delete, batch, CDC, faults."""
+    """Exchange, rotation, revoke; query, count, request_id, updates, void, delete, batch, CDC, faults by code."""
     done = _run(python_clients, "-W", "ignore", str(HERE / "drive_python.py"), qbo.url)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout) == {

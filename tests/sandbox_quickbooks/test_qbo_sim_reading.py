@@ -135,7 +135,7 @@ def test_checklist_7_changes_and_deleted_stubs(qbo):
     qbo.control.advance(10)
     qbo.post("invoice", qbo.key(first), operation="delete")
     parts = _cdc(qbo, "Invoice,Payment,Customer").body["CDCResponse"][0]["QueryResponse"]
-    assert [list(part)[0] for part in parts] == ["Invoice", "Customer"]
+    assert [next(iter(part)) for part in parts] == ["Invoice", "Customer"]
     rows = parts[0]["Invoice"]
     assert rows[0]["Id"] == second["Id"]
     assert (rows[1]["status"], rows[1]["Id"], rows[1]["domain"]) == ("Deleted", first["Id"], "QBO")

@@ -20,7 +20,7 @@ async function main() {
   done.found = found.QueryResponse.Customer[0].DisplayName;
   const body = { CustomerRef: { value: customer.Id }, Line: [line] };
   const invoice = await call("createInvoice", body);
-  done.count = (await call("countInvoices")).QueryResponse.totalCount;
+  done.count = (await call("findInvoices", { count: true })).QueryResponse.totalCount;
   done.total = invoice.TotalAmt;
   const updated = await call("updateInvoice", { Id: invoice.Id, SyncToken: invoice.SyncToken, sparse: true, PrivateNote: "changed" });
   done.updated = updated.PrivateNote;
@@ -30,13 +30,14 @@ async function main() {
   const since = new Date(Date.parse(invoice.MetaData.CreateTime) - 3600000);
   const changes = await call("changeDataCapture", ["Invoice"], since);
   done.cdc = changes.CDCResponse[0].QueryResponse[0].Invoice.length;
-  done.voided = (await call("voidInvoice", { Id: updated.Id, SyncToken: updated.SyncToken })).TotalAmt;
+  const voided = await call("voidInvoice", { Id: updated.Id, SyncToken: updated.SyncToken });
+  done.voided = (voided.Invoice || voided).TotalAmt;
   const second = batch.BatchItemResponse[0].Invoice;
   done.deleted = (await call("deleteInvoice", { Id: second.Id, SyncToken: second.SyncToken })).Invoice.status;
   try {
     await call("getInvoice", "99999");
   } catch (error) {
-    done.fault = error.Fault.Error[0].code;
+    done.fault = (error.Fault || error.response.data.Fault).Error[0].code;
   }
   done.country = (await call("getCompanyInfo", realm)).Country;
   console.log(JSON.stringify(done));
