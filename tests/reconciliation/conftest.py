@@ -39,3 +39,13 @@ def reconcile(compiled: Compiled, database: Path, tmp_path: Path):
 
     yield run
     connection.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave this folder's long proof runs to `make soak`, which asks for them by their mark."""
+    if "soak" in config.option.markexpr:
+        return
+    here = Path(__file__).parent
+    left = [item for item in items if item.path.parent == here and item.get_closest_marker("soak")]
+    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=left)

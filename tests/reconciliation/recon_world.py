@@ -239,7 +239,7 @@ def by_hand(
     world.opsmerge_payments[row["id"]] = row
     invoice["amount_paid"] += amount
     invoice["balance"] -= amount
-    invoice["status"] = "open" if invoice["balance"] else "paid"
+    invoice["status"] = "open" if invoice["balance"] > 0 else "paid"
     return row
 
 
@@ -453,12 +453,44 @@ def other_customer(world: World) -> set[Drift]:
             _exact(world)(row) and sum(other["client_id"] == row["client_id"] for other in world.opsmerge.values()) > 2
         )
     )
+    world.customers["998"] = {"realm_id": REALM, "id": "998", "display_name": "Somebody else", "active": True}
     world.partner(one).update(customer_id="998", customer_name="Somebody else")
     return {("H01", _number(world, one))}
 
 
 def _shift(when: date, days: int) -> date:
     return when + timedelta(days=days)
+
+
+def only_invoice_moved(world: World) -> set[Drift]:
+    """A client with one invoice: no other invoices say whose it is, but a customer of the client's name does."""
+    one = world.take(_exact(world))
+    world.opsmerge[one].update(client_id="cl_new", client_name="Newcomer Ltd")
+    world.customers["997"] = {"realm_id": REALM, "id": "997", "display_name": "Newcomer Ltd", "active": True}
+    return {("H01", _number(world, one))}
+
+
+def customer_renamed(world: World) -> set[Drift]:
+    one = world.take(_exact(world))
+    customer = world.partner(one)["customer_id"]
+    world.customers[customer]["display_name"] = "Renamed Ltd"
+    return {("H05", customer)}
+
+
+def copied_under_another_number(world: World) -> set[Drift]:
+    """The copy bears our note, so it is known for what it is, whatever its number."""
+    one = world.take(_exact(world))
+    world.quickbooks["70033"] = {**world.partner(one), "id": "70033", "doc_number": "2001"}
+    return {("I03", "2001")}
+
+
+def overpaid_by_a_penny(world: World) -> set[Drift]:
+    """QuickBooks' gross is a penny more: paid in full there leaves a balance of -0.01 in OpsMerge, and no drift."""
+    one = world.take(
+        lambda row: _with_pennies(world)(row) and world.partner(row["id"])["tax_amount"] > row["tax_total"]
+    )
+    pay(world, {one: world.partner(one)["balance"]})
+    return set()
 
 
 def date_moved(world: World) -> set[Drift]:
@@ -547,7 +579,8 @@ def amount_of_payment_differs(world: World) -> set[Drift]:
 
 
 def misapplied(world: World) -> set[Drift]:
-    here, there = world.take(_exact(world)), world.take(_exact(world))
+    here = world.take(_exact(world))
+    there = world.take(lambda row: _exact(world)(row) and row["currency"] == world.opsmerge[here]["currency"])
     payment_id = pay(world, {there: Decimal("5.00")}, back=False)
     bring_back(world, payment_id, here, Decimal("5.00"), date(2026, 11, 10))
     return {("P04", _number(world, here)), ("S03", _number(world, here)), ("S03", _number(world, there))}
@@ -679,7 +712,8 @@ def changed_while_read(world: World) -> set[Drift]:
 PLANTS: list[Callable[[World], set[Drift]]] = [
     missing, unknown_in_quickbooks, copied, opted_out_but_present, draft_but_present, voided_in_opsmerge, voided_in_quickbooks,
     deleted_in_quickbooks, absent_from_quickbooks, gone_from_opsmerge, posted_elsewhere, rejected, closed_period, held, number_taken,
-    renumbered, recreated, net_edited, tax_edited, line_reworded, lines_lost, currency_changed, other_customer, date_moved, month_moved,
+    renumbered, recreated, net_edited, tax_edited, line_reworded, lines_lost, currency_changed, other_customer, only_invoice_moved,
+    customer_renamed, copied_under_another_number, overpaid_by_a_penny, date_moved, month_moved,
     due_date_lost, paid_by_hand_in_opsmerge, paid_in_quickbooks_only, part_paid_in_quickbooks_only, status_stale, credited,
     penny_paid_by_hand, amount_of_payment_differs, misapplied, overpaid, penny_unapplied, paid_twice_in_quickbooks,
     payment_in_another_month, payment_on_another_day, payment_voided_in_quickbooks, payment_voided_in_opsmerge, payment_on_a_journal,

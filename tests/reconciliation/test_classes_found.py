@@ -34,10 +34,11 @@ def test_sides_that_agree_show_no_break(reconcile):
     assert unexplained(connection) == []
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
 def test_each_kind_of_drift_is_found_and_nothing_else(reconcile, plant: Callable[[World], set[Drift]]):
     """One deed gives the drift it should, no other, and leaves no penny unexplained."""
-    world = agreeing(seed=2, invoices=60)
+    world = agreeing(seed=2, invoices=150)
     expected = plant(world)
     connection = reconcile(world)
     touched = {name for _, name in expected}
@@ -48,14 +49,29 @@ def test_each_kind_of_drift_is_found_and_nothing_else(reconcile, plant: Callable
     assert unexplained(connection) == []
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_all_kinds_at_once_on_a_random_world(reconcile, seed: int):
-    """All deeds together, on another world each time: each found, nothing else, every penny classified."""
-    world = agreeing(seed=100 + seed, invoices=400)
+def all_deeds(seed: int, invoices: int) -> tuple[World, set[Drift]]:
+    world = agreeing(seed, invoices)
     expected: set[Drift] = set()
     for plant in PLANTS:
         expected |= plant(world)
+    return world, expected
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_all_kinds_at_once_on_a_random_world(reconcile, seed: int):
+    """All deeds together, on another world each time: each found, nothing else, every penny classified."""
+    world, expected = all_deeds(100 + seed, 400)
     connection = reconcile(world)
     assert {drift for drift in found(connection) if drift[0] != "A03"} == expected
     assert failed(connection) == []
     assert unexplained(connection) == []
+
+
+@pytest.mark.soak
+def test_fifty_random_worlds(reconcile):
+    """The same on fifty worlds of different sizes."""
+    for seed in range(50):
+        world, expected = all_deeds(1000 + seed, 300 + 20 * seed)
+        connection = reconcile(world)
+        assert {drift for drift in found(connection) if drift[0] != "A03"} == expected, f"seed {1000 + seed}"
+        assert (failed(connection), unexplained(connection)) == ([], []), f"seed {1000 + seed}"

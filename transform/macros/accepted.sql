@@ -8,7 +8,11 @@
 
 {% macro load_accepted() -%}
 {% if execute %}
-  {% set entries = (fromyaml(read_file(accepted_file()) or '{}') or {}).get('accepted') or [] %}
+  {% set content = fromyaml(read_file(accepted_file()) or '{}', none) %}
+  {% if content is none or content is string %}
+    {{ exceptions.raise_compiler_error(accepted_file() ~ " is not valid YAML: nothing in it can be taken as accepted") }}
+  {% endif %}
+  {% set entries = content.get('accepted') or [] %}
   drop table if exists recon.accepted;
   create table recon.accepted (
     class varchar, number varchar, payment_id varchar, opsmerge_value varchar, ledger_value varchar,

@@ -140,8 +140,8 @@ judged as (
     case when number is distinct from ledger_number then 'I13' end as fixed_number_class,
     case when matched_by <> 'posting' and posted_external_id is not null then 'I14' end as recreated_class,
     case
-      when status in ('open', 'overdue') and gross <> 0 and balance = 0 then 'S05'
-      when status = 'paid' and balance <> 0 then 'S05'
+      when status in ('open', 'overdue') and gross > 0 and balance <= 0 then 'S05'
+      when status = 'paid' and balance > 0 then 'S05'
     end as status_class
   from compared
 )

@@ -138,7 +138,8 @@ joined as (
     quickbooks.currency as ledger_currency,
     {{ month('quickbooks.txn_date') }} as ledger_period,
     quickbooks.customer_id,
-    quickbooks.customer_name,
+    -- The customer's name of today, not the one the invoice was posted under.
+    coalesce(customers.display_name, quickbooks.customer_name) as customer_name,
     quickbooks.net as ledger_net,
     quickbooks.tax as ledger_tax,
     quickbooks.gross as ledger_gross,
@@ -174,6 +175,8 @@ joined as (
   cross join run
   left join opsmerge on opsmerge.opsmerge_invoice_id = documents.opsmerge_invoice_id and not documents.is_copy
   left join quickbooks on quickbooks.external_id = documents.external_id
+  left join {{ ref('stg_quickbooks__customers') }} as customers
+    on customers.realm_id = run.realm_id and customers.customer_id = quickbooks.customer_id
   left join postings as posting on posting.opsmerge_invoice_id = opsmerge.opsmerge_invoice_id
   left join postings as owner on owner.external_id = documents.external_id and opsmerge.opsmerge_invoice_id is null
   left join {{ ref('opsmerge_line_totals') }} as lines on lines.opsmerge_invoice_id = opsmerge.opsmerge_invoice_id
