@@ -165,12 +165,12 @@ class World:
         told = [schema(stream), *(record(stream, row) for row in rows)]
         return [*told, {"type": "ACTIVATE_VERSION", "stream": stream, "version": 1}] if complete else told
 
-    def run(self, *messages: dict[str, Any]) -> Seen:
+    def run(self, *messages: dict[str, Any], closing: bool = True) -> Seen:
         """Run the target on messages and a closing STATE; the calls that it made."""
         before = len(self.control.requests())
         self._capsys.readouterr()
         target = TargetOpsMerge(config=self.config, clock=self.clock)
-        lines = [*messages, {"type": "STATE", "value": {"bookmarks": {"run": before}}}]
+        lines = [*messages, *([{"type": "STATE", "value": {"bookmarks": {"run": before}}}] if closing else [])]
         try:
             target.listen(io.StringIO("".join(simplejson.dumps(each, use_decimal=True) + "\n" for each in lines)))
         finally:

@@ -59,10 +59,29 @@ class Bookkeeper:
         return sum((part["amount"] for part in rows if part["transaction_id"] == str(130 + place)), Decimal("0.00"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+QUICK = settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+LONG = settings(QUICK, max_examples=500, derandomize=False)
+
+
+@QUICK
 @given(deeds=deeds, chance=some.randoms(use_true_random=False))
 def test_one_more_run_makes_it_right(world: Any, deeds: Any, chance: Any) -> None:
     """After any deeds, with news lost, repeated and out of order, one run on the newest rows makes the sums equal."""
+    live_through(world, deeds, chance)
+
+
+@pytest.mark.soak
+@LONG
+@given(deeds=deeds, chance=some.randoms(use_true_random=False))
+def test_one_more_run_makes_it_right_over_many_histories(world: Any, deeds: Any, chance: Any) -> None:
+    """The same over many more histories."""
+    live_through(world, deeds, chance)
+
+
+def live_through(world: Any, deeds: Any, chance: Any) -> None:
+    """One history in QuickBooks, its news as they travel, one last run, and the comparison."""
     world.control.reset()
     world.control.seed({"clients": [{"id": "cl_1", "name": "Acme"}], "services": [{"id": "svc_1", "name": "Support"}]})
     world.sync_tokens.clear()

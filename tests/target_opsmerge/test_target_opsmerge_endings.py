@@ -130,7 +130,10 @@ def test_two_runs_at_once_take_turns(world: Any, process: Process) -> None:
     invoices = [world.invoice() for _ in range(20)]
     rows = [world.payment(str(number), (str(number), invoice, "120.00")) for number, invoice in enumerate(invoices)]
     messages = world.messages("payments", *rows)
-    both = [process.start(*messages), process.start(*messages)]
+    world.control.fault("delay", method="PUT", seconds=2)
+    first = process.start(*messages)
+    wait_for_request(world, "/payments/")
+    both = [first, process.start(*messages)]
     assert [each.communicate(timeout=60) and each.returncode for each in both] == [0, 0]
     puts = [row for row in world.control.requests() if row["method"] == "PUT"]
     assert len(puts) == 20

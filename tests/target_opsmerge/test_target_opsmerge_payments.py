@@ -102,7 +102,8 @@ def test_money_moved_between_invoices(world: Any) -> None:
     world.control.switches(refuse_overpayment=True)
     one, two = world.invoice(), world.invoice()
     world.payments(world.payment("190", ("130", one, "120.00")), world.payment("191", ("131", two, "120.00")))
-    world.payments(world.payment("190", ("131", two, "120.00")), world.payment("191", ("130", one, "120.00")))
+    moved = world.payments(world.payment("190", ("131", two, "120.00")), world.payment("191", ("130", one, "120.00")))
+    assert [method for method, _ in moved.writes] == ["DELETE", "DELETE", "PUT", "PUT"]
     assert (world.shown(one), world.shown(two)) == (("paid", "120.00"), ("paid", "120.00"))
     assert all(row["fault_code"] is None for row in world.ledger())
 
@@ -140,6 +141,7 @@ def test_two_payments_need_two_twins(world: Any) -> None:
     invoice = world.invoice()
     world.control.deed("record_payment", invoice_id=invoice, amount=60, reference="june")
     rows = [world.payment(number, ("130", invoice, "60.00"), payment_ref_number="June") for number in ("190", "191")]
+    assert world.payments(rows[0]).writes == []
     assert len(world.payments(*rows).writes) == 1
     assert world.shown(invoice) == ("paid", "120.00")
     assert world.payments(*rows).writes == []

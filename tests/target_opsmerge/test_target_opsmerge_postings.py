@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from books.faults import Halt
+from target_opsmerge.target import TargetOpsMerge
+
 CONNECTION = "sandbox:9341453000000001"
 
 
@@ -93,14 +96,32 @@ def test_a_refusal_is_recorded_and_the_others_go_on(world: Any) -> None:
 
 def test_state_leaves_after_the_effects(world: Any) -> None:
     """The STATE of the input is printed once the effects are there, and not at all when OpsMerge fails."""
-    from books.faults import Halt
-
     invoice = world.invoice()
     world.postings(world.posted(invoice, "130"))
     assert len(world.states) == 1
     world.control.fault("5xx_before", path="/accounting", times=0)
     with pytest.raises(Halt):
         world.postings(world.posted(invoice, "131", seq=2))
+    assert world._capsys.readouterr().out == ""
+
+
+def test_effects_need_no_state(world: Any) -> None:
+    """Input without STATE, as from a tap whose bookmark stood still, has its effects all the same."""
+    invoice = world.invoice()
+    world.run(*world.messages("postings", world.posted(invoice, "130")), closing=False)
+    assert world.block(invoice)["status"] == "posted"
+
+
+def test_state_in_the_middle_waits_for_its_effects(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a long run, STATE that leaves before the end of input leaves after the effects of what came before it."""
+    monkeypatch.setattr(TargetOpsMerge, "_MAX_RECORD_AGE_IN_MINUTES", -1.0)
+    rows = [
+        {"type": "RECORD", "stream": "postings", "record": world.posted(world.invoice(), str(seq), seq=seq)}
+        for seq in (1, 2)
+    ]
+    world.control.fault("5xx_before", path="/accounting", times=0)
+    with pytest.raises(Halt):
+        world.run(*world.messages("postings"), {"type": "STATE", "value": {"x": 1}}, rows[0], rows[1])
     assert world._capsys.readouterr().out == ""
 
 
