@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -84,12 +85,16 @@ def _meltano(environment: dict[str, str], job: str, title: str) -> None:
         raise StepFailedError(f"meltano run {job} failed with exit code {code}. The end of {log}:\n{tail}")
 
 
+SUMMARY = re.compile(
+    r"target-(?:quickbooks|opsmerge) +(?P<words>  \S.*|(?:Push to|OpsMerge (?:invoices|payments):) .*)"
+)
+
+
 def _summaries(log: Path) -> Iterator[str]:
-    """The plugins' one-line summaries, from Meltano's log."""
+    """What the plugins sum up at their end, from Meltano's log."""
     for line in log.read_text().splitlines():
-        _, found, summary = line.partition("Summary: ")
-        if found:
-            yield summary.rstrip()
+        if found := SUMMARY.search(line):
+            yield found["words"]
 
 
 def _deeds(environment: dict[str, str], stage: str, title: str) -> bool:

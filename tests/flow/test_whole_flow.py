@@ -39,7 +39,8 @@ def test_the_run_can_be_trusted(demo):
 def test_a_second_run_posts_nothing_and_says_so(demo):
     """The second `make run` creates no invoice, writes nothing to OpsMerge, and says both."""
     assert re.search(r"140 created", demo.first.out)
-    assert "nothing to post" in demo.second.out
+    assert "140 already posted and unchanged" in demo.second.out
+    assert "no call to QuickBooks" in demo.second.out
     assert not re.search(r"[1-9]\d* created", demo.second.out)
     posted = "select count(*), count(distinct external_id) from raw_quickbooks.postings where external_id is not null"
     assert demo.project.query(posted) == [(140, 140)]
