@@ -5,6 +5,8 @@ The payments stream names a realm and no environment, so its ledger is keyed by 
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, false
 
 from books.store.schema import metadata
@@ -16,7 +18,7 @@ ID_LENGTH = 255
 MOMENT_LENGTH = 32
 
 
-def _fault_columns() -> tuple[Column[object], ...]:
+def _fault_columns() -> tuple[Column[Any], ...]:
     """Why the last try was refused, and when the next one is due."""
     return (
         Column("attempts", Integer, nullable=False, server_default="0", doc="refused tries since the last change"),
