@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 import xml.etree.ElementTree as ET
 from decimal import Decimal
 
 import pytest
+import requests
 
 from sandbox.quickbooks import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 
@@ -191,6 +193,27 @@ def test_checklist_3_a_batch_may_count_as_its_items(qbo):
     qbo.control.switches(limits=True, requests_per_minute=10, requests_per_second=0, batch_counts_as="items")
     items = [{"bId": str(n), "Query": "select * from Term"} for n in range(6)]
     assert [qbo.batch(*items).status for _ in range(2)] == [200, 429]
+
+
+def test_checklist_3_concurrent_requests_are_a_switch(qbo):
+    """By switch, a request that arrives while another is in work is refused with 429."""
+    qbo.control.switches(concurrent_requests=1)
+    assert qbo.get("preferences").status == 200
+    qbo.control.fault("hang", path="/customer/")
+    with pytest.raises(requests.Timeout):
+        qbo.call("GET", "customer/1", timeout=0.05)
+    qbo.control.fault("delay", path="/item/", seconds=0.5)
+    slow = threading.Thread(target=lambda: qbo.call("GET", "item/1"))
+    slow.start()
+    while not any("/item/" in row["path"] for row in qbo.control.requests()):
+        pass
+    other = requests.get(
+        f"{qbo.url}/v3/company/{qbo.realm}/preferences",
+        headers={"Authorization": f"Bearer {qbo.token}", "Accept": "application/json"},
+        timeout=5,
+    )
+    slow.join()
+    assert other.status_code == 429
 
 
 @pytest.mark.parametrize(("switch", "pattern"), [("seconds", r"\d+"), ("date", r"\w{3}, \d\d \w{3} 2026 .* GMT")])

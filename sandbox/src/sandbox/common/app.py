@@ -83,7 +83,7 @@ class SimApp(Starlette):
         try:
             await self._serve(exchange)
         finally:
-            exchange.entry.ms = round((time.perf_counter() - started) * 1000, 3)
+            self.log.close(exchange.entry, round((time.perf_counter() - started) * 1000, 3))
 
     def _exchange(self, scope: Scope, body: bytes, receive: Receive, send: Send, started: float) -> Exchange:
         method, path, query = scope["method"], scope["path"], scope["query_string"].decode("latin-1")

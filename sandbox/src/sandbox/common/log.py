@@ -41,6 +41,8 @@ class RequestLog:
     def __init__(self, entries_max: int = ENTRIES_MAX) -> None:
         self._entries: deque[Entry] = deque(maxlen=entries_max)
         self._count = 0
+        self.in_work = 0
+        """Requests that have arrived and are not over, also those that a fault holds up."""
 
     def __len__(self) -> int:
         """All requests since the log was last emptied, also those no longer kept."""
@@ -51,6 +53,7 @@ class RequestLog:
     ) -> Entry:
         """Write down a request as it arrives."""
         self._count += 1
+        self.in_work += 1
         entry = Entry(
             n=self._count,
             at=at,
@@ -63,6 +66,11 @@ class RequestLog:
         )
         self._entries.append(entry)
         return entry
+
+    def close(self, entry: Entry, ms: float) -> None:
+        """Note that a request is over."""
+        entry.ms = ms
+        self.in_work -= 1
 
     def clear(self) -> None:
         """Forget all; numbering begins again."""

@@ -59,7 +59,6 @@ def routes(state: QuickBooksState) -> list[Route]:
         body = await request.body()
         realm, parts = request.path_params["realm"], tuple(request.path_params["rest"].rstrip("/").split("/"))
         json = answers.wants_json(request.headers.get("accept", "")) or parts[-1] == "pdf"
-        state.limiter.running[realm] += 1
         try:
             caller = gateway.admit(state, realm, request.headers.get("authorization", ""))
             params = dict(request.query_params)
@@ -68,8 +67,6 @@ def routes(state: QuickBooksState) -> list[Route]:
             return _answer(call)
         except ApiFault as refusal:
             return answers.fault(refusal, state.clock.epoch(), state.switches, json=json)
-        finally:
-            state.limiter.running[realm] -= 1
 
     return [Route("/v3/company/{realm}/{rest:path}", handle, methods=["GET", "POST"])]
 

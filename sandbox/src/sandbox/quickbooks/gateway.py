@@ -61,7 +61,7 @@ def throttle(state: QuickBooksState, caller: Caller, *, batch_items: int | None 
         ApiFault: 3001 with 429.
     """
     most = state.switches.concurrent_requests
-    if most and state.limiter.running[caller.books.realm] > most:
+    if most and state.log.in_work > most:
         raise faults.throttled(limits.retry_after(state.clock, state.switches, 1))
     limits.check(
         state.limiter,

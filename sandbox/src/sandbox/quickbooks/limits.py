@@ -28,7 +28,6 @@ class Limiter:
 
     def __init__(self) -> None:
         self._windows: dict[tuple[str, ...], deque[tuple[float, int]]] = defaultdict(deque)
-        self.running: dict[str, int] = defaultdict(int)
 
     def clear(self) -> None:
         """Forget what was counted."""
