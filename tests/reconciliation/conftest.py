@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "lib"))
 
 from recon_runner import Compiled
 from recon_world import RUN_AT, World, load

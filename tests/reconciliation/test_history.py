@@ -1,4 +1,4 @@
-"""Breaks are followed from run to run: opened, aged, resolved, re-opened, accepted; an untrusted run changes nothing."""
+"""Breaks are followed from run to run: opened, aged, resolved, re-opened; an untrusted run changes nothing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def day(number: int) -> datetime:
 def test_a_case_opens_and_closes_with_its_break(replayed):
     """A break seen on days 3 and 4, absent on 6, back on 7 and gone on 8, is one case twice opened."""
     cases = replayed.execute(
-        "select class, occurrence, first_seen, last_seen, resolved_at, is_open from recon.drift_cases where class = 'H04' order by occurrence"
+        "select class, occurrence, first_seen, last_seen, resolved_at, is_open"
+        " from recon.drift_cases where class = 'H04' order by occurrence"
     ).fetchall()
     assert cases == [("H04", 1, day(3), day(4), day(6), False), ("H04", 2, day(7), day(7), day(8), False)]
 
@@ -66,7 +67,8 @@ def test_what_is_brought_forward_is_what_was_left(replayed):
     """Opening, new, resolved and revalued make the closing, and each closing is the next opening."""
     rows = replayed.execute(
         "select opening_items, new_items, resolved_items, closing_items, opening, new, resolved, revalued, closing"
-        " from recon.drift_rollforward where currency = (select currency from recon.drift_cases where class = 'H04' limit 1) order by run_at"
+        " from recon.drift_rollforward"
+        " where currency = (select currency from recon.drift_cases where class = 'H04' limit 1) order by run_at"
     ).fetchall()
     assert len(rows) == 8
     for opening, new, resolved, closing, *money in rows:

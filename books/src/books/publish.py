@@ -18,7 +18,8 @@ from books.faults import Exit, Halt
 def publish(build: Path, published: Path) -> Path:
     """Put a copy of `build` in the place of `published`; return `published`.
 
-    A kill at any moment leaves the old file whole; at worst a file ending in `.new` stays, which the next run overwrites.
+    A kill at any moment leaves the old file whole; at worst a file ending in `.new` stays, for the next run to
+    overwrite.
 
     Raises:
         Halt: there is nothing built yet (misconfigured), or another process is writing it (try later).
@@ -32,7 +33,7 @@ def publish(build: Path, published: Path) -> Path:
         )
     new = published.with_name(published.name + ".new")
     _copy_settled(build, new)
-    os.replace(new, published)
+    new.replace(published)
     _sync_folder(published.parent)
     return published
 

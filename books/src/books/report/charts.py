@@ -1,4 +1,4 @@
-"""Charts as SVG, drawn here and set into the page: no script, no network. Imported late, because Altair takes its time."""
+"""Charts as SVG, drawn here and set into the page: no script, no network. Imported late: Altair takes its time."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def trend(report: Report) -> str | None:
     if len(values) < 3:  # noqa: PLR2004 -- two points make no trend
         return None
     chart = (
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(_data(values))
         .mark_line(point=True, color=CALM)
         .encode(
             x=alt.X("run:T", title=None, axis=alt.Axis(format="%-d %b", labelOverlap=True)),
@@ -80,9 +80,14 @@ def _currencies(rows: list[Row]) -> list[str]:
     return list(dict.fromkeys(row["currency"] for row in rows))
 
 
+def _data(values: list[dict[str, Any]]) -> alt.Data:
+    data: alt.Data = alt.Data(values=values)  # type: ignore[no-untyped-call]  # Altair leaves its constructors untyped
+    return data
+
+
 def _bars(values: list[dict[str, Any]], name: str, amount: str, title: str) -> alt.Chart:
-    return (
-        alt.Chart(alt.Data(values=values))
+    chart: alt.Chart = (
+        alt.Chart(_data(values))
         .mark_bar(height=BAR_PIXELS - 10, color=CALM)
         .encode(
             x=alt.X(f"{amount}:Q", title=title, axis=alt.Axis(format=",.0f", tickCount=6, labelOverlap=True)),
@@ -96,6 +101,7 @@ def _bars(values: list[dict[str, Any]], name: str, amount: str, title: str) -> a
             ),
         )
     )
+    return chart
 
 
 def _svg(chart: alt.Chart, *, rows: int) -> str:

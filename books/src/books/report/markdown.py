@@ -29,11 +29,10 @@ def headline(report: Report) -> str:
     if not report.trusted:
         failed = ", ".join(check["promise"] for check in report.failed_gates)
         return f"**Do not act on this run.** It could not be shown that: {failed}."
-    opened = words.count(len(report.open_breaks), "break")
-    return (
-        f"Complete: every check passes and every penny is classified. {opened} on {words.count(len(report.documents), 'document')}"
-        f" ({report.movement['new']} new, {report.movement['resolved']} resolved)."
-    )
+    breaks = words.count(len(report.open_breaks), "break")
+    documents = words.count(len(report.documents), "document")
+    moved = f"{report.movement['new']} new, {report.movement['resolved']} resolved"
+    return f"Complete: every check passes and every penny is classified. {breaks} on {documents} ({moved})."
 
 
 def _ties(report: Report) -> list[str]:
@@ -50,8 +49,10 @@ def _ties(report: Report) -> list[str]:
 
 def _item(one: Break) -> str:
     what = escaped(words.name_of(one.row))
-    values = f"OpsMerge {escaped(one.opsmerge_value or 'nothing')}, QuickBooks {escaped(one.ledger_value or 'nothing')}"
-    return f"- **{one.row['class']} {one.title}** {what} ({one.severity}, {one.currency} {words.money(one.exposure)}): {values}. {escaped(one.remedy)}"
+    worth = f"{one.severity}, {one.currency} {words.money(one.exposure)}"
+    return (
+        f"- **{one.row['class']} {one.title}** {what} ({worth}). {escaped(words.sides(one.row))}. {escaped(one.remedy)}"
+    )
 
 
 def escaped(value: str) -> str:

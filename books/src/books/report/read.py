@@ -214,7 +214,8 @@ from recon.drift_rollforward where run_id = ?
 """
 
 EFFECTS = """
-select bridge.currency, bridge.measure, bridge.class, drift_class.title, drift_class.bucket, sum(bridge.amount) as effect
+select bridge.currency, bridge.measure, bridge.class, drift_class.title, drift_class.bucket,
+    sum(bridge.amount) as effect
 from statement.bridge
 join recon.drift_class on drift_class.class = bridge.class
 where drift_class.bucket <> 'by_design'

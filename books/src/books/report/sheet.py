@@ -11,9 +11,9 @@ from books.report.read import Report
 from books.report.whole import write_text
 
 COLUMNS = (
-    "class", "title", "severity", "owner", "number", "external_id", "payment_id", "currency", "period", "opsmerge_value",
-    "ledger_value", "effect", "exposure", "first_seen", "age_days", "root_class", "accepted", "cause", "remedy", "story",
-    "link", "opsmerge_invoice_id", "drift_key", "run_id",
+    "class", "title", "severity", "owner", "number", "external_id", "payment_id", "currency", "period",
+    "opsmerge_value", "ledger_value", "effect", "exposure", "first_seen", "age_days", "root_class", "accepted",
+    "cause", "remedy", "story", "link", "opsmerge_invoice_id", "drift_key", "run_id",
 )  # fmt: skip
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 

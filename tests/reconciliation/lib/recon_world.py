@@ -20,11 +20,12 @@ import duckdb
 
 REALM = "9341453000000001"
 CONNECTION = f"sandbox:{REALM}"
-PUSHED_AT = datetime(2026, 11, 22, 5, 50)
-READ_AT = datetime(2026, 11, 22, 6, 0)
-READ_ENDED_AT = datetime(2026, 11, 22, 6, 1)
-RUN_AT = datetime(2026, 11, 22, 6, 2)
-LONG_AGO = datetime(2026, 11, 20, 9, 0)
+PUSHED_AT = datetime(2026, 11, 22, 5, 50)  # noqa: DTZ001 -- the warehouse holds UTC without a zone
+READ_AT = datetime(2026, 11, 22, 6, 0)  # noqa: DTZ001 -- the warehouse holds UTC without a zone
+READ_ENDED_AT = datetime(2026, 11, 22, 6, 1)  # noqa: DTZ001 -- the warehouse holds UTC without a zone
+RUN_AT = datetime(2026, 11, 22, 6, 2)  # noqa: DTZ001 -- the warehouse holds UTC without a zone
+LONG_AGO = datetime(2026, 11, 20, 9, 0)  # noqa: DTZ001 -- the warehouse holds UTC without a zone
+HOSTILE = '<script>alert("x")</script>'  # what a ledger may hold, and nothing may run
 PENNY = Decimal("0.01")
 TAX_CODES = [("tx_20", Decimal(20)), ("tx_5", Decimal(5)), ("tx_0", Decimal(0)), ("tx_ex", Decimal(0))]
 
@@ -81,7 +82,7 @@ class World:
         return [row for row in self.opsmerge_payments.values() if row["invoice_id"] == invoice_id]
 
 
-# --- a world in which both sides agree ---------------------------------------------------------------------------------
+# --- a world in which both sides agree
 
 
 def agreeing(seed: int, invoices: int = 120) -> World:
@@ -115,12 +116,26 @@ def _invoice(world: World, number: int) -> Row:
     issued = date(2026, 6, 1) + timedelta(days=world.dice.randint(0, 170))
     net, tax = sum(line["net_amount"] for line in lines), sum(line["tax_amount"] for line in lines)
     row = {
-        "id": f"inv_{number}", "number": f"INV-2026-{number:04d}", "status": "open", "issue_date": issued,
-        "due_date": issued + timedelta(days=30), "currency": "EUR" if client % 9 == 0 else "GBP",
-        "client_id": f"cl_{client}", "client_name": f"Client {client} & Söhne's", "lines": lines, "subtotal": net,
-        "tax_total": tax, "total": net + tax, "amount_paid": Decimal("0.00"), "balance": net + tax,
-        "accounting_excluded": False, "opened_at": LONG_AGO, "voided_at": None, "created_at": LONG_AGO, "updated_at": LONG_AGO,
-    }  # fmt: skip
+        "id": f"inv_{number}",
+        "number": f"INV-2026-{number:04d}",
+        "status": "open",
+        "issue_date": issued,
+        "due_date": issued + timedelta(days=30),
+        "currency": "EUR" if client % 9 == 0 else "GBP",
+        "client_id": f"cl_{client}",
+        "client_name": f"Client {client} & Söhne's",
+        "lines": lines,
+        "subtotal": net,
+        "tax_total": tax,
+        "total": net + tax,
+        "amount_paid": Decimal("0.00"),
+        "balance": net + tax,
+        "accounting_excluded": False,
+        "opened_at": LONG_AGO,
+        "voided_at": None,
+        "created_at": LONG_AGO,
+        "updated_at": LONG_AGO,
+    }
     world.opsmerge[row["id"]] = row
     return row
 
@@ -131,9 +146,16 @@ def _line(dice: random.Random, position: int) -> Row:
     price = Decimal(dice.randint(100, 40_000)) * PENNY
     net = pennies(quantity * price)
     return {
-        "id": f"l{position}", "position": position, "description": f"Service {dice.randint(1, 20)}", "quantity": quantity,
-        "unit_price": price, "tax_code_id": code, "tax_rate": rate, "net_amount": net, "tax_amount": pennies(net * rate / 100),
-    }  # fmt: skip
+        "id": f"l{position}",
+        "position": position,
+        "description": f"Service {dice.randint(1, 20)}",
+        "quantity": quantity,
+        "unit_price": price,
+        "tax_code_id": code,
+        "tax_rate": rate,
+        "net_amount": net,
+        "tax_amount": pennies(net * rate / 100),
+    }
 
 
 def _post(world: World, invoice: Row) -> Row:
@@ -148,21 +170,47 @@ def _post(world: World, invoice: Row) -> Row:
     }
     tax = _tax_by_code(invoice["lines"])
     row = {
-        "realm_id": REALM, "id": f"1{number}", "doc_number": invoice["number"], "txn_date": invoice["issue_date"],
-        "due_date": invoice["due_date"], "customer_id": customer, "customer_name": invoice["client_name"],
-        "currency": invoice["currency"], "net_amount": invoice["subtotal"], "tax_amount": tax,
-        "total_amount": invoice["subtotal"] + tax, "balance": invoice["subtotal"] + tax, "status": "live",
-        "lines": [_ledger_line(line) for line in invoice["lines"]], "tax_lines": [], "payment_ids": [],
-        "private_note": f"OpsMerge invoice {invoice['id']}", "created_at": LONG_AGO, "updated_at": LONG_AGO,
-    }  # fmt: skip
+        "realm_id": REALM,
+        "id": f"1{number}",
+        "doc_number": invoice["number"],
+        "txn_date": invoice["issue_date"],
+        "due_date": invoice["due_date"],
+        "customer_id": customer,
+        "customer_name": invoice["client_name"],
+        "currency": invoice["currency"],
+        "net_amount": invoice["subtotal"],
+        "tax_amount": tax,
+        "total_amount": invoice["subtotal"] + tax,
+        "balance": invoice["subtotal"] + tax,
+        "status": "live",
+        "lines": [_ledger_line(line) for line in invoice["lines"]],
+        "tax_lines": [],
+        "payment_ids": [],
+        "private_note": f"OpsMerge invoice {invoice['id']}",
+        "created_at": LONG_AGO,
+        "updated_at": LONG_AGO,
+    }
     world.quickbooks[row["id"]] = row
     world.postings[invoice["id"]] = {
-        "provider": "quickbooks", "connection": CONNECTION, "realm_id": REALM, "opsmerge_invoice_id": invoice["id"],
-        "number": invoice["number"], "outcome": "created", "external_id": row["id"], "currency": invoice["currency"],
-        "net": invoice["subtotal"], "tax": invoice["tax_total"], "total": invoice["total"], "ledger_total": row["total_amount"],
-        "ledger_tax": tax, "attempts": 1, "first_attempted_at": LONG_AGO, "attempted_at": LONG_AGO, "finished_at": LONG_AGO,
+        "provider": "quickbooks",
+        "connection": CONNECTION,
+        "realm_id": REALM,
+        "opsmerge_invoice_id": invoice["id"],
+        "number": invoice["number"],
+        "outcome": "created",
+        "external_id": row["id"],
+        "currency": invoice["currency"],
+        "net": invoice["subtotal"],
+        "tax": invoice["tax_total"],
+        "total": invoice["total"],
+        "ledger_total": row["total_amount"],
+        "ledger_tax": tax,
+        "attempts": 1,
+        "first_attempted_at": LONG_AGO,
+        "attempted_at": LONG_AGO,
+        "finished_at": LONG_AGO,
         "seq": int(number),
-    }  # fmt: skip
+    }
     return row
 
 
@@ -175,9 +223,15 @@ def _tax_by_code(lines: list[Row]) -> Decimal:
 
 def _ledger_line(line: Row) -> Row:
     return {
-        "id": line["id"], "item_id": "1", "item_name": "Services", "description": line["description"], "quantity": line["quantity"],
-        "unit_price": line["unit_price"], "amount": line["net_amount"], "tax_code_id": "6",
-    }  # fmt: skip
+        "id": line["id"],
+        "item_id": "1",
+        "item_name": "Services",
+        "description": line["description"],
+        "quantity": line["quantity"],
+        "unit_price": line["unit_price"],
+        "amount": line["net_amount"],
+        "tax_code_id": "6",
+    }
 
 
 def _pay_some(world: World) -> None:
@@ -205,11 +259,20 @@ def pay(world: World, amounts: dict[str, Decimal], *, back: bool = True, paid_on
         partner["balance"] -= amount
         allocations.append({"transaction_type": "Invoice", "transaction_id": partner["id"], "amount": amount})
     world.quickbooks_payments[payment_id] = {
-        "realm_id": REALM, "id": payment_id, "txn_date": paid_on, "total_amount": sum(amounts.values(), Decimal("0.00")),
-        "unapplied_amount": Decimal("0.00"), "currency": first["currency"], "customer_id": first["customer_id"],
-        "customer_name": first["customer_name"], "payment_ref_number": f"BACS {payment_id}", "status": "active",
-        "allocations": allocations, "created_at": LONG_AGO, "updated_at": LONG_AGO,
-    }  # fmt: skip
+        "realm_id": REALM,
+        "id": payment_id,
+        "txn_date": paid_on,
+        "total_amount": sum(amounts.values(), Decimal("0.00")),
+        "unapplied_amount": Decimal("0.00"),
+        "currency": first["currency"],
+        "customer_id": first["customer_id"],
+        "customer_name": first["customer_name"],
+        "payment_ref_number": f"BACS {payment_id}",
+        "status": "active",
+        "allocations": allocations,
+        "created_at": LONG_AGO,
+        "updated_at": LONG_AGO,
+    }
     if back:
         for invoice_id, amount in amounts.items():
             bring_back(world, payment_id, invoice_id, amount, paid_on)
@@ -233,9 +296,17 @@ def by_hand(
     """A payment in OpsMerge, and what it does to the invoice."""
     invoice = world.opsmerge[invoice_id]
     row = {
-        "id": f"pay_{len(world.opsmerge_payments) + 1}", "invoice_id": invoice_id, "amount": amount, "currency": invoice["currency"],
-        "paid_on": paid_on, "method": "bank", "reference": reference, "external_id": external_id, "voided": False, "updated_at": LONG_AGO,
-    }  # fmt: skip
+        "id": f"pay_{len(world.opsmerge_payments) + 1}",
+        "invoice_id": invoice_id,
+        "amount": amount,
+        "currency": invoice["currency"],
+        "paid_on": paid_on,
+        "method": "bank",
+        "reference": reference,
+        "external_id": external_id,
+        "voided": False,
+        "updated_at": LONG_AGO,
+    }
     world.opsmerge_payments[row["id"]] = row
     invoice["amount_paid"] += amount
     invoice["balance"] -= amount
@@ -261,7 +332,7 @@ def natural(world: World) -> set[Drift]:
     }
 
 
-# --- deeds that spoil it -----------------------------------------------------------------------------------------------
+# --- deeds that spoil it
 
 
 def _unpaid(row: Row) -> bool:
@@ -710,18 +781,64 @@ def changed_while_read(world: World) -> set[Drift]:
 
 
 PLANTS: list[Callable[[World], set[Drift]]] = [
-    missing, unknown_in_quickbooks, copied, opted_out_but_present, draft_but_present, voided_in_opsmerge, voided_in_quickbooks,
-    deleted_in_quickbooks, absent_from_quickbooks, gone_from_opsmerge, posted_elsewhere, rejected, closed_period, held, number_taken,
-    renumbered, recreated, net_edited, tax_edited, line_reworded, lines_lost, currency_changed, other_customer, only_invoice_moved,
-    customer_renamed, copied_under_another_number, overpaid_by_a_penny, date_moved, month_moved,
-    due_date_lost, paid_by_hand_in_opsmerge, paid_in_quickbooks_only, part_paid_in_quickbooks_only, status_stale, credited,
-    penny_paid_by_hand, amount_of_payment_differs, misapplied, overpaid, penny_unapplied, paid_twice_in_quickbooks,
-    payment_in_another_month, payment_on_another_day, payment_voided_in_quickbooks, payment_voided_in_opsmerge, payment_on_a_journal,
-    draft, opted_out_and_paid, paid_before_posting, in_flight, answer_pending, payment_on_its_way, edited_after_push, changed_while_read,
-]  # fmt: skip
+    missing,
+    unknown_in_quickbooks,
+    copied,
+    opted_out_but_present,
+    draft_but_present,
+    voided_in_opsmerge,
+    voided_in_quickbooks,
+    deleted_in_quickbooks,
+    absent_from_quickbooks,
+    gone_from_opsmerge,
+    posted_elsewhere,
+    rejected,
+    closed_period,
+    held,
+    number_taken,
+    renumbered,
+    recreated,
+    net_edited,
+    tax_edited,
+    line_reworded,
+    lines_lost,
+    currency_changed,
+    other_customer,
+    only_invoice_moved,
+    customer_renamed,
+    copied_under_another_number,
+    overpaid_by_a_penny,
+    date_moved,
+    month_moved,
+    due_date_lost,
+    paid_by_hand_in_opsmerge,
+    paid_in_quickbooks_only,
+    part_paid_in_quickbooks_only,
+    status_stale,
+    credited,
+    penny_paid_by_hand,
+    amount_of_payment_differs,
+    misapplied,
+    overpaid,
+    penny_unapplied,
+    paid_twice_in_quickbooks,
+    payment_in_another_month,
+    payment_on_another_day,
+    payment_voided_in_quickbooks,
+    payment_voided_in_opsmerge,
+    payment_on_a_journal,
+    draft,
+    opted_out_and_paid,
+    paid_before_posting,
+    in_flight,
+    answer_pending,
+    payment_on_its_way,
+    edited_after_push,
+    changed_while_read,
+]
 
 
-# --- into DuckDB ---------------------------------------------------------------------------------------------------------
+# --- into DuckDB
 
 
 def load(world: World, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -736,7 +853,8 @@ def load(world: World, connection: duckdb.DuckDBPyConnection, folder: Path) -> N
         connection.execute(f"delete from raw_{system}._loads")
     for system, stream, begun, ended, complete in world.loads:
         connection.execute(
-            f"insert into raw_{system}._loads (stream, extract_started_at, extract_ended_at, rows, mode, complete) values (?, ?, ?, 0, 'full', ?)",
+            f"insert into raw_{system}._loads (stream, extract_started_at, extract_ended_at, rows, mode, complete)"
+            " values (?, ?, ?, 0, 'full', ?)",
             [stream, begun, ended, complete],
         )
 
@@ -752,7 +870,8 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, file: Path, names
     columns = ", ".join(f"'{column}': '{types[column]}'" for column in names)
     listed = ", ".join(f'"{column}"' for column in names)
     connection.execute(
-        f"insert into {table} ({listed}) select {listed} from read_json('{file}', format = 'newline_delimited', columns = {{{columns}}})"
+        f"insert into {table} ({listed}) select {listed}"
+        f" from read_json('{file}', format = 'newline_delimited', columns = {{{columns}}})"
     )
 
 

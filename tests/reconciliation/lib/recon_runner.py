@@ -14,18 +14,34 @@ from typing import Any
 
 import duckdb
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RUN_ID, RUN_AT = "@run_id@", "2000-01-01 00:00:00"
 
 
 def dbt(command: list[str], database: Path, target: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run dbt as users do, offline, on this database."""
     return subprocess.run(
-        [str(Path(sys.executable).with_name("dbt")), *command, "--project-dir", "transform", "--profiles-dir", "transform",
-         "--target-path", str(target), "--log-path", str(target), "--vars", json.dumps(variables)],
-        cwd=ROOT, env={**os.environ, "BOOKS_BUILD_DATABASE": str(database), "BOOKS_ACCEPTED_FILE": str(target / "accepted.yml")},
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        [
+            str(Path(sys.executable).with_name("dbt")),
+            *command,
+            "--project-dir",
+            "transform",
+            "--profiles-dir",
+            "transform",
+            "--target-path",
+            str(target),
+            "--log-path",
+            str(target),
+            "--vars",
+            json.dumps(variables),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "BOOKS_BUILD_DATABASE": str(database), "BOOKS_ACCEPTED_FILE": str(target / "accepted.yml")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 @dataclass

@@ -1,0 +1,195 @@
+"""The report tells the truth, whole, to people, spreadsheets and chat; nothing from a ledger can run in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+
+import duckdb
+import pytest
+from recon_world import HOSTILE
+from rich.console import Console
+
+from books.faults import Exit, Halt
+from books.publish import publish
+from books.report import Paths, build_report, print_summary, words
+from books.report.sheet import guarded
+
+
+@pytest.fixture(scope="module")
+def published(warehouse, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish(warehouse.build, tmp_path_factory.mktemp("published") / "books.duckdb")
+
+
+@pytest.fixture(scope="module")
+def paths(published: Path) -> Paths:
+    return build_report(published, published.parent / "reports", environment="sandbox")
+
+
+@pytest.fixture(scope="module")
+def breaks(published: Path) -> list[tuple[str, str]]:
+    with duckdb.connect(str(published), read_only=True) as connection:
+        sql = (
+            "select class, coalesce(number, payment_id, external_id) from recon.drift"
+            " where bucket = 'break' order by 1, 2"
+        )
+        return connection.execute(sql).fetchall()
+
+
+class Page(HTMLParser):
+    """What a browser would do with a page: the tags it opens and the addresses it names."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[tuple[str, str]] = []
+        self.handlers: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [(tag, value or "") for name, value in attrs if name in ("href", "src", "xlink:href")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+
+def test_the_page_needs_no_script_and_no_network(paths: Paths):
+    """No script, no handler, nothing fetched: the only addresses are links to QuickBooks for a person to click."""
+    text = paths.html.read_text()
+    page = Page(text)
+    assert "script" not in page.tags
+    assert page.handlers == []
+    assert all(
+        tag == "a" and address.startswith("https://app.sandbox.qbo.intuit.com/app/") for tag, address in page.addresses
+    )
+    assert "default-src 'none'" in text
+    assert "@import" not in text
+    assert "url(" not in text.replace("url(#", "")
+
+
+def test_what_came_from_a_ledger_is_only_text(paths: Paths):
+    """Markup in a customer's name or a fault's message is shown, not run."""
+    text = paths.html.read_text()
+    assert HOSTILE not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_every_break_is_on_the_page(paths: Paths, breaks):
+    """Each open break stands on the page by class and number."""
+    text = paths.html.read_text()
+    for drift_class, name in breaks:
+        assert drift_class in text
+        assert name.replace('"', "&#34;") in text
+
+
+def test_the_links_go_to_the_company_that_was_reconciled(published: Path, tmp_path: Path):
+    """Production and sandbox have their own hosts; the simulators have none."""
+    production = build_report(published, tmp_path / "p", environment="production").html.read_text()
+    demo = build_report(published, tmp_path / "d", environment="demo").html.read_text()
+    assert "https://app.qbo.intuit.com/app/invoice?txnId=" in production
+    assert Page(demo).addresses == []
+
+
+def test_the_page_tells_what_happened_to_the_invoice(paths: Paths):
+    """Beside a break stands its posting in words."""
+    assert re.search(r"Posted on 20 Nov 2026, 09:00 as QuickBooks invoice \d+", paths.html.read_text())
+
+
+def test_the_csv_has_each_break_once(paths: Paths, breaks):
+    """One row per break, money as plain numbers, and no cell a spreadsheet would run."""
+    rows = list(csv.DictReader(io.StringIO(paths.csv.read_text())))
+    assert sorted((row["class"], row["number"] or row["payment_id"] or row["external_id"]) for row in rows) == breaks
+    for row in rows:
+        assert re.fullmatch(r"-?\d+\.\d\d", row["exposure"])
+        texts = [value for name, value in row.items() if name not in ("effect", "exposure")]
+        assert not any(value.startswith(("=", "+", "-", "@")) for value in texts)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+44", "'+44"),
+        ("-1", "'-1"),
+        ("@x", "'@x"),
+        ("\tx", "'\tx"),
+        ("a=b", "a=b"),
+        (None, ""),
+        (Decimal("-1.00"), Decimal("-1.00")),
+    ],
+)
+def test_a_cell_cannot_be_a_formula(value, written):
+    """Text that begins like a formula gets an apostrophe; numbers stay numbers."""
+    assert guarded(value) == written
+
+
+def test_the_workbook_has_text_and_numbers_but_no_formula(paths: Paths):
+    """Four sheets, nothing of which is a formula or an outside link, whatever the ledgers hold."""
+    with zipfile.ZipFile(paths.workbook) as book:
+        sheets = [name for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
+        assert len(sheets) == 4
+        text = "".join(book.read(name).decode() for name in sheets)
+        assert "<f>" not in text
+        assert "hyperlink" not in text
+        assert "HYPERLINK" in book.read("xl/sharedStrings.xml").decode()
+
+
+def test_the_markdown_tells_trust_totals_and_the_worst(paths: Paths):
+    """A few lines for chat: may it be acted on, does it tie, the worst breaks; ledgers' text is no markup."""
+    text = paths.markdown.read_text()
+    assert "every check passes" in text
+    assert "| gross | GBP |" in text
+    assert "<script>" not in text.replace("\\<script\\>", "")
+    assert len(text.splitlines()) < 60
+
+
+def test_the_terminal_tells_the_same(published: Path, paths: Paths):
+    """Trust, totals, each break with cause and remedy, and where the page is; readable at 80 columns."""
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_summary(published, environment="sandbox", paths=paths, console=console)
+    text = console.export_text()
+    assert "every penny is classified" in text
+    assert "I03 Duplicate in QuickBooks" in text
+    assert str(paths.html) in text.replace("\n", "")
+    assert "…" not in text
+
+
+def test_a_run_that_is_not_trusted_says_so_first(warehouse, tmp_path: Path):
+    """Where a gate failed, page, Markdown and terminal begin with: do not act on this run."""
+    published = publish(warehouse.build, tmp_path / "books.duckdb")
+    with duckdb.connect(str(published)) as connection:
+        connection.execute("update recon.checks set ok = false, failures = 2 where check_name = 'both_sides_complete'")
+    paths = build_report(published, tmp_path)
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_summary(published, console=console)
+    for text in (paths.html.read_text(), paths.markdown.read_text(), console.export_text()):
+        assert "Do not act on this run" in text
+        assert "read from the first to the last" in " ".join(text.split())
+        assert "Complete" not in text
+
+
+@pytest.mark.parametrize("make", [lambda _: None, lambda path: duckdb.connect(str(path)).close()])
+def test_nothing_to_report_is_a_matter_of_set_up(tmp_path: Path, make):
+    """A missing or an empty warehouse is answered with what to run, not with a traceback."""
+    make(tmp_path / "books.duckdb")
+    with pytest.raises(Halt) as halted:
+        build_report(tmp_path / "books.duckdb", tmp_path)
+    assert halted.value.exit_code is Exit.MISCONFIGURED
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (Decimal("-1234.5"), "\u22121,234.50"),
+        (Decimal("0.00"), "0.00"),
+        (None, "\u2013"),
+        (Decimal("1000000.01"), "1,000,000.01"),
+    ],
+)
+def test_money_is_written_for_people(amount, text):
+    """Two decimals, thousands apart, a true minus sign."""
+    assert words.money(amount) == text
