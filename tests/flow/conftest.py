@@ -12,6 +12,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import requests
+
+from sandbox.control import Control
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_SECONDS_MAX = 300
@@ -65,6 +68,71 @@ def make_project(root: Path) -> Project:
     (root / ".venv").symlink_to(sys.prefix)
     (root / "sandbox").symlink_to(ROOT / "sandbox")
     return Project(root)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A project and both simulators, with one client, one service and one tax code in OpsMerge."""
+
+    project: Project
+    opsmerge: Control
+    quickbooks: Control
+    urls: dict[str, str]
+
+    def push(self, **more: str) -> Run:
+        return self.project.command("meltano", "run", "--force", "push-invoices", **{**self.urls, **more})
+
+    def books(self, *words: str) -> Run:
+        return self.project.command("books", *words, **self.urls)
+
+    def open_invoice(self) -> str:
+        line = {"description": "Support, Nov", "quantity": 3, "unit_price": 100, "service_id": "svc_1"}
+        lines = [{**line, "tax_code_id": "tax_1"}]
+        return self.opsmerge.deed("create_invoice", client_id="cl_1", lines=lines)["id"]
+
+    def opsmerge_invoice(self, invoice_id: str) -> dict:
+        url = f"{self.urls['TAP_OPSMERGE_API_URL']}/psa/invoices/{invoice_id}"
+        return requests.get(url, headers={"Authorization": "Bearer om_sandbox_key"}, timeout=10).json()
+
+    def quickbooks_invoices(self, number: str) -> int:
+        """How many invoices QuickBooks has under a number, asked as any client would."""
+        grant = requests.post(
+            f"{self.urls['TARGET_QUICKBOOKS_API_URL']}/oauth2/v1/tokens/bearer",
+            data={"grant_type": "refresh_token", "refresh_token": "RT-sandbox-0001"},
+            auth=("sandbox-client", "sandbox-secret"),
+            timeout=10,
+        )
+        token = grant.json()["access_token"]
+        answer = requests.get(
+            f"{self.urls['TARGET_QUICKBOOKS_API_URL']}/v3/company/9341453000000001/query",
+            params={"query": f"select count(*) from Invoice where DocNumber = '{number}'"},
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            timeout=10,
+        )
+        return answer.json()["QueryResponse"]["totalCount"]
+
+
+@pytest.fixture
+def bridge(tmp_path: Path, opsmerge_sim, quickbooks_sim) -> Bridge:
+    opsmerge, quickbooks = f"{opsmerge_sim.url}/api/v1", quickbooks_sim.url
+    urls = {
+        "TAP_OPSMERGE_API_URL": opsmerge,
+        "TARGET_OPSMERGE_API_URL": opsmerge,
+        "TARGET_QUICKBOOKS_API_URL": quickbooks,
+        "TARGET_QUICKBOOKS_TOKEN_URL": quickbooks,
+        "TAP_QUICKBOOKS_PAYMENTS_API_URL": quickbooks,
+        "TAP_QUICKBOOKS_PAYMENTS_TOKEN_URL": quickbooks,
+        "TARGET_QUICKBOOKS_MAPPING_FILE": "mappings.yml",
+    }
+    opsmerge_sim.control.deed("save_client", id="cl_1", name="Hartley & Sons")
+    opsmerge_sim.control.deed("save_service", id="svc_1", name="Managed Support")
+    opsmerge_sim.control.deed("save_tax_code", id="tax_1", name="VAT", rate=20, quickbooks_tax_code="20.0% S")
+    return Bridge(make_project(tmp_path / "project"), opsmerge_sim.control, quickbooks_sim.control, urls)
 
 
 @dataclass(frozen=True)

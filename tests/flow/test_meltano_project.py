@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Project, make_project
+
+OF_THE_SDK = (
+    "add_record_metadata",
+    "batch_config",
+    "batch_size_rows",
+    "faker_config",
+    "flattening_",
+    "load_method",
+    "stream_map",
+    "validate_records",
+)
+"""Settings that every plugin of the Meltano Singer SDK has; they may be given in meltano.yml, and need no entry."""
 
 
 @pytest.fixture(scope="module")
-def definition() -> dict:
-    return yaml.safe_load((ROOT / "meltano.yml").read_text())
+def definition(root) -> dict:
+    return yaml.safe_load((root / "meltano.yml").read_text())
 
 
 def test_jobs_and_schedules_bear_the_contract_s_names(definition):
@@ -27,7 +36,7 @@ def test_jobs_and_schedules_bear_the_contract_s_names(definition):
     }
 
 
-def test_every_setting_that_a_plugin_has_can_be_given_through_meltano(definition):
+def test_every_setting_that_a_plugin_has_can_be_given_through_meltano(root, definition):
     """Each plugin's own settings are all declared in meltano.yml, secrets as sensitive."""
     for kind, name in [
         ("extractors", "tap-opsmerge"),
@@ -37,12 +46,47 @@ def test_every_setting_that_a_plugin_has_can_be_given_through_meltano(definition
         ("loaders", "target-duckdb"),
     ]:
         about = subprocess.run(
-            [ROOT / ".venv" / "bin" / name, "--about", "--format", "json"], capture_output=True, text=True, check=True
+            [root / ".venv" / "bin" / name, "--about", "--format", "json"], capture_output=True, text=True, check=True
         )
         own = json.loads(about.stdout)["settings"]["properties"]
         declared = next(each for each in definition["plugins"][kind] if each["name"] == name)["settings"]
-        sdk = {"stream_maps", "stream_map_config", "faker_config", "flattening_enabled", "batch_config"}
-        wanted = {each for each in own if each not in sdk and not each.startswith("flattening")}
+        wanted = {each for each in own if not each.startswith(OF_THE_SDK)}
         assert wanted <= {each["name"] for each in declared}, name
         secret = {each for each in wanted if own[each].get("secret")}
         assert secret <= {each["name"] for each in declared if each.get("sensitive")}, name
+
+
+def test_with_nothing_due_a_push_makes_no_quickbooks_call(bridge):
+    """`meltano run push-invoices` posts what is due once; run again, it does not call QuickBooks at all."""
+    invoice = bridge.open_invoice()
+    first = bridge.push()
+    assert first.code == 0, first.out
+    accounting = bridge.opsmerge_invoice(invoice)["accounting"]
+    assert (accounting["status"], bool(accounting["external_id"])) == ("posted", True)
+
+    calls = len(bridge.quickbooks.requests())
+    second = bridge.push()
+    assert second.code == 0, second.out
+    assert calls > 0
+    assert len(bridge.quickbooks.requests()) == calls
+
+
+def test_a_dead_connection_keeps_its_exit_code_in_status(bridge):
+    """`meltano run` turns every failure into 1; `books status` still ends with 69 and says what to do."""
+    bridge.quickbooks.deed("disconnect")
+    bridge.open_invoice()
+    run = bridge.push()
+    status = bridge.books("status")
+    assert (run.code, status.code) == (1, 69), run.out + status.out
+    assert "books connect" in status.out
+
+
+def test_an_interrupted_and_repeated_push_posts_once(bridge):
+    """A push that is killed while it posts, run again, leaves one invoice in QuickBooks."""
+    invoice = bridge.open_invoice()
+    killed = bridge.push(BOOKS_CRASH_AT="after_send")
+    again = bridge.push(TARGET_QUICKBOOKS_SETTLE_SECONDS="0")
+    assert (killed.code, again.code) == (1, 0), again.out
+    number = bridge.opsmerge_invoice(invoice)["number"]
+    assert bridge.quickbooks_invoices(number) == 1
+    assert bridge.opsmerge_invoice(invoice)["accounting"]["status"] == "posted"

@@ -7,16 +7,27 @@ A scheduler must be able to tell these from a finished run, so both are changed 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections.abc import Mapping
+from contextlib import closing
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import click
+import pendulum
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import SingerCommand
+from sqlalchemy.exc import SQLAlchemyError
 
-from books import redact
+from books import redact, runs
+from books.clock import SystemClock
 from books.faults import Exit, Fault, Halt
+from books.runs import Run
+from books.store import Store
+
+STORE_VARIABLE = "BOOKS_STORE_URL"
+"""Where a plugin without a `store_url` of its own (tap-opsmerge) finds the state store; meltano.yml sets it."""
 
 SIGNAL_BASE = 128
 """A process that a signal stopped ends with 128 + the signal's number, as shells do."""
@@ -25,26 +36,67 @@ SIGNAL_BASE = 128
 class PluginCommand(SingerCommand):
     """A plugin's command line that ends with the contract's exit code when a fault ends the run."""
 
+    plugin: type[PluginEndings]
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it; a fault becomes two log lines and an exit code instead of a traceback."""
+        """Run it; a fault becomes two log lines and an exit code instead of a traceback. How it ended is kept."""
         redact.install()
+        started_at = SystemClock().now()
         try:
             return super().main(*args, **kwargs)
         except Fault as fault:
             report(self.logger, fault)
+            self.plugin.keep_run(started_at, exit_code(fault), f"{fault.message} {fault.remedy}".strip())
             sys.exit(exit_code(fault))
+        except SystemExit as end:
+            self.plugin.keep_run(started_at, end.code if isinstance(end.code, int) else int(bool(end.code)), "")
+            raise
+        except Exception as error:
+            self.plugin.keep_run(started_at, Exit.FAILED, f"a bug: {type(error).__name__}; the log has the traceback")
+            raise
 
 
 class PluginEndings:
     """A mixin, to stand before `Tap` or `Target`: exit code 78 for settings, 128 + n for signals, faults as above."""
 
+    name: str
     logger: logging.Logger
+    _settings: ClassVar[Mapping[str, Any]] = {}
+    _is_run: ClassVar[bool] = False
+
+    @classmethod
+    def invoke(cls, *args: Any, **kwargs: Any) -> None:
+        """Read or write for real: not --about, --discover or --test, whose endings are of no interest later."""
+        cls._is_run = not kwargs.get("about")
+        super().invoke(*args, **kwargs)  # type: ignore[misc] # the SDK's class comes next
+
+    @classmethod
+    def keep_run(cls, started_at: pendulum.DateTime, code: int, message: str) -> None:
+        """Keep the run's end in the state store, where the settings or BOOKS_STORE_URL name one.
+
+        A store that cannot be written is logged and changes nothing: the run is over.
+        """
+        url = cls._settings.get("store_url") or os.environ.get(STORE_VARIABLE)
+        if not (cls._is_run and url):
+            return
+        finished_at = SystemClock().now()
+        run = Run(cls._connection(), cls.name, started_at, finished_at, code, redact.mask(message))
+        try:
+            with closing(Store.open(str(url))) as store:
+                runs.record(store, run)
+        except (Fault, SQLAlchemyError) as error:
+            cls.logger.warning("how this run ended could not be kept: %s", redact.mask(str(error)))
+
+    @classmethod
+    def _connection(cls) -> str:
+        realm = cls._settings.get("realm_id")
+        return f"{cls._settings.get('environment', 'sandbox')}:{realm}" if realm else ""
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
         """The SDK's command with our endings."""
         command: click.Command = super().get_singer_command()  # type: ignore[misc] # the SDK's class comes next
-        return PluginCommand(
+        ours = PluginCommand(
             name=command.name,
             callback=command.callback,
             params=command.params,
@@ -52,6 +104,8 @@ class PluginEndings:
             context_settings=command.context_settings,
             logger=cls.logger,
         )
+        ours.plugin = cls
+        return ours
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings against their schema.
@@ -59,6 +113,7 @@ class PluginEndings:
         Raises:
             Halt: MISCONFIGURED, with what the schema says.
         """
+        type(self)._settings = dict(self.config)  # type: ignore[attr-defined] # the SDK's
         try:
             errors: list[str] = super()._validate_config(raise_errors=raise_errors)  # type: ignore[misc] # as above
         except ConfigValidationError as error:
