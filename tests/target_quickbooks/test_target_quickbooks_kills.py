@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,31 @@ def test_a_kill_at_any_point_changes_nothing_in_the_end(sqlite_bridge, record, p
     assert {each["outcome"] for each in postings.values()} <= {"created", "adopted"}
     assert {each["external_id"] for each in postings.values()} == {each["Id"] for each in invoices}
     assert len(sqlite_bridge.books("Customer")) == 3
+
+
+def test_two_processes_that_push_the_same_invoices_at_once_post_each_once(sqlite_bridge, record, tmp_path):
+    """Of two claims on an invoice one is refused; both runs end well."""
+    rows = [record(number) for number in range(40)]
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    started = []
+    for folder in folders:
+        folder.mkdir()
+        started.append(Processes(folder))
+    config = {**sqlite_bridge.config, "batch_size": 5}
+    statuses = []
+    threads = [
+        threading.Thread(target=lambda each=each: statuses.append(each.run(config, _messages(rows))))
+        for each in started
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for each in started:
+        each.close()
+    assert statuses == [(0, '{"upto": 40}\n')] * 3
+    assert sorted(each["DocNumber"] for each in sqlite_bridge.books()) == [f"INV-2026-{n:04}" for n in range(40)]
+    assert {each["outcome"] for each in sqlite_bridge.postings().values()} == {"created"}
 
 
 def test_a_point_that_does_not_exist_is_refused(monkeypatch):

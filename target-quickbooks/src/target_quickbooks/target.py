@@ -41,7 +41,7 @@ class TargetQuickBooks(PluginEndings, Target):
         if self.intake.settings.dry_run:
             return
         super().process_endofpipe()
-        if self.intake.settings.fail_on_rejected and summary.rejected:
+        if self.intake.ends_as_rejected(summary):
             raise rejected(summary)
 
 
