@@ -23,7 +23,7 @@ from books.ledger import Company, Ledger, LedgerInvoice, Member
 from books.posting.adoption import Absent, Same, Taken, Verdict, judge, number_taken
 from books.posting.crash import Checkpoint
 from books.posting.journal import Journal
-from books.posting.postings import Outcome, Posting, with_fault, without_fault
+from books.posting.postings import NO_FAULT, Outcome, Posting, with_fault
 from books.posting.records import sha256
 from books.posting.triage import Candidate
 
@@ -156,7 +156,7 @@ class Outbox:
         self._record([with_fault(posting, Outcome.REJECTED, _gave_up(), self._now()) for posting in worn])
         self._checkpoint("before_resend")
         now = self._now()
-        again = [replace(without_fault(each), attempts=each.attempts + 1, attempted_at=now) for each in fresh]
+        again = [replace(each, **NO_FAULT, attempts=each.attempts + 1, attempted_at=now) for each in fresh]
         claimed = self._journal.intend(again)
         self._checkpoint("resend_committed")
         if not claimed:
@@ -203,7 +203,7 @@ class Outbox:
     def _call_again(self, absent: Sequence[Posting]) -> list[Posting]:
         self._checkpoint("before_resend")
         now = self._now()
-        again = [replace(without_fault(each), attempts=each.attempts + 1, attempted_at=now) for each in absent]
+        again = [replace(each, **NO_FAULT, attempts=each.attempts + 1, attempted_at=now) for each in absent]
         claimed = self._journal.intend(again)
         self._checkpoint("resend_committed")
         if not claimed:
@@ -357,7 +357,8 @@ def posting_of(candidate: Candidate, identity: tuple[str, str, str]) -> Posting:
         record=candidate.record,
     )
     return replace(
-        without_fault(base),
+        base,
+        **NO_FAULT,
         number=candidate.number,
         content_sha256=candidate.content_sha256,
         seen_sha256=candidate.content_sha256,
@@ -402,7 +403,8 @@ def adopted(posting: Posting, found: LedgerInvoice, now: pendulum.DateTime) -> P
 
 def _in_the_books(posting: Posting, there: LedgerInvoice, outcome: Outcome, now: pendulum.DateTime) -> Posting:
     return replace(
-        without_fault(posting),
+        posting,
+        **NO_FAULT,
         outcome=outcome,
         external_id=there.id,
         ledger_total=there.total,

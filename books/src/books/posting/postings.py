@@ -106,6 +106,5 @@ def with_fault(posting: Posting, outcome: Outcome, fault: Fault, finished_at: pe
     )
 
 
-def without_fault(posting: Posting) -> Posting:
-    """The posting with no word of an earlier refusal."""
-    return replace(posting, fault_code=None, fault_field=None, fault_message=None, remedy=None)
+NO_FAULT: Mapping[str, Any] = {"fault_code": None, "fault_field": None, "fault_message": None, "remedy": None}
+"""For `replace`: no word of an earlier refusal."""

@@ -22,7 +22,7 @@ from books.posting.crash import Checkpoint
 from books.posting.journal import Journal, Lesson
 from books.posting.outbox import Outbox, Ready, adopted, by_number, identity_of, posting_of
 from books.posting.plan import PlanRow
-from books.posting.postings import IN_THE_BOOKS, Outcome, Posting, with_fault, without_fault
+from books.posting.postings import IN_THE_BOOKS, NO_FAULT, Outcome, Posting, with_fault
 from books.posting.references import Choices, Resolver, is_fresh
 from books.posting.spool import Spool
 from books.posting.summary import Summary
@@ -457,7 +457,8 @@ def _restored(candidate: Candidate) -> Posting:
     """Changed and changed back: it is in the books as it is in OpsMerge."""
     posting = _known(candidate)
     return replace(
-        without_fault(posting),
+        posting,
+        **NO_FAULT,
         outcome=Outcome(posting.settled_outcome or Outcome.CREATED.value),
         settled_outcome=None,
         seen_sha256=candidate.content_sha256,
