@@ -1,16 +1,16 @@
-"""`books retry`: let rejected invoices be sent again."""
+"""`books retry`: let invoices be sent again."""
 
 from __future__ import annotations
 
 import click
-from sqlalchemy import select, update
 
 from books.cli import Context
+from books.cli.log import find
 from books.cli.session import Session, json_option, print_json
 from books.faults import Exit
-from books.store.tables_posting import posting
+from books.posting.retry import request_retry
 
-RETRYABLE = ("rejected", "conflict", "held", "created", "adopted")
+REJECTED_MAX = 100_000
 
 
 @click.command("retry")
@@ -27,24 +27,15 @@ def command(context: Context, *, numbers: tuple[str, ...], all_rejected: bool, a
     if bool(numbers) == all_rejected:
         raise click.UsageError("Name invoices, or give --all-rejected.")
     session = Session.open(context)
-    marked = mark(session, numbers)
+    wanted = (
+        [row["number"] for row in find(session, outcome="rejected", limit=REJECTED_MAX)] if all_rejected else numbers
+    )
+    marked = sorted(request_retry(session.store, session.connection, wanted))
     if as_json:
         print_json({"marked": marked})
     else:
         click.echo(f"Marked for the next push: {', '.join(marked) or 'none'}.")
-    missing = sorted(set(numbers) - set(marked))
+    missing = sorted(set(wanted) - set(marked))
     if missing:
         click.echo(f"Not known, or still being settled: {', '.join(missing)}.", err=True)
     return Exit.FAILED if missing else Exit.DONE
-
-
-def mark(session: Session, numbers: tuple[str, ...]) -> list[str]:
-    """Mark postings; none named means every rejected one. Returns the numbers marked."""
-    chosen = (
-        posting.c.number.in_(numbers) & posting.c.outcome.in_(RETRYABLE) if numbers else posting.c.outcome == "rejected"
-    )
-    where = (posting.c.connection == session.connection) & chosen
-    with session.store.begin() as conn:
-        marked = sorted(conn.execute(select(posting.c.number).where(where)).scalars())
-        conn.execute(update(posting).where(where).values(retry=True))
-    return marked
