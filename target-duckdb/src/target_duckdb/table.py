@@ -20,7 +20,6 @@ METADATA = [
     Column(VERSION, "BIGINT", VERSION, plain=True),
 ]
 _OUR_TYPES = ("BIGINT", "BOOLEAN", "DATE", "DOUBLE", "JSON", "VARCHAR", TIMESTAMP)
-_RAW, _STAGE = quoted("_sdc_raw"), quoted("_sdc_stage")
 _MIN_OBJECT_BYTES = 16 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
@@ -55,6 +54,7 @@ class Table:
         self.keys = [by_source[key] for key in keys]
         self.tombstones = tombstones
         self._existing: dict[str, str] = {}
+        self._raw = self._staged = ""
 
     def prepare(self) -> None:
         """Create the table, or add and widen its columns, so that every declared type fits."""
@@ -93,23 +93,27 @@ class Table:
         Raises:
             InputError: a value is not of the type that the tap's schema promises.
         """
-        self._read(spool)
+        self._raw = self._read(spool)
         self.columns = [self._wide_enough(each) for each in self.columns]
-        self._stage(now)
+        self._staged = self._typed(now)
         if self.keys:
             self._merge_live_rows()
-            self._merge_tombstones()
+            if self._has_tombstones():
+                self._merge_tombstones()
         else:
             self._append()
 
-    def _read(self, spool: SpoolFile) -> None:
+    def _read(self, spool: SpoolFile) -> str:
+        """The spool as a Parquet file, every value as text: a temporary table would stay until the commit."""
         texts = ", ".join(f"{_literal(each.name)}: 'VARCHAR'" for each in self.columns)
         size = max(_MIN_OBJECT_BYTES, spool.longest_bytes + 1)
+        parquet = _literal(f"{spool.path}.parquet")
         self.connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {_RAW} AS SELECT * FROM read_json({_literal(str(spool.path))}, "
-            f"format = 'newline_delimited', columns = {{{texts}, '{POSITION}': 'BIGINT'}}, "
-            f"maximum_object_size = {size})"
+            f"COPY (FROM read_json({_literal(str(spool.path))}, format = 'newline_delimited', "
+            f"columns = {{{texts}, '{POSITION}': 'BIGINT'}}, maximum_object_size = {size})) "
+            f"TO {parquet} (FORMAT parquet, COMPRESSION snappy)"
         )
+        return f"read_parquet({parquet})"
 
     def _wide_enough(self, column: Column) -> Column:
         condition = fits(quoted(column.name), column.type)
@@ -127,19 +131,18 @@ class Table:
     def _misfit(self, column: Column, condition: str) -> str | None:
         name = quoted(column.name)
         row = self.connection.execute(
-            f"SELECT {name} FROM {_RAW} WHERE {name} IS NOT NULL AND ({condition}) IS NOT TRUE LIMIT 1"
+            f"SELECT {name} FROM {self._raw} WHERE {name} IS NOT NULL AND ({condition}) IS NOT TRUE LIMIT 1"
         ).fetchone()
         return None if row is None else str(row[0])
 
-    def _stage(self, now: datetime) -> None:
+    def _typed(self, now: datetime) -> str:
+        """The spooled rows with their types, as a query."""
         casts = ", ".join(f"CAST({quoted(each.name)} AS {each.type}) AS {quoted(each.name)}" for each in self.columns)
-        self.connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {_STAGE} AS SELECT "
-            f"* REPLACE (coalesce({quoted(EXTRACTED_AT)}, $now) AS {quoted(EXTRACTED_AT)}), "
-            f"{self._is_tombstone()} AS _sdc_tombstone FROM (SELECT {casts}, {POSITION} FROM {_RAW})",
-            {"now": now},
+        received = f"CAST({_literal(now.isoformat())} AS {TIMESTAMP})"
+        return (
+            f"(SELECT * REPLACE (coalesce({quoted(EXTRACTED_AT)}, {received}) AS {quoted(EXTRACTED_AT)}), "
+            f"{self._is_tombstone()} AS _sdc_tombstone FROM (SELECT {casts}, {POSITION} FROM {self._raw}))"
         )
-        self.connection.execute(f"DROP TABLE {_RAW}")
 
     def _is_tombstone(self) -> str:
         announced = f"{quoted(DELETED_AT)} IS NOT NULL"
@@ -148,12 +151,16 @@ class Table:
             return f"({announced} OR {quoted(self.tombstones.column)} IS NOT DISTINCT FROM {value})"
         return announced
 
+    def _has_tombstones(self) -> bool:
+        row = self.connection.execute(f"SELECT bool_or(_sdc_tombstone) FROM {self._staged}").fetchone()
+        return bool(row and row[0])
+
     def _merge_live_rows(self) -> None:
         """The newest live row of each key replaces the whole row."""
         names = [each.name for each in self.columns]
         updates = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in names)
-        newest = f"SELECT max({POSITION}) FROM {_STAGE} WHERE NOT _sdc_tombstone GROUP BY {listed(self.keys)}"
-        self._merge(f"SELECT * FROM {_STAGE} WHERE {POSITION} IN ({newest})", updates)
+        newest = f"SELECT max({POSITION}) FROM {self._staged} WHERE NOT _sdc_tombstone GROUP BY {listed(self.keys)}"
+        self._merge(f"SELECT * FROM {self._staged} WHERE {POSITION} IN ({newest})", updates)
 
     def _merge_tombstones(self) -> None:
         """A deletion that came last marks the row and changes what it says; what it leaves empty stays."""
@@ -161,10 +168,10 @@ class Table:
         kept = [each.name for each in self.columns if each.name != DELETED_AT]
         updates = ", ".join(f"{quoted(name)} = coalesce(s.{quoted(name)}, t.{quoted(name)})" for name in kept)
         updates += f", {deleted} = coalesce(t.{deleted}, s.{deleted})"
-        newest = f"SELECT max({POSITION}) FROM {_STAGE} GROUP BY {listed(self.keys)}"
+        newest = f"SELECT max({POSITION}) FROM {self._staged} GROUP BY {listed(self.keys)}"
         source = (
             f"SELECT * REPLACE (coalesce({deleted}, {quoted(EXTRACTED_AT)}) AS {deleted}) "
-            f"FROM {_STAGE} WHERE _sdc_tombstone AND {POSITION} IN ({newest})"
+            f"FROM {self._staged} WHERE _sdc_tombstone AND {POSITION} IN ({newest})"
         )
         self._merge(source, updates)
 
@@ -177,12 +184,14 @@ class Table:
 
     def _append(self) -> None:
         names = listed(each.name for each in self.columns)
-        self.connection.execute(f"INSERT INTO {self.name} ({names}) SELECT {names} FROM {_STAGE} ORDER BY {POSITION}")
+        self.connection.execute(
+            f"INSERT INTO {self.name} ({names}) SELECT {names} FROM {self._staged} ORDER BY {POSITION}"
+        )
 
     def extract_span(self) -> tuple[datetime, datetime]:
         """When the first and the last row of the last load were extracted."""
         at = quoted(EXTRACTED_AT)
-        row = self.connection.execute(f"SELECT epoch_us(min({at})), epoch_us(max({at})) FROM {_STAGE}").fetchone()
+        row = self.connection.execute(f"SELECT epoch_us(min({at})), epoch_us(max({at})) FROM {self._staged}").fetchone()
         first, last = row or (0, 0)
         return _from_microseconds(first), _from_microseconds(last)
 
