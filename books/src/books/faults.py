@@ -27,7 +27,7 @@ class Exit(IntEnum):
     MISCONFIGURED = 78
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818 -- the contract's word
     """A vendor's or the network's refusal, in words a user can act on.
 
     `code` is the vendor's (or our own, lower_snake) fault code, `remedy` what the user should do,

@@ -18,12 +18,12 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from books.call import CallKind
 from books.clock import Clock
 from books.faults import Exit, Halt
 from books.settings import QuickBooksSettings
 from books.store import Steady, Store
 from books.store.tables_infra import breaker, call, metered_reads, pause
-from books.transport.base import CallKind
 
 MARGIN_SECONDS = 0.05
 """Added to every window: calls do not all take the same time from their grant to the vendor's door."""

@@ -61,7 +61,7 @@ class PluginEndings:
 
     name: str
     logger: logging.Logger
-    _settings: ClassVar[Mapping[str, Any]] = {}
+    settings: ClassVar[Mapping[str, Any]] = {}
     _is_run: ClassVar[bool] = False
 
     @classmethod
@@ -76,7 +76,7 @@ class PluginEndings:
 
         A store that cannot be written is logged and changes nothing: the run is over.
         """
-        url = cls._settings.get("store_url") or os.environ.get(STORE_VARIABLE)
+        url = cls.settings.get("store_url") or os.environ.get(STORE_VARIABLE)
         if not (cls._is_run and url):
             return
         finished_at = SystemClock().now()
@@ -89,8 +89,8 @@ class PluginEndings:
 
     @classmethod
     def _connection(cls) -> str:
-        realm = cls._settings.get("realm_id")
-        return f"{cls._settings.get('environment', 'sandbox')}:{realm}" if realm else ""
+        realm = cls.settings.get("realm_id")
+        return f"{cls.settings.get('environment', 'sandbox')}:{realm}" if realm else ""
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
@@ -113,7 +113,7 @@ class PluginEndings:
         Raises:
             Halt: MISCONFIGURED, with what the schema says.
         """
-        type(self)._settings = dict(self.config)  # type: ignore[attr-defined] # the SDK's
+        type(self).settings = dict(self.config)  # type: ignore[attr-defined] # the SDK's
         try:
             errors: list[str] = super()._validate_config(raise_errors=raise_errors)  # type: ignore[misc] # as above
         except ConfigValidationError as error:

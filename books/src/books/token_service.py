@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from books import money, redact
+from books.call import CallKind, Request, Response, Transport
 from books.faults import Exit, Halt, Retry, Unknown
 from books.settings import QuickBooksSettings
-from books.transport.base import CallKind, Request, Response, Transport
 
 HARD_EXPIRY_HEADER = "x-include-refresh-token-hard-expires-in"
 """Asks Intuit to say when consent itself ends, five years after it was given."""

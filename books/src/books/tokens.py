@@ -19,13 +19,13 @@ from typing import Any
 import pendulum
 from sqlalchemy import Connection, delete, insert, select, update
 
+from books.call import Transport
 from books.faults import Exit, Halt
 from books.seal import Seal, is_sealed
 from books.settings import QuickBooksSettings
 from books.store import Store
 from books.store.tables_infra import token, token_seed
 from books.token_service import NOT_REACHED, Grant, GrantRefusedError, TokenService
-from books.transport.base import Transport
 
 logger = logging.getLogger(__name__)
 

@@ -63,7 +63,8 @@ def _lines(story: Mapping[str, Any]) -> Iterator[str]:
     if story["external_id"]:
         yield f"QuickBooks id: {story['external_id']}"
     if story["total"] is not None:
-        yield f"As sent:     net {story['net']}, VAT {story['tax']}, total {story['total']} {story['currency']}"
+        place = "As sent:    " if story["attempts"] else "In OpsMerge:"
+        yield f"{place} net {story['net']}, VAT {story['tax']}, total {story['total']} {story['currency']}"
     if story["ledger_total"] is not None:
         yield f"As answered: VAT {story['ledger_tax']}, total {story['ledger_total']}"
     for each in story["tries"]:

@@ -14,10 +14,10 @@ from typing import Any
 import pendulum
 
 from books import money
+from books.call import CallKind, Request, Response, Transport
 from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
 from books.quickbooks import faults, query
 from books.settings import QuickBooksSettings
-from books.transport.base import CallKind, Request, Response, Transport
 
 MINOR_VERSION = "75"
 """The newest; Intuit answers older ones as 75 since August 2025 (facts: "Minor versions")."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from books.call import Response
 from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError
-from books.transport.base import Response
 
 THROTTLE_WAIT_SECONDS = 60.0
 """Intuit's advice after a 429 that names no Retry-After."""

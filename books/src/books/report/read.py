@@ -62,6 +62,7 @@ class Report:
     trend: list[Row]
     movement: Row
     effects: list[Row]
+    vat: list[Row]
 
     @property
     def day(self) -> date:
@@ -143,6 +144,7 @@ def _report(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneI
         trend=_rows(connection, TREND),
         movement=_movement(connection, run),
         effects=_rows(connection, EFFECTS),
+        vat=_rows(connection, VAT),
     )
 
 
@@ -223,3 +225,5 @@ group by bridge.currency, bridge.measure, bridge.class, drift_class.title, drift
 having sum(bridge.amount) <> 0
 order by bridge.currency <> 'GBP', bridge.currency, bridge.measure, abs(sum(bridge.amount)) desc
 """
+
+VAT = "select * from recon.vat_periods where vat_effect <> 0 order by currency <> 'GBP', currency, quarter_ending"

@@ -87,10 +87,8 @@ def _told(document: Document) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=10)
     grid.add_column()
-    title = Text.assemble(
-        (f"{one.row['class']} {one.title}", "bold"),
-        f"  {words.name_of(one.row)}  {one.currency} {words.money(one.exposure)}",
-    )
+    worth = f"  {one.currency} {words.money(one.exposure)}" if one.exposure else ""
+    title = Text.assemble((f"{one.row['class']} {one.title}", "bold"), f"  {words.name_of(one.row)}{worth}")
     grid.add_row(Text("  " + one.severity, COLOURS[one.severity]), title)
     grid.add_row("", Text(words.sides(one.row), "dim"))
     grid.add_row("", Text(f"{one.cause} {one.remedy}", "dim"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from books.transport.base import CallKind, Request, Response, Transport
+from books.call import CallKind, Request, Response, Transport
 
 if TYPE_CHECKING:
     from books.clock import Clock

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from books.call import Request, Response, Transport
 from books.faults import Exit, Halt
 from books.tokens import TokenStore
-from books.transport.base import Request, Response, Transport
 
 UNAUTHORISED = 401
 

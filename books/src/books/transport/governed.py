@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from books.call import CallKind, Request, Response, Transport
 from books.clock import Clock
 from books.faults import Halt, Retry, Unknown
 from books.governor import Governor
 from books.transport import policy
-from books.transport.base import CallKind, Request, Response, Transport
 from books.transport.policy import Outcome
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The seam between a vendor's dialect and the network: one method, `send`."""
+"""One call to a vendor and the seam it goes through: a `Request` in, a `Response` out, one method, `send`."""
 
 from __future__ import annotations
 
