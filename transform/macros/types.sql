@@ -29,3 +29,15 @@
 {% macro noted_id(note) -%} {{ return(adapter.dispatch('noted_id')(note)) }} {%- endmacro %}
 {% macro default__noted_id(note) -%} substring({{ note }} from 'OpsMerge invoice (\S+)') {%- endmacro %}
 {% macro duckdb__noted_id(note) -%} nullif(regexp_extract({{ note }}, 'OpsMerge invoice (\S+)', 1), '') {%- endmacro %}
+
+{# The series a number belongs to, `INV-2026-`, and its place in it; null for a number of another form. #}
+{% macro series_of(number) -%} {{ return(adapter.dispatch('series_of')(number)) }} {%- endmacro %}
+{% macro default__series_of(number) -%} substring({{ number }} from '^(.*[0-9]{4}-)[0-9]+$') {%- endmacro %}
+{% macro duckdb__series_of(number) -%} nullif(regexp_extract({{ number }}, '^(.*[0-9]{4}-)[0-9]+$', 1), '') {%- endmacro %}
+
+{% macro sequence_of(number) -%} {{ return(adapter.dispatch('sequence_of')(number)) }} {%- endmacro %}
+{% macro default__sequence_of(number) -%} cast(substring({{ number }} from '^.*[0-9]{4}-([0-9]{1,18})$') as bigint) {%- endmacro %}
+{% macro duckdb__sequence_of(number) -%} cast(nullif(regexp_extract({{ number }}, '^.*[0-9]{4}-([0-9]{1,18})$', 1), '') as bigint) {%- endmacro %}
+
+{# A name without case, blanks and punctuation. #}
+{% macro bare_name(name) -%} regexp_replace(lower({{ name }}), '[[:space:][:punct:]]', '', 'g') {%- endmacro %}

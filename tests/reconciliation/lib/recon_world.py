@@ -27,6 +27,7 @@ RUN_AT = datetime(2026, 11, 22, 6, 2)  # noqa: DTZ001 -- the warehouse holds UTC
 LONG_AGO = datetime(2026, 11, 20, 9, 0)  # noqa: DTZ001 -- the warehouse holds UTC without a zone
 HOSTILE = '<script>alert("x")</script>'  # what a ledger may hold, and nothing may run
 PENNY = Decimal("0.01")
+LEDGER_CODES = {"tx_20": "6", "tx_5": "7", "tx_0": "10", "tx_ex": "11"}
 TAX_CODES = [("tx_20", Decimal(20)), ("tx_5", Decimal(5)), ("tx_0", Decimal(0)), ("tx_ex", Decimal(0))]
 
 Row = dict[str, Any]
@@ -230,7 +231,7 @@ def _ledger_line(line: Row) -> Row:
         "quantity": line["quantity"],
         "unit_price": line["unit_price"],
         "amount": line["net_amount"],
-        "tax_code_id": "6",
+        "tax_code_id": LEDGER_CODES[line["tax_code_id"]],
     }
 
 
@@ -419,10 +420,17 @@ def absent_from_quickbooks(world: World) -> set[Drift]:
 
 
 def gone_from_opsmerge(world: World) -> set[Drift]:
-    one = world.take(_exact(world))
+    one = world.take(lambda row: _exact(world)(row) and 1 < int(row["number"][-4:]) < len(world.opsmerge) - 1)
     number = _number(world, one)
     del world.opsmerge[one]
-    return {("I10", number)}
+    return {("I10", number), ("I16", f"after INV-2026-{int(number[-4:]) - 1:04d}")}
+
+
+def customer_entered_twice(world: World) -> set[Drift]:
+    name = next(iter(world.customers.values()))["display_name"]
+    world.customers["996"] = {"realm_id": REALM, "id": "996", "display_name": name.upper() + ".", "active": True}
+    twin = min("996", next(iter(world.customers)))
+    return {("U01", twin)}
 
 
 def posted_elsewhere(world: World) -> set[Drift]:
@@ -510,6 +518,17 @@ def lines_lost(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     world.partner(one)["lines"] = []
     return {("A04", _number(world, one))}
+
+
+def tax_code_changed(world: World) -> set[Drift]:
+    """Zero-rated in OpsMerge, exempt in QuickBooks: the same VAT, another box."""
+    one = world.take(lambda row: _exact(world)(row) and any(line["tax_code_id"] == "tx_0" for line in row["lines"]))
+    partner = world.partner(one)
+    partner["lines"] = [
+        {**line, "tax_code_id": "11" if line["tax_code_id"] == "10" else line["tax_code_id"]}
+        for line in partner["lines"]
+    ]
+    return {("A05", _number(world, one))}
 
 
 def currency_changed(world: World) -> set[Drift]:
@@ -791,6 +810,7 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     deleted_in_quickbooks,
     absent_from_quickbooks,
     gone_from_opsmerge,
+    customer_entered_twice,
     posted_elsewhere,
     rejected,
     closed_period,
@@ -802,6 +822,7 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     tax_edited,
     line_reworded,
     lines_lost,
+    tax_code_changed,
     currency_changed,
     other_customer,
     only_invoice_moved,

@@ -6,6 +6,14 @@ with
 
 run as (select * from {{ ref('run') }}),
 
+quickbooks_invoices as (
+  select * from {{ ref('stg_quickbooks__invoices') }} where realm_id = (select realm_id from run)
+),
+
+quickbooks_payments as (
+  select * from {{ ref('stg_quickbooks__payments') }} where realm_id = (select realm_id from run)
+),
+
 newest_loads as (
   select *
   from (
@@ -50,14 +58,14 @@ checks as (
   union all
   select 'statuses_are_known', true, 'every status is one that both systems are known to have',
     (select count(*) from {{ ref('stg_opsmerge__invoices') }} where status is null or status not in ('draft', 'open', 'paid', 'overdue', 'voided'))
-    + (select count(*) from {{ ref('stg_quickbooks__invoices') }} where status not in ('live', 'voided', 'deleted'))
-    + (select count(*) from {{ ref('stg_quickbooks__payments') }} where status not in ('active', 'voided', 'deleted'))
+    + (select count(*) from quickbooks_invoices where status not in ('live', 'voided', 'deleted'))
+    + (select count(*) from quickbooks_payments where status not in ('active', 'voided', 'deleted'))
   union all
   select 'money_is_there', true, 'no amount, currency or date is missing',
     (select count(*) from {{ ref('stg_opsmerge__invoices') }} where not is_gone and (net is null or tax is null or gross is null or balance is null or coalesce(currency, '') = '' or issue_date is null))
-    + (select count(*) from {{ ref('stg_quickbooks__invoices') }} where status <> 'deleted' and (net is null or tax is null or gross is null or balance is null or coalesce(currency, '') = '' or txn_date is null))
+    + (select count(*) from quickbooks_invoices where status <> 'deleted' and (net is null or tax is null or gross is null or balance is null or coalesce(currency, '') = '' or txn_date is null))
     + (select count(*) from {{ ref('stg_opsmerge__payments') }} where not is_gone and (amount is null or coalesce(currency, '') = '' or paid_on is null))
-    + (select count(*) from {{ ref('stg_quickbooks__payments') }} where status <> 'deleted' and (total is null or unapplied is null or coalesce(currency, '') = '' or txn_date is null))
+    + (select count(*) from quickbooks_payments where status <> 'deleted' and (total is null or unapplied is null or coalesce(currency, '') = '' or txn_date is null))
   union all
   select 'money_is_whole_pennies', true, 'no line carries less than a penny',
     (select count(*) from {{ ref('stg_opsmerge__invoice_lines') }} where net <> round(net, 2) or tax <> round(tax, 2))
@@ -65,7 +73,7 @@ checks as (
   union all
   select 'totals_add_up', true, 'net and VAT make the gross of every invoice',
     (select count(*) from {{ ref('stg_opsmerge__invoices') }} where not is_gone and net + tax <> gross)
-    + (select count(*) from {{ ref('stg_quickbooks__invoices') }} where status <> 'deleted' and net + tax <> gross)
+    + (select count(*) from quickbooks_invoices where status <> 'deleted' and net + tax <> gross)
   union all
   select 'lines_add_up', true, 'the lines of every OpsMerge invoice make its net and its VAT',
     (select count(*) from {{ ref('stg_opsmerge__invoices') }} as invoice
@@ -73,7 +81,7 @@ checks as (
       where not invoice.is_gone and (coalesce(lines.net, 0) <> invoice.net or coalesce(lines.tax, 0) <> invoice.tax))
   union all
   select 'voided_is_zero', true, 'a voided QuickBooks invoice carries no money',
-    (select count(*) from {{ ref('stg_quickbooks__invoices') }} where status = 'voided' and (gross <> 0 or balance <> 0))
+    (select count(*) from quickbooks_invoices where status = 'voided' and (gross <> 0 or balance <> 0))
   union all
   select 'postings_name_one_invoice', true, 'no two OpsMerge invoices are posted to one QuickBooks invoice',
     (select count(external_id) - count(distinct external_id) from {{ ref('stg_bridge__postings') }} where connection = (select connection from run))

@@ -67,7 +67,7 @@ select
   coalesce(nullif(graded.remedy, ''), class_remedy) as remedy,
   connection,
   coalesce(currency, 'none') as currency,
-  period,
+  coalesce(period, 'none') as period,
   opsmerge_invoice_id,
   number,
   external_id,

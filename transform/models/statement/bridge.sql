@@ -21,62 +21,62 @@ lines as (
   select '{{ measure }}' as measure, currency, period, document_class as class, opsmerge_invoice_id, external_id, cast(null as varchar) as payment_id,
     {{ measure }} as amount
   from pairs
-  where in_opsmerge and status <> 'voided' and (document_class is not null or ledger_status is distinct from 'live')
+  where in_opsmerge and status <> 'voided' and not is_compared
   union all
   select '{{ measure }}', ledger_currency, ledger_period, document_class, opsmerge_invoice_id, external_id, null, -ledger_{{ measure }}
   from pairs
-  where in_quickbooks and ledger_status <> 'deleted' and (document_class is not null or ledger_status <> 'live')
+  where in_quickbooks and ledger_status <> 'deleted' and not is_compared
   union all
   -- {{ measure }}: pairs in different currencies
   select '{{ measure }}', currency, period, amount_class, opsmerge_invoice_id, external_id, null, {{ measure }}
   from differences
-  where fixed_amount_class = 'A06'
+  where is_other_currency
   union all
   select '{{ measure }}', ledger_currency, ledger_period, amount_class, opsmerge_invoice_id, external_id, null, -ledger_{{ measure }}
   from differences
-  where fixed_amount_class = 'A06'
+  where is_other_currency
   union all
   -- {{ measure }}: pairs in different months
   select '{{ measure }}', currency, period, date_class, opsmerge_invoice_id, external_id, null, {{ measure }}
   from differences
-  where fixed_amount_class is distinct from 'A06' and period is distinct from ledger_period
+  where not is_other_currency and is_other_month
   union all
   select '{{ measure }}', currency, ledger_period, date_class, opsmerge_invoice_id, external_id, null, -{{ measure }}
   from differences
-  where fixed_amount_class is distinct from 'A06' and period is distinct from ledger_period
+  where not is_other_currency and is_other_month
   union all
   -- {{ measure }}: what is left between the two
   select '{{ measure }}', currency, ledger_period, amount_class, opsmerge_invoice_id, external_id, null,
     {{ 'gross' if measure == 'balance' else measure }}_difference
   from differences
-  where fixed_amount_class is distinct from 'A06'
+  where not is_other_currency
   union all
   {% endfor %}
   select 'balance', currency, ledger_period, settlement_class, opsmerge_invoice_id, external_id, null, -applied_difference
   from differences
-  where fixed_amount_class is distinct from 'A06'
+  where not is_other_currency
   union all
   -- payments: on one side only, or in different currencies
   select 'payments', currency, period, payment_class, opsmerge_invoice_id, external_id, coalesce(payment_id, opsmerge_payment_id), amount
   from payments
-  where in_opsmerge and (not in_quickbooks or currency is distinct from ledger_currency)
+  where in_opsmerge and (not in_quickbooks or is_other_currency)
   union all
   select 'payments', ledger_currency, ledger_period, payment_class, opsmerge_invoice_id, external_id, payment_id, -ledger_amount
   from payments
-  where in_quickbooks and (not in_opsmerge or currency is distinct from ledger_currency)
+  where in_quickbooks and (not in_opsmerge or is_other_currency)
   union all
   -- payments: pairs in different months, then what is left between the two
   select 'payments', currency, period, date_class, opsmerge_invoice_id, external_id, payment_id, amount
   from payments
-  where in_opsmerge and in_quickbooks and currency = ledger_currency and period is distinct from ledger_period
+  where in_opsmerge and in_quickbooks and not is_other_currency and is_other_month
   union all
   select 'payments', currency, ledger_period, date_class, opsmerge_invoice_id, external_id, payment_id, -amount
   from payments
-  where in_opsmerge and in_quickbooks and currency = ledger_currency and period is distinct from ledger_period
+  where in_opsmerge and in_quickbooks and not is_other_currency and is_other_month
   union all
   select 'payments', currency, ledger_period, payment_class, opsmerge_invoice_id, external_id, payment_id, amount - ledger_amount
   from payments
-  where in_opsmerge and in_quickbooks and currency = ledger_currency
+  where in_opsmerge and in_quickbooks and not is_other_currency
   union all
   -- payments: money in QuickBooks that is applied to no invoice, and allocations that are no money
   select 'payments', currency, period, unapplied_class, null, null, payment_id, -unapplied from {{ ref('unapplied') }}

@@ -7,13 +7,15 @@ with
 pairs as (
   select
     *,
+    currency is distinct from ledger_currency as is_other_currency,
+    period is distinct from ledger_period as is_other_month,
     net - ledger_net as net_difference,
     tax - ledger_tax as tax_difference,
     gross - ledger_gross as gross_difference,
     gross - balance as applied,
     ledger_gross - ledger_balance as ledger_applied
   from {{ ref('pairs') }}
-  where in_opsmerge and in_quickbooks and ledger_status = 'live' and document_class is null
+  where is_compared
 ),
 
 -- A client's customer is the one most of its invoices stand under; on a tie, the one of the same name.
@@ -39,6 +41,44 @@ namesakes as (
   where is_active and not is_gone and realm_id = (select realm_id from {{ ref('run') }})
   group by display_name
   having count(*) = 1
+),
+
+-- Which QuickBooks tax code an OpsMerge tax code becomes: what most invoices of a single code on both sides show.
+single_codes as (
+  select lines.first_tax_code_id as tax_code_id, ledger_lines.first_tax_code_id as ledger_tax_code_id, count(*) as invoices
+  from pairs
+  inner join {{ ref('opsmerge_line_totals') }} as lines on lines.opsmerge_invoice_id = pairs.opsmerge_invoice_id
+  inner join {{ ref('quickbooks_line_totals') }} as ledger_lines on ledger_lines.external_id = pairs.external_id
+  where lines.tax_code_count = 1 and ledger_lines.tax_code_count = 1
+  group by lines.first_tax_code_id, ledger_lines.first_tax_code_id
+),
+
+code_map as (
+  select tax_code_id, ledger_tax_code_id
+  from (
+    select *, row_number() over (partition by tax_code_id order by invoices desc, ledger_tax_code_id) as choice
+    from single_codes
+  ) as ranked
+  where choice = 1
+),
+
+opsmerge_codes as (
+  select codes.opsmerge_invoice_id, code_map.ledger_tax_code_id, {{ money('sum(codes.net)') }} as net
+  from {{ ref('opsmerge_tax_codes') }} as codes
+  left join code_map on code_map.tax_code_id = codes.tax_code_id
+  group by codes.opsmerge_invoice_id, code_map.ledger_tax_code_id
+),
+
+-- Invoices all of whose codes have been learnt, and that do not stand under those codes in QuickBooks.
+recoded as (
+  select pairs.opsmerge_invoice_id
+  from pairs
+  inner join opsmerge_codes as codes on codes.opsmerge_invoice_id = pairs.opsmerge_invoice_id
+  left join {{ ref('quickbooks_tax_codes') }} as ledger_codes
+    on ledger_codes.external_id = pairs.external_id and ledger_codes.tax_code_id = codes.ledger_tax_code_id
+  where pairs.net = pairs.ledger_net
+  group by pairs.opsmerge_invoice_id
+  having count(codes.ledger_tax_code_id) = count(*) and max(case when ledger_codes.net is distinct from codes.net then 1 else 0 end) = 1
 ),
 
 settled as (
@@ -71,6 +111,7 @@ compared as (
     pairs.*,
     pairs.applied - pairs.ledger_applied as applied_difference,
     lines.fingerprint is distinct from ledger_lines.fingerprint as lines_differ,
+    recoded.opsmerge_invoice_id is not null as codes_differ,
     coalesce(
       case when namesakes.customer_id is not null and pairs.customer_name is distinct from pairs.client_name
         and usual.customer_id = pairs.customer_id and usual.invoices = 1 then namesakes.customer_id end,
@@ -102,9 +143,10 @@ compared as (
   from pairs
   left join {{ ref('opsmerge_line_totals') }} as lines on lines.opsmerge_invoice_id = pairs.opsmerge_invoice_id
   left join {{ ref('quickbooks_line_totals') }} as ledger_lines
-    on ledger_lines.external_id = pairs.external_id and ledger_lines.realm_id = (select realm_id from {{ ref('run') }})
+    on ledger_lines.external_id = pairs.external_id
   left join customer_of_client as usual on usual.client_id = pairs.client_id
   left join namesakes on namesakes.display_name = pairs.client_name
+  left join recoded on recoded.opsmerge_invoice_id = pairs.opsmerge_invoice_id
   left join settled on settled.opsmerge_invoice_id = pairs.opsmerge_invoice_id
   left join credited on credited.external_id = pairs.external_id
 ),
@@ -113,14 +155,19 @@ judged as (
   select
     *,
     case
-      when currency is distinct from ledger_currency then 'A06'
+      when is_other_currency then 'A06'
       when net is distinct from ledger_net then 'A01'
       when proved_pennies <> 0 then 'A03'
       when tax is distinct from ledger_tax or gross is distinct from ledger_gross then 'A02'
-      when lines_differ then 'A04'
     end as fixed_amount_class,
+    -- Apart from the amounts, so that proved pennies hide no line: told where the net agrees.
     case
-      when currency is distinct from ledger_currency or applied_difference = 0 then null
+      when is_other_currency or net is distinct from ledger_net then null
+      when lines_differ then 'A04'
+      when codes_differ then 'A05'
+    end as fixed_line_class,
+    case
+      when is_other_currency or applied_difference = 0 then null
       when abs(applied_difference) <= proved_pennies then 'S07'
       when credited is not null then 'S06'
       when balance = 0 and ledger_applied = 0 then 'S01'
@@ -129,7 +176,7 @@ judged as (
     end as fixed_settlement_class,
     case
       when issue_date is not distinct from ledger_date then null
-      when period is distinct from ledger_period then 'H03'
+      when is_other_month then 'H03'
       else 'H02'
     end as fixed_date_class,
     case when due_date is distinct from ledger_due_date then 'H04' end as fixed_due_date_class,
@@ -148,17 +195,18 @@ judged as (
 
 select
   *,
-  {{ timed('fixed_amount_class', "is_edited_since_push and (fixed_amount_class = 'A04' or changed_in in ('opsmerge', 'unknown'))") }} as amount_class,
+  {{ timed('fixed_amount_class', "is_edited_since_push and changed_in in ('opsmerge', 'unknown')") }} as amount_class,
   case
     when fixed_settlement_class in ('S02', 'S03', 'S06') and in_flight is not null then 'T03'
     else {{ timed('fixed_settlement_class', 'false') }}
   end as settlement_class,
+  {{ timed('fixed_line_class', 'is_edited_since_push') }} as line_class,
   {{ timed('fixed_date_class', 'is_edited_since_push') }} as date_class,
   {{ timed('fixed_due_date_class', 'is_edited_since_push') }} as due_date_class,
   {{ timed('fixed_customer_class', "fixed_customer_class = 'H01' and is_edited_since_push") }} as customer_class,
   {{ timed('fixed_number_class', 'is_edited_since_push') }} as number_class
 from judged
 where coalesce(
-  fixed_amount_class, fixed_settlement_class, fixed_date_class, fixed_due_date_class, fixed_customer_class,
+  fixed_amount_class, fixed_line_class, fixed_settlement_class, fixed_date_class, fixed_due_date_class, fixed_customer_class,
   fixed_number_class, recreated_class, status_class
 ) is not null

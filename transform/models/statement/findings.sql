@@ -1,6 +1,6 @@
 /*
 One row per entity and class: everything that is to be told of, before severity, history and acceptance are added.
-`entity` is invoice, payment, unapplied or customer; `source_id` names it within its side.
+`entity` is invoice, payment, unapplied, customer, credit_memo or series; `source_id` names it within its side.
 */
 with
 
@@ -43,12 +43,14 @@ documents as (
 flags as (
   {% set flags = [
     ('amount_class', 'fixed_amount_class',
-     "case when fixed_amount_class = 'A06' then currency || ' ' || cast(gross as varchar) when fixed_amount_class = 'A01' then 'net ' || cast(net as varchar) when fixed_amount_class = 'A04' then 'lines' else 'VAT ' || cast(tax as varchar) end",
-     "case when fixed_amount_class = 'A06' then ledger_currency || ' ' || cast(ledger_gross as varchar) when fixed_amount_class = 'A01' then 'net ' || cast(ledger_net as varchar) when fixed_amount_class = 'A04' then 'other lines' else 'VAT ' || cast(ledger_tax as varchar) end",
+     "case when fixed_amount_class = 'A06' then currency || ' ' || cast(gross as varchar) when fixed_amount_class = 'A01' then 'net ' || cast(net as varchar) else 'VAT ' || cast(tax as varchar) end",
+     "case when fixed_amount_class = 'A06' then ledger_currency || ' ' || cast(ledger_gross as varchar) when fixed_amount_class = 'A01' then 'net ' || cast(ledger_net as varchar) else 'VAT ' || cast(ledger_tax as varchar) end",
      "case when fixed_amount_class = 'A06' then 0 else gross_difference end",
-     "case when fixed_amount_class = 'A06' then gross + ledger_gross when fixed_amount_class = 'A04' then gross else greatest(abs(gross_difference), abs(tax_difference)) end"),
+     "case when fixed_amount_class = 'A06' then gross + ledger_gross else greatest(abs(gross_difference), abs(tax_difference)) end"),
     ('settlement_class', 'fixed_settlement_class', "'balance ' || cast(balance as varchar)", "'balance ' || cast(ledger_balance as varchar)",
      '-applied_difference', 'abs(applied_difference)'),
+    ('line_class', 'fixed_line_class', "case fixed_line_class when 'A04' then 'lines' else 'tax codes' end",
+     "case fixed_line_class when 'A04' then 'other lines' else 'other tax codes' end", '0', 'gross'),
     ('date_class', 'fixed_date_class', 'cast(issue_date as varchar)', 'cast(ledger_date as varchar)', '0', 'gross'),
     ('due_date_class', 'fixed_due_date_class', 'cast(due_date as varchar)', 'cast(ledger_due_date as varchar)', '0', '0'),
     ('customer_class', 'fixed_customer_class', 'client_name', 'customer_name', '0', 'gross'),
@@ -146,6 +148,44 @@ credit_notes as (
   where realm_id = (select realm_id from {{ ref('run') }}) and status = 'live'
 ),
 
+-- Numbers of a year's series that no OpsMerge invoice bears, voided ones included: one row per gap.
+numbered as (
+  select
+    number,
+    {{ series_of('number') }} as series,
+    {{ sequence_of('number') }} as sequence,
+    lag(number) over (partition by {{ series_of('number') }} order by {{ sequence_of('number') }}) as number_before,
+    lag({{ sequence_of('number') }}) over (partition by {{ series_of('number') }} order by {{ sequence_of('number') }}) as sequence_before
+  from {{ ref('stg_opsmerge__invoices') }}
+  where not is_gone and {{ series_of('number') }} is not null
+),
+
+number_gaps as (
+  select
+    'series', 'I16', 'I16', cast(null as varchar), cast(null as varchar), cast(null as varchar), cast(null as varchar),
+    cast(null as varchar),
+    'after ' || number_before, cast(null as varchar), cast(null as varchar),
+    cast(sequence - sequence_before - 1 as varchar) || ' missing between ' || number_before || ' and ' || number,
+    cast(null as varchar), 0, 0, number_before
+  from numbered
+  where sequence - sequence_before > 1
+),
+
+namesakes as (
+  select {{ bare_name('display_name') }} as bare_name, min(customer_id) as customer_id, string_agg(display_name, ', ' order by customer_id) as names
+  from {{ ref('stg_quickbooks__customers') }}
+  where realm_id = (select realm_id from {{ ref('run') }}) and is_active and not is_gone and {{ bare_name('display_name') }} <> ''
+  group by {{ bare_name('display_name') }}
+  having count(*) > 1
+),
+
+duplicate_customers as (
+  select
+    'customer', 'U01', 'U01', cast(null as varchar), cast(null as varchar), cast(null as varchar), cast(null as varchar),
+    cast(null as varchar), cast(null as varchar), customer_id, cast(null as varchar), cast(null as varchar), names, 0, 0, bare_name
+  from namesakes
+),
+
 everything as (
   select *, coalesce(opsmerge_invoice_id, '') || '|' || case when opsmerge_invoice_id is null or class in ('I03', 'I10') then coalesce(external_id, '') else '' end as source_id from documents
   union all
@@ -160,6 +200,10 @@ everything as (
   select * from unapplied
   union all
   select * from credit_notes
+  union all
+  select * from number_gaps
+  union all
+  select * from duplicate_customers
 )
 
 select

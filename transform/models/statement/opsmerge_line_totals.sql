@@ -10,17 +10,15 @@ lines as (
   from {{ ref('stg_opsmerge__invoice_lines') }}
 ),
 
-codes as (
-  select
-    opsmerge_invoice_id,
-    {{ money('round(sum(net * coalesce(tax_percent, 0) * 0.01), 2)') }} as tax
-  from lines
-  group by opsmerge_invoice_id, tax_code_id, tax_percent
-),
-
 -- QuickBooks: VAT once per tax code and document, on the sum of that code's lines.
 by_code as (
-  select opsmerge_invoice_id, {{ money('sum(tax)') }} as tax from codes group by opsmerge_invoice_id
+  select
+    opsmerge_invoice_id,
+    {{ money('sum(tax)') }} as tax,
+    count(distinct tax_code_id) as tax_code_count,
+    min(tax_code_id) as first_tax_code_id
+  from {{ ref('opsmerge_tax_codes') }}
+  group by opsmerge_invoice_id
 ),
 
 -- OpsMerge: VAT line by line.
@@ -30,7 +28,7 @@ by_line as (
     count(*) as line_count,
     {{ money('sum(net)') }} as net,
     {{ money('sum(tax)') }} as tax,
-    sum({{ percent_of('net', 'coalesce(tax_percent, 0)') }}) as tax_by_line,
+    {{ money("sum(" ~ percent_of('net', 'coalesce(tax_percent, 0)') ~ ")") }} as tax_by_line,
     {{ line_fingerprint('net', 'sent_quantity', 'sent_unit_price', 'description') }} as fingerprint
   from lines
   group by opsmerge_invoice_id
@@ -41,8 +39,10 @@ select
   by_line.line_count,
   by_line.net,
   by_line.tax,
-  {{ money('by_line.tax_by_line') }} as tax_by_line,
+  by_line.tax_by_line,
   by_code.tax as tax_by_code,
+  by_code.tax_code_count,
+  by_code.first_tax_code_id,
   by_line.fingerprint
 from by_line
 inner join by_code on by_code.opsmerge_invoice_id = by_line.opsmerge_invoice_id

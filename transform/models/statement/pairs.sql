@@ -232,5 +232,6 @@ select
       and (ledger_updated_at > read_from and ledger_updated_at <= read_until
         or updated_at > read_from and updated_at <= read_until) then 'T05'
     else fixed_class
-  end as document_class
+  end as document_class,
+  in_opsmerge and in_quickbooks and coalesce(ledger_status, '') = 'live' and fixed_class is null as is_compared
 from judged

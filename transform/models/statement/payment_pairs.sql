@@ -110,13 +110,16 @@ paired as (
     {{ month('quickbooks.txn_date') }} as ledger_period,
     coalesce(quickbooks.updated_at, once_in_quickbooks.updated_at) as ledger_updated_at,
     coalesce(live.document_class, quickbooks.document_class) as document_class,
+    live.currency is distinct from quickbooks.currency as is_other_currency,
+    {{ month('live.paid_on') }} <> {{ month('quickbooks.txn_date') }} as is_other_month,
     live.opsmerge_payment_id is not null as in_opsmerge,
     quickbooks.allocation_key is not null as in_quickbooks,
     live.allocation_key is not null and live.use_of_key > 1 as is_second_use,
     once_in_quickbooks.payment_key is not null as was_in_quickbooks,
     voided_in_opsmerge.allocation_key is not null as was_in_opsmerge,
     matched_once.external_id is not null as is_repeated,
-    quickbooks.opsmerge_invoice_id is not null as is_ours
+    quickbooks.opsmerge_invoice_id is not null as is_ours,
+    quickbooks.opsmerge_invoice_id <> live.opsmerge_invoice_id as is_elsewhere
   from live
   full join matches on matches.opsmerge_payment_id = live.opsmerge_payment_id
   full join quickbooks on quickbooks.allocation_key = matches.allocation_key
@@ -137,8 +140,8 @@ judged as (
   select
     paired.*,
     case
-      when in_opsmerge and in_quickbooks and matched_by in ('by_payment', 'by_reference_elsewhere') then 'P04'
-      when in_opsmerge and in_quickbooks and currency is distinct from ledger_currency then 'P10'
+      when in_opsmerge and in_quickbooks and (matched_by in ('by_payment', 'by_reference_elsewhere') or is_elsewhere) then 'P04'
+      when in_opsmerge and in_quickbooks and is_other_currency then 'P10'
       when in_opsmerge and in_quickbooks and abs(amount - ledger_amount) between 0.01 and proved_pennies then 'P08'
       when in_opsmerge and in_quickbooks and amount is distinct from ledger_amount then 'P03'
       when in_opsmerge and in_quickbooks then null
@@ -153,7 +156,7 @@ judged as (
     end as fixed_class,
     case
       when in_opsmerge and in_quickbooks and paid_on is distinct from ledger_date
-        then case when period is distinct from ledger_period then 'P07' else 'P12' end
+        then case when is_other_month then 'P07' else 'P12' end
     end as date_class
   from paired
 )

@@ -1,0 +1,197 @@
+"""No edit goes unseen: one column of one untouched document is changed, and a break, or a failed gate, must follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+from recon_runner import Compiled
+from recon_world import RUN_AT, agreeing, load
+
+UNSEEN = {
+    "opsmerge invoice": {
+        "client_id": "the client's customer is judged by its other invoices; a client of one invoice has none",
+        "client_name": "a customer is known by its id: another name is told, and tolerated (H05)",
+        "client_email": "not in the books",
+        "billing_address": "not compared: QuickBooks takes it from the customer",
+        "amount_paid": "total less balance is what counts, and must agree with QuickBooks",
+        "notes": "not in the books",
+        "accounting": "what we wrote there ourselves",
+        "opened_at": "says when it was due to be posted; it is posted",
+        "voided_at": "the status says whether it is void",
+        "created_at": "a time stamp of the system",
+        "updated_at": "a time stamp of the system",
+    },
+    "quickbooks invoice": {
+        "customer_name": "a customer is known by its id",
+        "exchange_rate": "OpsMerge has no rate to compare with",
+        "tax_lines": "the VAT of the document and the tax codes of its lines are compared",
+        "payment_ids": "payments name their invoices themselves",
+        "private_note": "the posting names the invoice; the note is only asked where it does not",
+        "sync_token": "a version of the system",
+        "created_at": "a time stamp of the system",
+        "updated_at": "a time stamp of the system",
+    },
+    "opsmerge payment": {
+        "id": "the allocation's key names the payment",
+        "method": "no counterpart that is kept alike",
+        "reference": "the allocation's key names the payment; the reference is only asked where it does not",
+        "external_id": "found again by reference and amount",
+        "updated_at": "a time stamp of the system",
+    },
+    "quickbooks payment": {
+        "id": "found again by reference and amount",
+        "exchange_rate": "OpsMerge has no rate to compare with",
+        "customer_id": "QuickBooks lets a payment settle its own customer's invoices only",
+        "customer_name": "as the customer",
+        "payment_ref_number": "the allocation's key names the payment",
+        "payment_method": "no counterpart that is kept alike",
+        "private_note": "not in OpsMerge",
+        "sync_token": "a version of the system",
+        "created_at": "a time stamp of the system",
+        "updated_at": "a time stamp of the system",
+    },
+}
+TABLES = {
+    "opsmerge invoice": "raw_opsmerge.invoices",
+    "quickbooks invoice": "raw_quickbooks.invoices",
+    "opsmerge payment": "raw_opsmerge.payments",
+    "quickbooks payment": "raw_quickbooks.payments",
+}
+EDITS = {
+    "DECIMAL(18,2)": "coalesce({column}, 0) + 0.07",
+    "DATE": "{column} + 3",
+    "BOOLEAN": "not coalesce({column}, false)",
+    "TIMESTAMP WITH TIME ZONE": "coalesce({column}, timestamptz '2026-11-19 00:00:00+00') - interval 1 hour",
+    "VARCHAR": "{column} || 'x'",
+    "DECIMAL(18,6)": "coalesce({column}, 1) * 2",
+}
+OF_THEIR_OWN = {
+    ("opsmerge invoice", "lines"): """replace({column}::varchar, 'Service', 'Something')::json""",
+    ("opsmerge invoice", "status"): "'voided'",
+    ("opsmerge invoice", "due_date"): "null",
+    ("opsmerge invoice", "number"): "null",
+    ("quickbooks invoice", "lines"): "'[]'::json",
+    ("quickbooks invoice", "tax_lines"): "'[]'::json",
+    ("quickbooks invoice", "payment_ids"): "'[]'::json",
+    ("quickbooks invoice", "status"): "'deleted'",
+    ("quickbooks invoice", "doc_number"): "null",
+    ("quickbooks payment", "allocations"): r"""regexp_replace({column}::varchar, '("amount": ?"?)', '\19')::json""",
+    ("quickbooks payment", "status"): "'deleted'",
+    ("opsmerge invoice", "billing_address"): "'{{}}'::json",
+    ("opsmerge invoice", "accounting"): "'{{}}'::json",
+}  # fmt: skip
+SYSTEM = ("_sdc_extracted_at",)
+
+
+def columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
+    found = connection.execute(f"describe {table}").fetchall()
+    return [(name, kind) for name, kind, *_ in found if name not in SYSTEM]
+
+
+def edit(kind: str, column: str, sql_type: str) -> str:
+    template = OF_THEIR_OWN.get((kind, column)) or EDITS[sql_type]
+    return template.format(column=f'"{column}"')
+
+
+def documents(kind: str, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Untouched documents of a kind: its id, and the OpsMerge invoice that a break must name."""
+    unpaid = "select opsmerge_invoice_id, external_id from raw_quickbooks.postings where opsmerge_invoice_id not in (select invoice_id from raw_opsmerge.payments)"
+    paid = "select id, invoice_id, external_id from raw_opsmerge.payments where external_id is not null and invoice_id in (select invoice_id from raw_opsmerge.payments group by 1 having count(*) = 1)"
+    sql = {
+        "opsmerge invoice": f"select opsmerge_invoice_id, opsmerge_invoice_id from ({unpaid}) order by 1",
+        "quickbooks invoice": f"select external_id, opsmerge_invoice_id from ({unpaid}) order by 1 desc",
+        "opsmerge payment": f"select id, invoice_id from ({paid}) order by 1",
+        "quickbooks payment": f"select split_part(external_id, ':', 2), any_value(invoice_id) from ({paid}) group by 1 having count(*) = 1 order by 1 desc",
+    }
+    return connection.execute(sql[kind]).fetchall()
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_an_edit_of_any_column_is_seen_or_listed(compiled: Compiled, database: Path, tmp_path: Path, kind: str):
+    """Each column of each document is either compared, or stands in the list of what is not, with its reason."""
+    world = agreeing(seed=21, invoices=200)
+    numbers = {row["id"]: row["number"] for row in world.opsmerge.values()}
+    ids = {row["opsmerge_invoice_id"]: row["external_id"] for row in world.postings.values()}
+    with duckdb.connect(str(database)) as connection:
+        load(world, connection, tmp_path)
+        table, spare = TABLES[kind], documents(kind, connection)
+        touched: dict[str, set[str]] = {}
+        for column, sql_type in columns(connection, table):
+            document, invoice = spare.pop()
+            connection.execute(
+                f'update {table} set "{column}" = {edit(kind, column, sql_type)} where id = ?', [document]
+            )
+            touched[column] = {invoice, document, numbers[invoice], ids[invoice]}
+        compiled.run(connection, "run-1", RUN_AT)
+        named = connection.execute(
+            "select opsmerge_invoice_id, number, external_id, payment_id from recon.drift where bucket = 'break'"
+        )
+        broken = {value for row in named.fetchall() for value in row if value}
+    unseen = {column for column, names in touched.items() if not broken & names}
+    assert unseen == set(UNSEEN[kind])
+
+
+Spoil = Callable[[duckdb.DuckDBPyConnection], object]
+DIRTY = [
+    ("ids_are_unique", "insert into raw_opsmerge.invoices select * from raw_opsmerge.invoices limit 1"),
+    ("ids_are_unique", "insert into raw_quickbooks.payments select * from raw_quickbooks.payments limit 1"),
+    ("numbers_are_unique", "update raw_opsmerge.invoices set number = 'inv-2026-0002 ' where number = 'INV-2026-0001'"),
+    ("statuses_are_known", "update raw_opsmerge.invoices set status = 'parked' where id = 'inv_1'"),
+    ("statuses_are_known", "update raw_opsmerge.invoices set status = null where id = 'inv_1'"),
+    ("money_is_there", "update raw_quickbooks.invoices set currency = null where id = '11'"),
+    ("money_is_there", "update raw_opsmerge.invoices set total = null where id = 'inv_1'"),
+    ("money_is_there", "update raw_opsmerge.payments set paid_on = null where id = 'pay_1'"),
+    ("money_is_whole_pennies", "update raw_opsmerge.invoices set lines = '[{\"net_amount\": 1.005, \"tax_amount\": 0}]' where id = 'inv_1'"),
+    ("totals_add_up", "update raw_quickbooks.invoices set tax_amount = tax_amount + 1 where id = '11'"),
+    ("lines_add_up", "update raw_opsmerge.invoices set lines = null where id = 'inv_1'"),
+    ("voided_is_zero", "update raw_quickbooks.invoices set status = 'voided' where id = '11'"),
+    ("postings_name_one_invoice", "update raw_quickbooks.postings set external_id = '11' where opsmerge_invoice_id = 'inv_2'"),
+    ("both_sides_complete", "update raw_opsmerge._loads set complete = null"),
+    ("both_sides_complete", "delete from raw_quickbooks._loads where stream = 'invoices'"),
+    ("both_sides_fresh", "update raw_quickbooks._loads set extract_started_at = extract_started_at - interval 3 day"),
+    ("push_not_overdue", "update raw_quickbooks.push_runs set complete = false"),
+    ("every_line_has_a_class", "delete from recon.drift_class where class = 'H03'; update raw_quickbooks.invoices set txn_date = txn_date + 40 where id = '11'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gate", "spoil"), DIRTY)
+def test_dirty_input_stops_at_a_gate(compiled: Compiled, database: Path, tmp_path: Path, gate: str, spoil: str):
+    """What makes the comparison worthless fails its gate, so that nobody acts on the run and no case moves."""
+    with duckdb.connect(str(database)) as connection:
+        load(agreeing(seed=22, invoices=12), connection, tmp_path)
+        connection.execute(spoil)
+        compiled.run(connection, "run-1", RUN_AT)
+        assert connection.execute("select ok from recon.checks where check_name = ?", [gate]).fetchone() == (False,)
+        assert connection.execute("select trusted from recon.run_history").fetchone() == (False,)
+        assert connection.execute("select count(*) from recon.drift_cases").fetchone() == (0,)
+
+
+HEALED = [
+    "update raw_opsmerge.invoices set currency = ' gbp ' where currency = 'GBP'",
+    "update raw_opsmerge.invoices set status = upper(status)",
+    "update raw_opsmerge.payments set reference = null, external_id = null",
+    "update raw_quickbooks.payments set payment_ref_number = null",
+    "update raw_quickbooks.invoices set lines = (select json_group_array(line) from (select unnest(from_json(lines, '[\"json\"]')) as line order by line->>'id' desc))",
+    "update raw_quickbooks.customers set display_name = null",
+    "insert into raw_quickbooks.push_runs (connection, id, started_at, complete) select 'sandbox:2', 'other', started_at - interval 1 hour, true from raw_quickbooks.push_runs",
+    "insert into raw_quickbooks.invoices (realm_id, id, status, total_amount, currency, txn_date) values ('2', '11', 'live', 5, 'GBP', date '2026-11-01')",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", HEALED)
+def test_what_does_not_matter_does_not_show(compiled: Compiled, database: Path, tmp_path: Path, spoil: str):
+    """Case, blanks, order, missing references, another company's rows: no break, no failed gate, no penny."""
+    with duckdb.connect(str(database)) as connection:
+        load(agreeing(seed=23, invoices=40), connection, tmp_path)
+        connection.execute(spoil)
+        compiled.run(connection, "run-1", RUN_AT)
+        assert (
+            connection.execute(
+                "select class, number, opsmerge_value, ledger_value from recon.drift where bucket = 'break'"
+            ).fetchall()
+            == []
+        )
+        assert connection.execute("select check_name from recon.checks where is_gate and not ok").fetchall() == []
