@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 import click
 from starlette.types import ASGIApp
 
-from sandbox.server import CannotServeError, check_loopback, running
+from sandbox.server import CannotServeError, check_loopback, claimed, running
 
 GRACE_SECONDS = 1.0
 PORT = click.IntRange(0, 65535)
@@ -37,6 +38,8 @@ def serve(
     opsmerge_port: int, quickbooks_port: int, host: str, state: Path | None, *, demo: bool, ready_file: Path | None
 ) -> None:
     """Serve both simulators until Ctrl-C or SIGTERM."""
+    from sandbox.control import ControlError
+
     stop = _stop_signal()
     try:
         check_loopback(host)
@@ -46,7 +49,7 @@ def serve(
             click.echo(_welcome(opsmerge_url, quickbooks_url))
             with _announced(ready_file, opsmerge_url, quickbooks_url):
                 stop.wait()
-    except CannotServeError as error:
+    except (CannotServeError, ControlError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -74,14 +77,28 @@ def _both(host: str, opsmerge_port: int, quickbooks_port: int, folder: Path | No
     from sandbox import opsmerge, quickbooks
 
     with ExitStack() as stack:
-        opsmerge_state = stack.enter_context(closing(opsmerge.OpsMergeState(folder / "opsmerge" if folder else None)))
-        quickbooks_state = stack.enter_context(
-            closing(quickbooks.QuickBooksState(folder / "quickbooks" if folder else None))
-        )
+        if folder:
+            stack.enter_context(claimed(folder))
+        with _readable(folder):
+            opsmerge_state = opsmerge.OpsMergeState(folder / "opsmerge" if folder else None)
+            stack.enter_context(closing(opsmerge_state))
+            quickbooks_state = quickbooks.QuickBooksState(folder / "quickbooks" if folder else None)
+            stack.enter_context(closing(quickbooks_state))
         yield (
             stack.enter_context(_served(opsmerge.create_app(opsmerge_state), host, opsmerge_port)),
             stack.enter_context(_served(quickbooks.create_app(quickbooks_state), host, quickbooks_port)),
         )
+
+
+@contextmanager
+def _readable(folder: Path | None) -> Iterator[None]:
+    """A state that cannot be read is one sentence with a remedy, not a trace."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError, TypeError, OSError) as error:
+        raise CannotServeError(
+            f"The state in {folder} cannot be used: {error}. Name another folder with --state, or delete this one."
+        ) from error
 
 
 def _served(app: ASGIApp, host: str, port: int) -> AbstractContextManager[str]:

@@ -10,10 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment] # the way to say that there is none
+
+LOCK_FILE = "in-use.lock"
 START_SECONDS_MAX = 10.0
 STOP_SECONDS_MAX = 10.0
 TICK_SECONDS = 0.1
@@ -57,6 +64,29 @@ def check_loopback(host: str) -> str:
     raise CannotServeError(f"{host!r} is not a loopback address; the simulators serve this machine only (127.0.0.1).")
 
 
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep a state folder for this process; a kill gives it back. On Windows there is no such lock, and none is taken.
+
+    Raises:
+        CannotServeError: another process has it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        mark = (folder / LOCK_FILE).open("a")
+    except OSError as error:
+        raise CannotServeError(f"Cannot keep the state in {folder}: {error.strerror}.") from error
+    with mark:
+        try:
+            if fcntl:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CannotServeError(
+                f"The state in {folder} is in use by another sandbox. Stop that one, or name another folder."
+            ) from error
+        yield
+
+
 def _listen(host: str, port: int) -> socket.socket:
     """Bind before the thread starts, so that a taken port is the caller's exception and not a log line.
 
@@ -87,7 +117,7 @@ def _url(host: str, port: int) -> str:
 
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        _cancellable(app), lifespan="off", log_config=None, log_level="error", access_log=False, ws="none"
+        _cancellable(app), lifespan="auto", log_config=None, log_level="error", access_log=False, ws="none"
     )
 
 
@@ -156,6 +186,7 @@ class _Server(uvicorn.Server):
         if tasks := set(self.server_state.tasks):
             await asyncio.wait(tasks, timeout=self._grace_seconds)
         await self._cut()
+        await self.lifespan.shutdown()
 
     async def _cut(self) -> None:
         """Close the sockets of requests that still work, then end their tasks; in this order uvicorn logs no fault."""

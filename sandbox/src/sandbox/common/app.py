@@ -32,6 +32,7 @@ class Refusals:
     unauthorised: Callable[[PlannedFault, Headers], Response]
     throttled: Callable[[PlannedFault, Headers], Response]
     broken: Callable[[PlannedFault, Headers], Response]
+    coded: Callable[[PlannedFault, Headers], Response]
 
 
 def plain_refusals() -> Refusals:
@@ -43,7 +44,7 @@ def plain_refusals() -> Refusals:
 
         return build
 
-    return Refusals(refusal(401), refusal(429), refusal(503))
+    return Refusals(refusal(401), refusal(429), refusal(503), refusal(400))
 
 
 class SimApp(Starlette):

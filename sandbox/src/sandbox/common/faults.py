@@ -21,6 +21,7 @@ KINDS: dict[str, str] = {
     "late": "applied only when the client has given up (or on release), `seconds` (0) after that",
     "401": "as if the token had expired; nothing applied",
     "429": "as if over the limit; nothing applied; `retry_after` seconds in a header where given",
+    "code": "refused with the vendor's error `code`, with HTTP `status` where given; nothing applied",
 }
 NUMBERS = {"nth": (1, 1_000_000), "times": (0, 1_000_000), "status": (200, 599), "retry_after": (0, 86_400)}
 SECONDS_MAX = 3600.0
@@ -38,6 +39,7 @@ class PlannedFault:
     times: int = 1
     seconds: float | None = None
     status: int | None = None
+    code: str | None = None
     retry_after: int | None = None
     html: bool = False
     after: bool = False
@@ -77,7 +79,7 @@ def parse_fault(plan: Mapping[str, Any]) -> PlannedFault:
         raise ValueError("match must be an object with method, path or contains")  # noqa: TRY004 -- the request is wrong, not our call
     _known(match, {"method", "path", "contains"})
     options = {key: value for key, value in plan.items() if key != "match" and value is not None}
-    _known(options, {"kind", "seconds", "html", "after", *NUMBERS})
+    _known(options, {"kind", "seconds", "html", "after", "code", *NUMBERS})
     kind = str(options.pop("kind", ""))
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}")
@@ -111,18 +113,28 @@ def _numbers(options: dict[str, Any]) -> None:
     for name in ("html", "after"):
         if name in options:
             options[name] = bool(options[name])
+    if "code" in options:
+        options["code"] = str(options["code"])
 
 
 @dataclass
 class FaultPlan:
     """The faults yet to strike, in the order planned; the first that strikes wins."""
 
+    codes: frozenset[str] = frozenset()
+    """What the kind `code` may name."""
     planned: list[PlannedFault] = field(default_factory=list)
     releases: int = 0
     _waiting: set[asyncio.Event] = field(default_factory=set)
 
     def add(self, fault: PlannedFault) -> None:
-        """Plan one more."""
+        """Plan one more.
+
+        Raises:
+            ValueError: a code that this simulator does not know.
+        """
+        if fault.kind == "code" and fault.code not in self.codes:
+            raise ValueError(f"code must be one of {', '.join(sorted(self.codes))}")
         self.planned.append(fault)
 
     def clear(self) -> None:

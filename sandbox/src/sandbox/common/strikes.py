@@ -94,6 +94,10 @@ async def _throttled(app: SimApp, exchange: Exchange, fault: PlannedFault) -> No
     await app.answer(exchange, app.refusals.throttled(fault, exchange.headers))
 
 
+async def _coded(app: SimApp, exchange: Exchange, fault: PlannedFault) -> None:
+    await app.answer(exchange, app.refusals.coded(fault, exchange.headers))
+
+
 STRIKES: Mapping[str, Callable[[SimApp, Exchange, PlannedFault], Awaitable[None]]] = {
     "refuse": _refuse,
     "delay": _delay,
@@ -107,4 +111,5 @@ STRIKES: Mapping[str, Callable[[SimApp, Exchange, PlannedFault], Awaitable[None]
     "late": _late,
     "401": _unauthorised,
     "429": _throttled,
+    "code": _coded,
 }

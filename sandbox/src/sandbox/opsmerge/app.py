@@ -20,10 +20,19 @@ from sandbox.opsmerge.limits import too_many
 from sandbox.opsmerge.state import OpsMergeState
 
 RETRY_AFTER_SECONDS = 30
+PLANNED = {
+    "missing_scope": (403, "This API key lacks the scope."),
+    "not_found": (404, "There is no such document."),
+    "conflict": (409, "The document does not allow this as it stands."),
+    "validation_failed": (422, "body: is not valid."),
+    "internal_error": (500, "The service failed."),
+}
+"""What the fault kind `code` may name: HTTP status and message."""
 
 
 def create_app(state: OpsMergeState) -> SimApp:
     """The simulator of one tenant; serve it with uvicorn, or with `sandbox.server.running`."""
+    state.faults.codes = frozenset(PLANNED)
     return SimApp(
         [*api.routes(state), *control_routes(state.clock, state.faults, state.log), *_control(state)],
         clock=state.clock,
@@ -45,7 +54,11 @@ def _refusals(state: OpsMergeState) -> Refusals:
     def broken(fault: PlannedFault, _headers: Headers) -> Response:
         return api.refusal(ApiError(fault.status or 503, "unavailable", "The service is unavailable."))
 
-    return Refusals(unauthorised, throttled, broken)
+    def coded(fault: PlannedFault, _headers: Headers) -> Response:
+        status, message = PLANNED[fault.code or ""]
+        return api.refusal(ApiError(fault.status or status, fault.code or "", message))
+
+    return Refusals(unauthorised, throttled, broken, coded)
 
 
 def _control(state: OpsMergeState) -> list[Route]:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sandbox.common.strikes import gateway_page
 from sandbox.quickbooks import answers, batch, cdc, codec, extras, faults, gateway, idempotency, operations, query
 from sandbox.quickbooks.books import Books
 from sandbox.quickbooks.entities.taxes import create_tax_code
@@ -56,6 +57,9 @@ def routes(state: QuickBooksState) -> list[Route]:
     """The one route of the API, and the exchange of everything below it."""
 
     async def handle(request: Request) -> Response:
+        most = state.switches.url_characters_max
+        if most and len(str(request.url)) > most:
+            return gateway_page(414)
         body = await request.body()
         realm, parts = request.path_params["realm"], tuple(request.path_params["rest"].rstrip("/").split("/"))
         json = answers.wants_json(request.headers.get("accept", "")) or parts[-1] == "pdf"
@@ -183,7 +187,7 @@ def _write(call: Call) -> Response:
 
 def _carry_out(call: Call, key: idempotency.Key | None, identity: bytes) -> idempotency.Stored:
     try:
-        with call.state.writing(call.books):
+        with call.state.writing(call.books, by_app=True):
             body = answers.content(_written(call), call.state.clock.epoch(), call.state.switches)
             stored = idempotency.Stored(200, body)
             if key:
@@ -239,12 +243,12 @@ def _batch(call: Call) -> Response:
     gateway.throttle(call.state, call.caller, batch_items=len(items))
     if refusal:
         raise refusal
-    reads = any("Query" in item for item in items)
+    reads = sum("Query" in item for item in items)
     if reads:
         gateway.check_quota(call.state, call.caller)
-    with call.state.writing(call.books):
+    with call.state.writing(call.books, by_app=True):
         results = batch.run(call.books, items, call.params.get(REQUEST_ID, ""), call.caller.app)
     if reads:
-        gateway.meter(call.state, call.caller)
+        gateway.meter(call.state, call.caller, reads if call.state.switches.batch_counts_as == "items" else 1)
     body = {"BatchItemResponse": results}
     return answers.success(body, call.state.clock.epoch(), call.state.switches, json=call.json)

@@ -141,8 +141,8 @@ class Books:
         """Store a derived value (a balance) without counting it as a change of the object."""
         self._store(entity, document)
 
-    def remove(self, entity: str, object_id: str, verb: str = "deleted") -> Document:
-        """Delete an object; its stub stays for change data capture."""
+    def remove(self, entity: str, object_id: str, verb: str | None = "deleted") -> Document:
+        """Delete an object; its stub stays for change data capture. Without a verb nobody is told."""
         stub = {
             "status": "Deleted",
             "domain": "QBO",
@@ -157,7 +157,8 @@ class Books:
             self.realm,
             row_id(object_id),
         )
-        self._note(entity, object_id, verb)
+        if verb:
+            self._note(entity, object_id, verb)
         return {key: stub[key] for key in ("status", "domain", "Id")}
 
     def _store(self, entity: str, document: Document) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 from sandbox.common.clock import parse_time
 from sandbox.quickbooks import codec, faults
 from sandbox.quickbooks.books import Books
-from sandbox.quickbooks.schema import BY_PATH, Entity
+from sandbox.quickbooks.schema import BY_PATH, NONE_HERE, WITHOUT_CHANGES, Entity
 
 DAYS_MAX = 30
 OBJECTS_MAX = 1000
+_EMPTY = frozenset(name.lower() for name in NONE_HERE) - WITHOUT_CHANGES
 
 
 def changes(books: Books, entities: str, changed_since: str) -> dict[str, Any]:
@@ -24,11 +25,12 @@ def changes(books: Books, entities: str, changed_since: str) -> dict[str, Any]:
     if not entities.strip():
         raise faults.missing("entities")
     since = _since(books, changed_since)
-    asked = [_entity(name.strip()) for name in entities.split(",") if name.strip()]
+    names = [name.strip() for name in entities.split(",") if name.strip()]
+    asked = [_entity(name) for name in names if name.lower() not in _EMPTY]
     parts, left = [], OBJECTS_MAX
     for entity in dict.fromkeys(asked):
         rows = _rows(books, entity, since, left)
-        left -= len(rows)
+        left -= len(rows) if books.switches.cdc_limit == "response" else 0
         if rows:
             parts.append({entity.name: rows, "startPosition": 1, "maxResults": len(rows), "totalCount": len(rows)})
     return {"QueryResponse": parts or [{}]}

@@ -21,7 +21,7 @@ ACCOUNTS = (
     ("9", "Bad debts", "Expense", "BadDebts"),
 )
 DEBTORS, CURRENT, UNDEPOSITED, BAD_DEBTS = "3", "4", "5", "9"
-# ids as one real company had them, with gaps; other companies have others, so clients must look them up by name
+# ids as one real company had them, with gaps; other companies have others (FirstTaxCodeId), so clients look them up
 UK_CODES: tuple[tuple[str, str, str, bool], ...] = (
     ("2", "20.0% ECG", "20", False),
     ("3", "0.0% ECS", "0", False),
@@ -82,22 +82,35 @@ def _vat(books: Books) -> None:
     books.plant("TaxAgency", {"Id": "1", "DisplayName": "HM Revenue & Customs (VAT)"})
     for object_id, name, percent, active in UK_CODES:
         rates = _rates(books, object_id, Decimal(percent))
-        books.plant("TaxCode", {"Id": object_id, **tax_code(name, rates, active=active, taxable=name != "No VAT")})
+        books.plant(
+            "TaxCode",
+            {"Id": _own_id(books, object_id), **tax_code(name, rates, active=active, taxable=name != "No VAT")},
+        )
     _reverse_charge(books)
 
 
 def _rates(books: Books, code_id: str, percent: Decimal) -> list[tuple[str, str]]:
     name = RATE_NAMES[code_id]
     special = "ZERO_RATE" if percent == 0 else "NONE"
-    sales, purchases = str(int(code_id) * 2), str(int(code_id) * 2 + 1)
+    sales, purchases = _rate_ids(_own_id(books, code_id))
     books.plant("TaxRate", {"Id": sales, **tax_rate(f"{name} Sales", percent, special=special)})
     books.plant("TaxRate", {"Id": purchases, **tax_rate(f"{name} Purchases", percent, special=special)})
     return [(sales, "Sales"), (purchases, "Purchase")]
 
 
+def _own_id(books: Books, code_id: str) -> str:
+    """The id that a code has in this company."""
+    return str(int(code_id) + books.company.FirstTaxCodeId - int(UK_CODES[0][0]))
+
+
+def _rate_ids(code_id: str) -> tuple[str, str]:
+    return str(int(code_id) * 2), str(int(code_id) * 2 + 1)
+
+
 def _reverse_charge(books: Books) -> None:
     """Reverse charge has two purchase rates that cancel out, and cannot be used on a sale."""
-    code_id, name = PURCHASE_ONLY
-    books.plant("TaxRate", {"Id": "28", **tax_rate("RC SG due", Decimal(20), special="REVERSE_CHARGE")})
-    books.plant("TaxRate", {"Id": "29", **tax_rate("RC SG reclaimed", Decimal(-20), special="REVERSE_CHARGE")})
-    books.plant("TaxCode", {"Id": code_id, **tax_code(name, [("28", "Purchase"), ("29", "Purchase")])})
+    code_id, name = _own_id(books, PURCHASE_ONLY[0]), PURCHASE_ONLY[1]
+    due, reclaimed = _rate_ids(code_id)
+    books.plant("TaxRate", {"Id": due, **tax_rate("RC SG due", Decimal(20), special="REVERSE_CHARGE")})
+    books.plant("TaxRate", {"Id": reclaimed, **tax_rate("RC SG reclaimed", Decimal(-20), special="REVERSE_CHARGE")})
+    books.plant("TaxCode", {"Id": code_id, **tax_code(name, [(due, "Purchase"), (reclaimed, "Purchase")])})

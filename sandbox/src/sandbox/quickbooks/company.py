@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_type_hints
 
 DEFAULT_REALM = "9341453000000001"
+TAX_CODE_ID_MAX = 1_000_000
 CURRENCY_NAMES = {
     "GBP": "British Pound Sterling",
     "USD": "United States Dollar",
@@ -36,6 +37,8 @@ class Company:
     Subscribed: bool = True
     environment: str = "sandbox"
     plan: str = "QuickBooks Online Plus"
+    FirstTaxCodeId: int = 2
+    """The ids of VAT codes count on from here: they differ in every real company."""
     created: str = field(default="2026-01-05T09:00:00-08:00")
 
     def update(self, changes: Mapping[str, Any]) -> None:
@@ -134,5 +137,7 @@ def _check(name: str, value: Any) -> None:
     if name not in SETTINGS:
         raise ValueError(f"no company setting {name!r}; known: {', '.join(sorted(SETTINGS))}")
     wanted = (str, type(None)) if name == "BookCloseDate" else SETTINGS[name]
+    if name == "FirstTaxCodeId" and not (type(value) is int and 0 < value <= TAX_CODE_ID_MAX):
+        raise ValueError(f"FirstTaxCodeId must be from 1 to {TAX_CODE_ID_MAX}")
     if not isinstance(value, wanted):
         raise ValueError(f"{name} has a value of the wrong type: {value!r}")  # noqa: TRY004 -- a request's mistake

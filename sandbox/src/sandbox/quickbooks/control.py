@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -14,16 +17,17 @@ from sandbox.common.control import Handler, control_routes, guarded
 from sandbox.quickbooks import codec, deeds, extras, gateway, seed, webhooks
 from sandbox.quickbooks.books import Books
 from sandbox.quickbooks.faults import ApiFault
+from sandbox.quickbooks.webhooks import Delivery
 
 if TYPE_CHECKING:
     from sandbox.quickbooks.state import QuickBooksState
 
-AUTO_SECONDS = 0.5
+AUTO_SECONDS = 0.25
 
 
-def routes(state: QuickBooksState) -> list[Route]:
+def routes(desk: Desk) -> list[Route]:
     """All control routes, the shared ones included."""
-    desk = Desk(state)
+    state = desk.state
     own: list[tuple[str, Handler, list[str]]] = [
         ("reset", desk.reset, ["POST"]),
         ("seed", desk.seed, ["POST"]),
@@ -67,6 +71,12 @@ async def _body(request: Request) -> dict[str, Any]:
     return body
 
 
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("realms must be a list of texts")
+    return value
+
+
 def _json(value: Any) -> Response:
     return Response(codec.encode(value), 200, media_type="application/json")
 
@@ -75,13 +85,13 @@ class Desk:
     """The handlers."""
 
     def __init__(self, state: QuickBooksState) -> None:
-        self._state = state
-        self._sender: asyncio.Task[None] | None = None
+        self.state = state
+        self._sending = asyncio.Lock()
 
     async def reset(self, request: Request) -> Response:
         """POST `{"company": {...}}`: everything as at the beginning, with this set-up."""
         body = await _body(request)
-        self._state.reset(body.get("company"))
+        self.state.reset(body.get("company"))
         return _json({"reset": True})
 
     async def seed(self, request: Request) -> Response:
@@ -95,36 +105,36 @@ class Desk:
     def _company(self, body: dict[str, Any]) -> Books:
         """The company named, opened or changed where the request brings a set-up."""
         realm = str(body["realm"]) if "realm" in body else None
-        if "company" in body or (realm and self._state.books(realm) is None):
+        if "company" in body or (realm and self.state.books(realm) is None):
             setup = {**body.get("company", {}), **({"realm": realm} if realm else {})}
             return self._open(setup)
-        books = self._state.books(realm)
+        books = self.state.books(realm)
         if books is None:
             raise ValueError(f"no company {realm}")
         return books
 
     def _open(self, setup: dict[str, Any]) -> Books:
-        books = self._state.add_company(setup)
-        if not self._state.consents.connected(books.realm):
-            self._state.consents.grant("sandbox-client", books.realm, refresh_token=f"RT-sandbox-{books.realm}")
+        books = self.state.add_company(setup)
+        if not self.state.consents.connected(books.realm):
+            self.state.consents.grant("sandbox-client", books.realm, refresh_token=f"RT-sandbox-{books.realm}")
         return books
 
     async def switches(self, request: Request) -> Response:
         """GET all; POST some."""
         if request.method == "POST":
-            self._state.turn(await _body(request))
-        return _json(self._state.switches.as_json())
+            self.state.turn(await _body(request))
+        return _json(self.state.switches.as_json())
 
     async def companies(self, request: Request) -> Response:
         """GET all; POST one's set-up, `realm` says which; a new realm gets the refresh token `RT-sandbox-<realm>`."""
         if request.method == "POST":
             self._open(await _body(request))
-        return _json({"companies": [books.company.as_json() for books in self._state.companies()]})
+        return _json({"companies": [books.company.as_json() for books in self.state.companies()]})
 
     async def clients(self, request: Request) -> Response:
         """POST `{"client_id", "client_secret", "environment", "redirect_uris"}`."""
         body = await _body(request)
-        self._state.consents.add_client(
+        self.state.consents.add_client(
             str(body["client_id"]),
             str(body["client_secret"]),
             str(body.get("environment", "sandbox")),
@@ -139,19 +149,19 @@ class Desk:
             body = await _body(request)
             books = self._company({"realm": body["realm"]} if "realm" in body else {})
             realm = books.realm
-            self._state.consents.grant(
+            self.state.consents.grant(
                 str(body.get("client_id", "sandbox-client")), realm, refresh_token=body.get("refresh_token")
             )
         books = self._company({"realm": realm} if realm else {})
-        return _json({"tokens": self._state.consents.tokens(books.realm)})
+        return _json({"tokens": self.state.consents.tokens(books.realm)})
 
     async def deeds(self, request: Request) -> Response:
         """POST `{"deed", "realm", ...}`; see the table of deeds in the docs."""
         body = await _body(request)
         deed = str(body.pop("deed"))
         books = self._company({"realm": body.pop("realm")} if "realm" in body else {})
-        with self._state.writing(books):
-            return _json(deeds.perform(self._state, books, deed, body))
+        with self.state.writing(books):
+            return _json(deeds.perform(self.state, books, deed, body))
 
     async def rates(self, request: Request) -> Response:
         """POST `{"realm", "rates": {"USD": {"2026-11-01": "0.79"}}}`."""
@@ -164,37 +174,46 @@ class Desk:
 
         With `auto` what falls due is sent within a second, else only when `webhooks/deliver` asks for it.
         """
-        hooks = self._state.webhooks
+        hooks = self.state.webhooks
         if request.method == "POST":
             body = await _body(request)
-            hooks.subscribe(str(body["url"]), str(body.get("verifier_token", "")), body.get("realms", ()))
-            self._state.keep_webhooks()
-            self._automate(wanted=bool(body.get("auto")))
-        return _json({"url": hooks.url, "waiting": hooks.waiting(), "next_due_at": hooks.next_due_at()})
-
-    def _automate(self, *, wanted: bool) -> None:
-        if self._sender is not None:
-            self._sender.cancel()
-        self._sender = asyncio.create_task(_send_forever(self._state)) if wanted else None
+            url, token, realms = str(body["url"]), str(body.get("verifier_token", "")), _texts(body.get("realms", []))
+            hooks.subscribe(url, token, realms, auto=bool(body.get("auto")))
+            self.state.keep_webhooks()
+        waiting = {"waiting": hooks.waiting(), "next_due_at": hooks.next_due_at()}
+        return _json({"url": hooks.url, "auto": hooks.auto, **waiting})
 
     async def deliver(self, _request: Request) -> Response:
         """POST: send what is due now, on the virtual clock; returns each POST's answer."""
-        return _json({"deliveries": [done.as_json() for done in await deliver_due(self._state)]})
+        return _json({"deliveries": [done.as_json() for done in await self._deliver_due()]})
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        """While the server runs, deliver by itself where the endpoint was registered so, also before a restart."""
+        sender = asyncio.create_task(self._send_forever())
+        try:
+            yield
+        finally:
+            sender.cancel()
+
+    async def _send_forever(self) -> None:
+        while True:
+            if self.state.webhooks.auto:
+                await self._deliver_due()
+            await asyncio.sleep(AUTO_SECONDS)
+
+    async def _deliver_due(self) -> list[Delivery]:
+        """POST everything that is due; one at a time, so that no notice goes out twice unasked."""
+        async with self._sending:
+            return await deliver_due(self.state)
 
     async def metered(self, request: Request) -> Response:
         """GET the reads counted this month for `?client_id=`."""
         client_id = request.query_params.get("client_id", "sandbox-client")
-        return JSONResponse({"client_id": client_id, "reads": gateway.metered(self._state, client_id)})
+        return JSONResponse({"client_id": client_id, "reads": gateway.metered(self.state, client_id)})
 
 
-async def _send_forever(state: QuickBooksState) -> None:
-    """Deliver what falls due until the server stops."""
-    while True:
-        await deliver_due(state)
-        await asyncio.sleep(AUTO_SECONDS)
-
-
-async def deliver_due(state: QuickBooksState) -> list[webhooks.Delivery]:
+async def deliver_due(state: QuickBooksState) -> list[Delivery]:
     """POST everything that is due; the network is waited for in a thread, the books in none."""
     done = []
     while prepared := state.webhooks.prepare():

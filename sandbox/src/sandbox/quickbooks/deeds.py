@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sandbox.quickbooks import faults, operations, shape
-from sandbox.quickbooks.books import Books, Document
+from sandbox.quickbooks.books import Books, Document, reference
 from sandbox.quickbooks.chart import CURRENT
 from sandbox.quickbooks.codec import ZERO, money
 from sandbox.quickbooks.entities import balances
@@ -263,9 +263,10 @@ def activity(entity: str, *, active: bool) -> Deed:
 
 
 def merge_customers(books: Books, details: dict[str, Any]) -> dict[str, Any]:
-    """Customer `from` becomes part of customer `into`; the losing id disappears."""
+    """Customer `from` becomes part of customer `into`, of the same currency; the losing id disappears."""
     loser = target(books, "Customer", {"customer": details["from"]})
     winner = target(books, "Customer", {"customer": details["into"]})
+    _check_merge(books, loser, winner)
     with books.db.transaction():
         for entity in ("Invoice", "CreditMemo", "Payment"):
             for document in books.find(entity, "CustomerRef", loser["Id"]):
@@ -273,8 +274,22 @@ def merge_customers(books: Books, details: dict[str, Any]) -> dict[str, Any]:
                 books.update(entity, {**document, "CustomerRef": name})
         total = money(winner["Balance"]) + money(loser["Balance"])
         books.amend("Customer", {**winner, "Balance": total, "BalanceWithJobs": total})
-        books.remove("Customer", loser["Id"], "merged")
+        books.remove("Customer", loser["Id"], None)
+        books.changed.append(("Customer", _merged(books, loser, winner)["Id"], "merged"))
     return books.need("Customer", winner["Id"])
+
+
+def _check_merge(books: Books, loser: Document, winner: Document) -> None:
+    if loser["Id"] == winner["Id"]:
+        raise ValueError("a customer cannot be merged with itself")
+    home = books.company.HomeCurrency
+    if (reference(loser, "CurrencyRef") or home) != (reference(winner, "CurrencyRef") or home):
+        raise faults.business("Customers of different currencies cannot be merged.", "CurrencyRef")
+
+
+def _merged(books: Books, loser: Document, winner: Document) -> Document:
+    """Whose id a notice of the merge carries; not published, so a switch."""
+    return loser if books.switches.webhook_merge_id == "losing" else winner
 
 
 # -- any entity

@@ -5,6 +5,7 @@ Source: Intuit's error code pages and field captures; the wording of texts is ou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -234,6 +235,24 @@ def feature(name: str) -> ApiFault:
 def permission_denied(what: str) -> ApiFault:
     """5020: this user may not."""
     return _fault("5020", "Permission Denied Error", f"Permission Denied Error : {what}")
+
+
+def _auth(code: str, message: str, detail: str, type_: str, status: int) -> ApiFault:
+    return ApiFault(Error(code, message, detail, None), type_=type_, status=status)
+
+
+PLANNED: dict[str, Callable[[], ApiFault]] = {
+    "100": lambda: _auth("100", "General Authentication Error", "Sign in again", "AuthenticationFault", 401),
+    "120": lambda: _auth("120", "Authorization Failure", "-11014 no access to this company", "AuthorizationFault", 403),
+    "2280": lambda: _fault("2280", "Invalid tax code", "The tax code cannot be used on this transaction"),
+    "4002": lambda: query_fault("4002", "QueryProcessingError: a stored value is not valid"),
+    "5020": lambda: permission_denied("this user may not do that"),
+    "6160": lambda: _fault("6160", "Invalid Tax Detail", "The tax details conflict with the lines"),
+    "6230": lambda: _fault("6230", "Tax Detail Not Allowed", "Tax details are not allowed here"),
+    "6470": lambda: _fault("6470", "Tax Not Allowed", "Tax is not allowed, or its rate is not specified"),
+    "10000": system_fault,
+}
+"""Codes of the vendor's table whose cause is not published or not simulated: they come when planned, `kind` `code`."""
 
 
 def bad_request_id(why: str) -> ApiFault:

@@ -73,12 +73,14 @@ def throttle(state: QuickBooksState, caller: Caller, *, batch_items: int | None 
     )
 
 
-def meter(state: QuickBooksState, caller: Caller) -> None:
+def meter(state: QuickBooksState, caller: Caller, reads: int = 1) -> None:
     """Count a successful read ("CorePlus") of this month; writes are free."""
     state.db.run(
-        "INSERT INTO metered VALUES (?, ?, 1) ON CONFLICT (client_id, month) DO UPDATE SET calls = calls + 1",
+        "INSERT INTO metered VALUES (?, ?, ?) "
+        "ON CONFLICT (client_id, month) DO UPDATE SET calls = calls + excluded.calls",
         caller.app,
         _month(state),
+        reads,
     )
 
 

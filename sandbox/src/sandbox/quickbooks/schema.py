@@ -167,3 +167,26 @@ ENTITIES: dict[str, Entity] = {
 }
 BY_PATH = {name.lower(): entity for name, entity in ENTITIES.items()}
 NAME_ENTITIES = ("Customer", "Vendor", "Employee")
+NONE_HERE = frozenset(
+    {
+        "Attachable",
+        "Bill",
+        "BillPayment",
+        "Budget",
+        "Class",
+        "CustomerType",
+        "Department",
+        "Estimate",
+        "JournalEntry",
+        "Purchase",
+        "PurchaseOrder",
+        "RefundReceipt",
+        "SalesReceipt",
+        "TimeActivity",
+        "Transfer",
+        "VendorCredit",
+    }
+)
+"""Entities of the product that are not simulated: a company has none of them, so that queries find nothing."""
+WITHOUT_CHANGES = frozenset({"timeactivity", "journalcode"})
+"""Of those, what change data capture does not cover."""

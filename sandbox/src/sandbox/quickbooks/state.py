@@ -102,12 +102,16 @@ class QuickBooksState:
         self._keep("webhooks", self.webhooks.snapshot())
 
     @contextmanager
-    def writing(self, books: Books) -> Iterator[None]:
-        """One request's writes: committed together with the notices they cause, or not at all."""
+    def writing(self, books: Books, *, by_app: bool = False) -> Iterator[None]:
+        """One request's writes: committed together with the notices they cause, or not at all.
+
+        `by_app` tells an app's own write from a bookkeeper's, for the switch that keeps apps from their own echo.
+        """
         books.changed.clear()
         with self.db.transaction():
             yield
-            self.webhooks.note(books.realm, books.changed)
+            if self.switches.webhook_own_writes or not by_app:
+                self.webhooks.note(books.realm, books.changed)
         books.changed.clear()
 
     def _keep(self, name: str, value: Any) -> None:

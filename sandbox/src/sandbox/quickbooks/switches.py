@@ -19,10 +19,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "tax_override": ("ignore", "apply"),
     "linked_delete": ("refuse", "unlink"),
     "foreign_link": ("unapplied", "refuse"),
-    "over_application": ("refuse", "cap"),
+    "over_application": ("refuse", "620", "cap"),
     "maxresults_over_1000": ("refuse", "cap"),
     "cdc_too_old": ("refuse", "truncate"),
+    "cdc_limit": ("response", "entity"),
+    "column_lists": ("refuse", "answer"),
     "webhook_shape": ("cloudevents", "legacy"),
+    "webhook_merge_id": ("losing", "winning"),
     "unknown_properties": ("refuse", "ignore"),
     "environment": ("sandbox", "production"),
 }
@@ -75,7 +78,10 @@ class Switches:
     stale_lists_seconds: int = 0
     # query, changes, batch
     maxresults_over_1000: str = "refuse"
+    column_lists: str = "refuse"
+    url_characters_max: int = 8192
     cdc_too_old: str = "refuse"
+    cdc_limit: str = "response"
     batch_unordered: bool = False
     batch_empty_answers: int = 0
     # webhooks
@@ -84,6 +90,8 @@ class Switches:
     webhook_copies: int = 1
     webhook_shuffle: bool = False
     webhook_loss: bool = False
+    webhook_own_writes: bool = True
+    webhook_merge_id: str = "losing"
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Turn some, all or none.

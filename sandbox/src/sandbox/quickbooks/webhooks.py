@@ -24,7 +24,14 @@ LAST_RETRY_SECONDS = 21_600
 ANSWER_SECONDS_MAX = 3.0
 EVENTS_PER_POST_MAX = 1000
 SOURCE = "intuit.sandbox-simulator"
-LEGACY_VERBS = {"created": "Create", "updated": "Update", "deleted": "Delete", "voided": "Void", "emailed": "Emailed"}
+LEGACY_VERBS = {
+    "created": "Create",
+    "updated": "Update",
+    "deleted": "Delete",
+    "voided": "Void",
+    "emailed": "Emailed",
+    "merged": "Merge",
+}
 ANNOUNCED = frozenset(
     {"Invoice", "Payment", "Customer", "Vendor", "CreditMemo", "Item", "Account", "Deposit", "Preferences"}
 )
@@ -66,7 +73,7 @@ def http_post(url: str, body: bytes, headers: dict[str, str]) -> int | None:
         with requests.Session() as session:
             session.trust_env = False
             return session.post(url, data=body, headers=headers, timeout=ANSWER_SECONDS_MAX).status_code
-    except requests.RequestException:
+    except (requests.RequestException, ValueError):  # ValueError: a URL that cannot be one
         return None
 
 
@@ -81,18 +88,32 @@ class Webhooks:
         self.url = ""
         self.verifier_token = ""
         self.realms: frozenset[str] = frozenset()
+        self.auto = False
 
-    def subscribe(self, url: str, verifier_token: str, realms: Iterable[str] = ()) -> None:
-        """Send notices there, of all realms or of some; an empty url stops them."""
-        self.url, self.verifier_token, self.realms = url, verifier_token, frozenset(realms)
+    def subscribe(self, url: str, verifier_token: str, realms: Iterable[str] = (), *, auto: bool = False) -> None:
+        """Send notices there, of all realms or of some; an empty url stops them.
+
+        With `auto` the server sends what falls due by itself, else somebody asks for it.
+        """
+        self.url, self.verifier_token, self.realms, self.auto = url, verifier_token, frozenset(realms), auto
 
     def snapshot(self) -> dict[str, Any]:
         """For `restore`."""
-        return {"url": self.url, "verifier_token": self.verifier_token, "realms": sorted(self.realms)}
+        return {
+            "url": self.url,
+            "verifier_token": self.verifier_token,
+            "realms": sorted(self.realms),
+            "auto": self.auto,
+        }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Take up a snapshot."""
-        self.subscribe(snapshot.get("url", ""), snapshot.get("verifier_token", ""), snapshot.get("realms", ()))
+        self.subscribe(
+            snapshot.get("url", ""),
+            snapshot.get("verifier_token", ""),
+            snapshot.get("realms", ()),
+            auto=snapshot.get("auto", False),
+        )
 
     def note(self, realm: str, changed: Iterable[tuple[str, str, str]]) -> None:
         """Queue what changed: nothing when nobody listens, or the switch loses them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from sandbox.quickbooks import faults
 from sandbox.quickbooks.books import Books, Document, reference
 from sandbox.quickbooks.chart import DEBTORS
 from sandbox.quickbooks.codec import ZERO, money
@@ -153,6 +154,26 @@ def add_to_account(books: Books, account: Document | None, amount: Decimal) -> N
         return
     balance = money(account.get("CurrentBalance")) + amount
     books.amend("Account", {**account, "CurrentBalance": balance, "CurrentBalanceWithSubAccounts": balance})
+
+
+def home_value(document: Document, amount: Decimal) -> Decimal:
+    """An amount of a transaction in the company's own currency."""
+    return money(amount * Decimal(document.get("ExchangeRate", 1)))
+
+
+def in_account(books: Books, account: Document, document: Document, amount: Decimal) -> Decimal:
+    """An amount of a transaction in the currency of the account it moves: the transaction's own, or home.
+
+    Raises:
+        ApiFault: 6000 where the account is kept in a third currency.
+    """
+    home = books.company.HomeCurrency
+    kept_in = reference(account, "CurrencyRef") or home
+    if kept_in == (reference(document, "CurrencyRef") or home):
+        return amount
+    if kept_in != home:
+        raise faults.business("The account is kept in another currency than the transaction.", "CurrencyRef")
+    return home_value(document, amount)
 
 
 def debtors(books: Books, currency: str) -> Document:

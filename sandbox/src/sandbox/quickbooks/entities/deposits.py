@@ -1,4 +1,8 @@
-"""Bank deposits: they take payments out of Undeposited Funds, and lock them."""
+"""Bank deposits: they take payments out of Undeposited Funds, and lock them.
+
+A deposit is in the currency of its payments. Undeposited Funds is kept in the company's own currency, so each payment
+leaves it with the value it came in with; the bank account takes the total in its own currency.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,20 @@ from sandbox.quickbooks.chart import UNDEPOSITED
 from sandbox.quickbooks.codec import ZERO, half_up, money
 from sandbox.quickbooks.entities import balances
 
-KEPT = ("TotalAmt",)
+KEPT = ("TotalAmt", "HomeTotalAmt", "ExchangeRate", "CurrencyRef", "DepositToAccountRef", "Line")
 
 
 def create(books: Books, body: Document) -> Document:
     """A new deposit of payments, and of other amounts."""
     body.setdefault("TxnDate", books.today())
     rules.check_period(books, body["TxnDate"])
-    account = rules.required_reference(body, "DepositToAccountRef")
-    rules.referred(books, "Account", account, "DepositToAccountRef")
+    bank = rules.referred(
+        books, "Account", rules.required_reference(body, "DepositToAccountRef"), "DepositToAccountRef"
+    )
     total, payments = _lines(books, rules.required(body, "Line"))
-    document = books.insert("Deposit", {**body, "TotalAmt": total, "CurrencyRef": books.company.currency()})
+    priced = {**body, "TotalAmt": total, **_currency(books, body, bank, payments)}
+    balances.in_account(books, bank, priced, total)
+    document = books.insert("Deposit", priced | _home_total(books, priced, payments))
     for payment_id, amount in payments.items():
         books.link(("Deposit", document["Id"]), ("Payment", payment_id), amount)
     _move(books, document, payments, 1)
@@ -33,7 +40,7 @@ def update(books: Books, body: Document, *, sparse: bool) -> Document:
     rules.check_period(books, stored["TxnDate"], changing=True)
     if "Line" in body and len(body["Line"]) != len(stored["Line"]):
         raise faults.business("Delete the deposit to change its lines.", "Line")
-    document = rules.merged(stored, body, sparse=sparse, kept=(*KEPT, "Line", "DepositToAccountRef", "CurrencyRef"))
+    document = rules.merged(stored, body, sparse=sparse, kept=KEPT)
     document.setdefault("TxnDate", stored["TxnDate"])
     rules.check_period(books, document["TxnDate"], changing=True)
     return books.update("Deposit", document)
@@ -77,8 +84,36 @@ def _payment(books: Books, linked: Document) -> Document:
     return payment
 
 
+def _currency(books: Books, body: Document, bank: Document, payments: dict[str, Decimal]) -> Document:
+    """CurrencyRef and ExchangeRate: those of the payments; without payments, of the bank account."""
+    company = books.company
+    if not company.MultiCurrency:
+        return {"CurrencyRef": company.currency()}
+    used = {reference(books.need("Payment", payment_id), "CurrencyRef") for payment_id in payments}
+    if len(used) > 1:
+        raise faults.business("You can only use one foreign currency per transaction.", "Line")
+    currency = used.pop() if used else reference(bank, "CurrencyRef")
+    foreign = currency not in (None, company.HomeCurrency)
+    rate = Decimal(body.get("ExchangeRate") or 1) if foreign else Decimal(1)
+    return {"CurrencyRef": company.currency(currency), "ExchangeRate": rate}
+
+
+def _home_total(books: Books, document: Document, payments: dict[str, Decimal]) -> Document:
+    """HomeTotalAmt: payments at the rates they came in with, other amounts at the deposit's."""
+    if not books.company.MultiCurrency:
+        return {}
+    other = document["TotalAmt"] - sum(payments.values(), ZERO)
+    return {"HomeTotalAmt": _value(books, payments) + balances.home_value(document, other)}
+
+
+def _value(books: Books, payments: dict[str, Decimal]) -> Decimal:
+    """What payments are worth in the company's own currency."""
+    return sum((balances.home_value(books.need("Payment", key), amount) for key, amount in payments.items()), ZERO)
+
+
 def _move(books: Books, document: Document, payments: dict[str, Decimal], sign: int) -> None:
-    bank = books.get("Account", reference(document, "DepositToAccountRef") or "")
-    balances.add_to_account(books, bank, sign * money(document["TotalAmt"]))
-    taken = sum(payments.values(), ZERO)
-    balances.add_to_account(books, books.get("Account", UNDEPOSITED), -sign * taken)
+    bank = books.need("Account", reference(document, "DepositToAccountRef") or "")
+    same = reference(bank, "CurrencyRef") == reference(document, "CurrencyRef")
+    banked = money(document["TotalAmt"] if same else document["HomeTotalAmt"])
+    balances.add_to_account(books, bank, sign * banked)
+    balances.add_to_account(books, books.get("Account", UNDEPOSITED), -sign * _value(books, payments))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox.quickbooks import faults, rules
 from sandbox.quickbooks.books import Books, Document, reference
 from sandbox.quickbooks.codec import ZERO
-from sandbox.quickbooks.entities.names import SUFFIX
+from sandbox.quickbooks.entities.names import SUFFIX, currency_of
 
 FORBIDDEN = ":\t\n\r"
 ITEM_TYPES = frozenset({"Service", "NonInventory", "Inventory", "Category", "Group", "Bundle"})
@@ -107,7 +107,7 @@ def _complete_account(books: Books, document: Document) -> None:
     document.setdefault("AccountSubType", kind.replace(" ", ""))
     document["Classification"] = CLASSES.get(kind, "Asset")
     document["FullyQualifiedName"] = document["Name"]
-    document["CurrencyRef"] = books.company.currency(reference(document, "CurrencyRef"))
+    document["CurrencyRef"] = currency_of(books, reference(document, "CurrencyRef"))
     document["CurrentBalanceWithSubAccounts"] = document.get("CurrentBalance", ZERO)
 
 

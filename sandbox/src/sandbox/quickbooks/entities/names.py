@@ -18,7 +18,7 @@ def create(books: Books, entity: str, body: Document) -> Document:
     document = {**_defaults(entity), **{k: v for k, v in body.items() if k not in KEPT or k == "CurrencyRef"}}
     document["DisplayName"] = display_name(document)
     _check(books, entity, document)
-    document["CurrencyRef"] = _currency(books, reference(body, "CurrencyRef"))
+    document["CurrencyRef"] = currency_of(books, reference(body, "CurrencyRef"))
     document.setdefault("PrintOnCheckName", document["DisplayName"])
     _qualify(books, entity, document)
     check_unique(books, document["DisplayName"])
@@ -107,7 +107,12 @@ def looks_like_mail(address: str) -> bool:
     return "@" in address and "." in address
 
 
-def _currency(books: Books, asked: str | None) -> dict[str, str]:
+def currency_of(books: Books, asked: str | None) -> dict[str, str]:
+    """The currency asked for, or the company's own.
+
+    Raises:
+        ApiFault: 6000 for a foreign one in a company of one currency.
+    """
     company = books.company
     if asked and asked != company.HomeCurrency and not company.MultiCurrency:
         raise faults.business("Multi Currency should be enabled to perform this operation.", "CurrencyRef")

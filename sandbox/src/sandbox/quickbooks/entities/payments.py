@@ -139,6 +139,7 @@ def _accounts(books: Books, document: Document) -> None:
         raise faults.business(
             "DepositToAccountRef must be a bank or other current asset account.", "DepositToAccountRef"
         )
+    balances.in_account(books, account, document, ZERO)
     document["DepositToAccountRef"] = {"value": account_id}
     if method := reference(document, "PaymentMethodRef"):
         rules.referred(books, "PaymentMethod", method, "PaymentMethodRef")
@@ -191,6 +192,8 @@ def _check_amounts(books: Books, document: Document, wanted: Applications, befor
 
 
 def _too_much(books: Books, wanted: Applications, target: tuple[str, str], room: Decimal) -> None:
+    if books.switches.over_application == "620":
+        raise faults.cannot_link("the amount applied is more than the open balance")
     if books.switches.over_application == "refuse":
         raise faults.business("The amount applied is more than the open balance of the transaction.", "Line.Amount")
     wanted[target] = max(room, ZERO)
@@ -211,8 +214,8 @@ def _move(books: Books, customer: Document, document: Document, amount: Decimal)
     """The customer owes less by the whole payment, applied or not; the money lies in the account named."""
     customer = books.need("Customer", customer["Id"])
     balances.shift(books, customer, -amount)
-    account = books.get("Account", reference(document, "DepositToAccountRef") or UNDEPOSITED)
-    balances.add_to_account(books, account, amount)
+    account = books.need("Account", reference(document, "DepositToAccountRef") or UNDEPOSITED)
+    balances.add_to_account(books, account, balances.in_account(books, account, document, amount))
 
 
 def _undo_money(books: Books, stored: Document) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+from contextlib import suppress
 from html import escape
-from typing import TYPE_CHECKING
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from sandbox.quickbooks import codec
+from sandbox.quickbooks import answers, codec
 from sandbox.quickbooks.company import DEFAULT_REALM
 from sandbox.quickbooks.oauth.consents import ACCOUNTING, OAuthError
 
@@ -93,12 +95,15 @@ class Endpoints:
 
     def _problem(self, params: dict[str, str]) -> str | None:
         client = self._state.consents.client(params.get("client_id", ""))
-        target = urlsplit(params.get("redirect_uri", ""))
         if client is None:
             return "The client_id is not known."
-        local = target.scheme == "http" and target.hostname in ("localhost", "127.0.0.1")
-        if target.scheme != "https" and not (local and client[1] == "sandbox"):
-            return "The redirect_uri must be https, or http://localhost for development keys."
+        try:
+            target = urlsplit(params.get("redirect_uri", ""))
+        except ValueError:
+            return "The redirect_uri is not a URL."
+        local = target.scheme == "http" and target.hostname == "localhost"
+        if (target.scheme != "https" and not (local and client[1] == "sandbox")) or _is_address(target.hostname):
+            return "The redirect_uri must be https and no IP address, or http://localhost for development keys."
         if client[2] != "*" and params["redirect_uri"] not in client[2].split():
             return "The redirect_uri is not registered for this app."
         return None
@@ -109,7 +114,7 @@ class Endpoints:
             form = {name: str(value) for name, value in (await request.form()).items()}
             return self._token(request, form)
         except OAuthError as error:
-            return JSONResponse(error.body, error.status)
+            return _json(error.body, error.status)
 
     def _token(self, request: Request, form: dict[str, str]) -> Response:
         consents = self._state.consents
@@ -122,7 +127,7 @@ class Endpoints:
         else:
             raise OAuthError("unsupported_grant_type")
         hard_expiry = request.headers.get(HARD_EXPIRY_HEADER, "").lower() == "true"
-        return JSONResponse(consents.issue(consent, hard_expiry=hard_expiry), headers={"Cache-Control": "no-store"})
+        return _json(consents.issue(consent, hard_expiry=hard_expiry))
 
     def _exchange(self, client_id: str, form: dict[str, str]) -> int:
         return self._state.consents.exchange(client_id, form.get("code", ""), form.get("redirect_uri", ""))
@@ -135,28 +140,28 @@ class Endpoints:
             client_id, secret = _credentials(request, {})
             self._state.consents.authenticate(client_id, secret)
         except OAuthError as error:
-            return JSONResponse(error.body, error.status)
+            return _json(error.body, error.status)
         except ValueError:
-            return JSONResponse({"error": "invalid_request"}, 400)
+            return _json({"error": "invalid_request"}, 400)
         known = self._state.consents.revoke(client_id, str(body.get("token", "")))
-        return Response(b"", 200) if known else JSONResponse({"error": "invalid_request"}, 400)
+        return Response(b"", 200, answers.tid()) if known else _json({"error": "invalid_request"}, 400)
 
     async def user_info(self, request: Request) -> Response:
         """Who is signed in; always the same person."""
         found = self._state.consents.access(bearer(request.headers.get("authorization", "")))
         if found is None or isinstance(found, str):
-            return JSONResponse({"error": "invalid_token"}, 401)
+            return _json({"error": "invalid_token"}, 401)
         person = {"sub": "0f1c7f56", "email": "owner@sandbox.example", "emailVerified": True, "givenName": "Sandra"}
-        return JSONResponse(person)
+        return _json(person)
 
     async def keys(self, _request: Request) -> Response:
         """No signing keys: the simulator gives no id tokens."""
-        return JSONResponse({"keys": []})
+        return _json({"keys": []})
 
     async def discovery(self, request: Request) -> Response:
         """The discovery document, pointing back at this server."""
         base = str(request.base_url).rstrip("/")
-        return JSONResponse(
+        return _json(
             {
                 "issuer": f"{base}/op/v1",
                 "authorization_endpoint": f"{base}/connect/oauth2",
@@ -172,6 +177,17 @@ class Endpoints:
                 "claims_supported": ["aud", "exp", "iat", "iss", "realmid", "sub"],
             }
         )
+
+
+def _is_address(host: str | None) -> bool:
+    with suppress(ValueError):
+        ip_address(host or "")
+        return True
+    return False
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Response:
+    return JSONResponse(body, status, {**answers.tid(), "Cache-Control": "no-store"})
 
 
 def _back(params: dict[str, str], **answer: str) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -17,7 +18,7 @@ from sandbox.quickbooks.switches import Switches
 DEFAULT_RESULTS = 100
 RESULTS_MAX = 1000
 POSITION_MAX = 2**53
-NUMBER_CHARACTERS_MAX = 15
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,15}")
 ID = Column("Id", Kind.EXACT, ("Id",))
 FLAGS = {"true": 1, "false": 0}
 MONEY_LIMIT = Decimal(10) ** 14
@@ -50,6 +51,8 @@ def compile_query(statement: Statement, switches: Switches) -> Compiled:
     entity = BY_PATH.get(statement.entity.lower())
     if entity is None:
         raise _invalid(f"'{statement.entity[:60]}' is not a queryable entity")
+    if statement.fields and switches.column_lists == "refuse":
+        raise _invalid("only * and count(*) can be selected")
     where, values = ["realm = ?", "deleted = 0"], []
     for condition in statement.conditions:
         clause, bound = _condition(entity, condition)
@@ -149,7 +152,7 @@ def _order(entity: Entity, order: list[tuple[str, bool]]) -> str:
 
 
 def _number(text: str, name: str) -> int:
-    if not text.lstrip("-").isdigit() or len(text) > NUMBER_CHARACTERS_MAX:
+    if not WHOLE_NUMBER.fullmatch(text):
         raise faults.query_fault("4000", f"QueryParserError: Encountered {text[:40]!r} after {name}")
     return int(text)
 

@@ -7,10 +7,12 @@ from typing import Any
 from sandbox.quickbooks import codec
 from sandbox.quickbooks.books import Books
 from sandbox.quickbooks.query.compile import Compiled, compile_query
-from sandbox.quickbooks.query.parse import parse
+from sandbox.quickbooks.query.parse import Statement, parse
+from sandbox.quickbooks.schema import NONE_HERE
 
 SINGLETONS = {"CompanyInfo": "info", "Preferences": "preferences"}
 ALWAYS_SHOWN = ("domain", "sparse", "Id", "SyncToken")
+_NONE_HERE = frozenset(name.lower() for name in NONE_HERE)
 
 
 def run_query(books: Books, text: str) -> dict[str, Any]:
@@ -19,7 +21,10 @@ def run_query(books: Books, text: str) -> dict[str, Any]:
     Raises:
         ApiFault: 4000 or 4001.
     """
-    compiled = compile_query(parse(text), books.switches)
+    statement = parse(text)
+    if statement.entity.lower() in _NONE_HERE:
+        return _nothing(statement)
+    compiled = compile_query(statement, books.switches)
     if compiled.entity.name in SINGLETONS:
         return _singleton(books, compiled)
     if compiled.count:
@@ -28,6 +33,11 @@ def run_query(books: Books, text: str) -> dict[str, Any]:
     if not rows:
         return {}
     return {compiled.entity.name: rows, "startPosition": compiled.start, "maxResults": len(rows)}
+
+
+def _nothing(statement: Statement) -> dict[str, Any]:
+    """An entity that the product has and this company has none of; its fields are not checked."""
+    return {"totalCount": 0} if statement.count else {}
 
 
 def _singleton(books: Books, compiled: Compiled) -> dict[str, Any]:
