@@ -204,6 +204,15 @@ def test_a_fault_inside_a_page_fails_the_stream(answer):
         next(reader.everything(INVOICE).rows)
 
 
+def test_pages_without_an_end_stop_the_read():
+    """A server that answers every page alike costs a few metered calls, not thousands."""
+    row = {"MetaData": {"CreateTime": "2026-11-02T10:00:00-08:00"}}
+    page = {"QueryResponse": {"Invoice": [{"Id": str(number), **row} for number in range(1000)]}, **TIME}
+    reader = CompanyReader(Answering(page), VirtualClock(), {}, overlap_seconds=0)
+    with pytest.raises(Halt, match="no end"):
+        list(reader.everything(INVOICE).rows)
+
+
 def test_a_fault_of_the_server_leaves_the_bookmark(company):
     """A failed run says nothing of having ended, and the next one reads the same again."""
     first = company.read("payments", "invoices")

@@ -35,6 +35,9 @@ CDC_AGE_DAYS_MAX = 25
 """Intuit keeps changes for 30 days; five are left for clocks and week-ends."""
 
 PAGES_MAX = 10_000
+STALE_PAGES_MAX = 10
+"""Pages, beyond twice those that the rows fill, after which an end is no longer expected."""
+
 COUNTS_MAX = 3
 CREATED = "MetaData.CreateTime"
 ACTIVE_OR_NOT = "Active IN (true, false)"
@@ -234,15 +237,21 @@ class Sweep:
 
     def _pages(self) -> Iterator[Row]:
         place = Place()
-        for _ in range(PAGES_MAX):
+        for number in range(PAGES_MAX):
             page = self._page(place)
             fresh = [row for row in page if row["Id"] not in self._seen]
             self._seen.update(row["Id"] for row in fresh)
             yield from fresh
             if len(page) < query.PAGE_ROWS_MAX:
                 return
+            if number > STALE_PAGES_MAX + 2 * len(self._seen) // query.PAGE_ROWS_MAX:
+                break  # the same rows again and again: each call is metered
             place = place.after(page)
-        raise Halt(f"{self._entity.name} has more rows than can be read", exit_code=Exit.FAILED, code="too_many_pages")
+        raise Halt(
+            f"{self._entity.name}: QuickBooks' pages have no end; {len(self._seen)} different rows were read",
+            exit_code=Exit.FAILED,
+            code="too_many_pages",
+        )
 
     def _page(self, place: Place) -> list[Row]:
         conditions = [self._entity.where, f"{CREATED} >= {query.literal(place.created)}" if place.created else ""]
