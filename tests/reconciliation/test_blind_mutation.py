@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -98,13 +97,20 @@ def edit(kind: str, column: str, sql_type: str) -> str:
 
 def documents(kind: str, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """Untouched documents of a kind: its id, and the OpsMerge invoice that a break must name."""
-    unpaid = "select opsmerge_invoice_id, external_id from raw_quickbooks.postings where opsmerge_invoice_id not in (select invoice_id from raw_opsmerge.payments)"
-    paid = "select id, invoice_id, external_id from raw_opsmerge.payments where external_id is not null and invoice_id in (select invoice_id from raw_opsmerge.payments group by 1 having count(*) = 1)"
+    unpaid = (
+        "select opsmerge_invoice_id, external_id from raw_quickbooks.postings"
+        " where opsmerge_invoice_id not in (select invoice_id from raw_opsmerge.payments)"
+    )
+    paid = (
+        "select id, invoice_id, external_id from raw_opsmerge.payments where external_id is not null"
+        " and invoice_id in (select invoice_id from raw_opsmerge.payments group by 1 having count(*) = 1)"
+    )
     sql = {
         "opsmerge invoice": f"select opsmerge_invoice_id, opsmerge_invoice_id from ({unpaid}) order by 1",
         "quickbooks invoice": f"select external_id, opsmerge_invoice_id from ({unpaid}) order by 1 desc",
         "opsmerge payment": f"select id, invoice_id from ({paid}) order by 1",
-        "quickbooks payment": f"select split_part(external_id, ':', 2), any_value(invoice_id) from ({paid}) group by 1 having count(*) = 1 order by 1 desc",
+        "quickbooks payment": f"select split_part(external_id, ':', 2), any_value(invoice_id) from ({paid})"
+        " group by 1 having count(*) = 1 order by 1 desc",
     }
     return connection.execute(sql[kind]).fetchall()
 
@@ -134,7 +140,6 @@ def test_an_edit_of_any_column_is_seen_or_listed(compiled: Compiled, database: P
     assert unseen == set(UNSEEN[kind])
 
 
-Spoil = Callable[[duckdb.DuckDBPyConnection], object]
 DIRTY = [
     ("ids_are_unique", "insert into raw_opsmerge.invoices select * from raw_opsmerge.invoices limit 1"),
     ("ids_are_unique", "insert into raw_quickbooks.payments select * from raw_quickbooks.payments limit 1"),
@@ -144,16 +149,28 @@ DIRTY = [
     ("money_is_there", "update raw_quickbooks.invoices set currency = null where id = '11'"),
     ("money_is_there", "update raw_opsmerge.invoices set total = null where id = 'inv_1'"),
     ("money_is_there", "update raw_opsmerge.payments set paid_on = null where id = 'pay_1'"),
-    ("money_is_whole_pennies", "update raw_opsmerge.invoices set lines = '[{\"net_amount\": 1.005, \"tax_amount\": 0}]' where id = 'inv_1'"),
+    (
+        "money_is_whole_pennies",
+        ("update raw_opsmerge.invoices set lines = '[{\"net_amount\": 1.005, \"tax_amount\": 0}]' where"
+        " id = 'inv_1'"),
+    ),
     ("totals_add_up", "update raw_quickbooks.invoices set tax_amount = tax_amount + 1 where id = '11'"),
     ("lines_add_up", "update raw_opsmerge.invoices set lines = null where id = 'inv_1'"),
     ("voided_is_zero", "update raw_quickbooks.invoices set status = 'voided' where id = '11'"),
-    ("postings_name_one_invoice", "update raw_quickbooks.postings set external_id = '11' where opsmerge_invoice_id = 'inv_2'"),
+    (
+        "postings_name_one_invoice",
+        ("update raw_quickbooks.postings set external_id = '11' where opsmerge_invoice_id ="
+        " 'inv_2'"),
+    ),
     ("both_sides_complete", "update raw_opsmerge._loads set complete = null"),
     ("both_sides_complete", "delete from raw_quickbooks._loads where stream = 'invoices'"),
     ("both_sides_fresh", "update raw_quickbooks._loads set extract_started_at = extract_started_at - interval 3 day"),
     ("push_not_overdue", "update raw_quickbooks.push_runs set complete = false"),
-    ("every_line_has_a_class", "delete from recon.drift_class where class = 'H03'; update raw_quickbooks.invoices set txn_date = txn_date + 40 where id = '11'"),
+    (
+        "every_line_has_a_class",
+        ("delete from recon.drift_class where class = 'H03'; update raw_quickbooks.invoices set txn_date"
+        " = txn_date + 40 where id = '11'"),
+    ),
 ]  # fmt: skip
 
 
@@ -174,10 +191,13 @@ HEALED = [
     "update raw_opsmerge.invoices set status = upper(status)",
     "update raw_opsmerge.payments set reference = null, external_id = null",
     "update raw_quickbooks.payments set payment_ref_number = null",
-    "update raw_quickbooks.invoices set lines = (select json_group_array(line) from (select unnest(from_json(lines, '[\"json\"]')) as line order by line->>'id' desc))",
+    ("update raw_quickbooks.invoices set lines = (select json_group_array(line) from (select"
+    " unnest(from_json(lines, '[\"json\"]')) as line order by line->>'id' desc))"),
     "update raw_quickbooks.customers set display_name = null",
-    "insert into raw_quickbooks.push_runs (connection, id, started_at, complete) select 'sandbox:2', 'other', started_at - interval 1 hour, true from raw_quickbooks.push_runs",
-    "insert into raw_quickbooks.invoices (realm_id, id, status, total_amount, currency, txn_date) values ('2', '11', 'live', 5, 'GBP', date '2026-11-01')",
+    ("insert into raw_quickbooks.push_runs (connection, id, started_at, complete) select 'sandbox:2',"
+    " 'other', started_at - interval 1 hour, true from raw_quickbooks.push_runs"),
+    ("insert into raw_quickbooks.invoices (realm_id, id, status, total_amount, currency, txn_date) values"
+    " ('2', '11', 'live', 5, 'GBP', date '2026-11-01')"),
 ]  # fmt: skip
 
 
