@@ -81,6 +81,16 @@ def test_a_dead_connection_keeps_its_exit_code_in_status(bridge):
     assert "books connect" in status.out
 
 
+def test_what_each_plugin_s_run_came_to_is_kept(bridge):
+    """`books status --json` has the last run of every plugin of the job, with exit code and summary."""
+    bridge.open_invoice()
+    assert bridge.push().code == 0
+    runs = {run["plugin"]: run for run in json.loads(bridge.books("status", "--json").out)["runs"]}
+    assert sorted(runs) == ["tap-opsmerge", "tap-quickbooks-payments", "target-opsmerge", "target-quickbooks"]
+    assert {run["exit_code"] for run in runs.values()} == {0}
+    assert "1 created" in runs["target-quickbooks"]["message"]
+
+
 def test_an_interrupted_and_repeated_push_posts_once(bridge):
     """A push that is killed while it posts, run again, leaves one invoice in QuickBooks."""
     invoice = bridge.open_invoice()

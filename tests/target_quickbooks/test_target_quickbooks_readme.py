@@ -7,7 +7,7 @@ from pathlib import Path
 
 from books.posting.postings import Outcome
 from books.settings import QUICKBOOKS_PROPERTIES, TARGET_PROPERTIES
-from books.sink import STREAMS
+from books.singer.sink import STREAMS
 
 README = Path(__file__).parents[2] / "target-quickbooks" / "README.md"
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
-from books.extracts import Extracts
 from books.faults import Exit, Halt
 from books.opsmerge import api
 from books.opsmerge.api import Listing
+from books.singer.extracts import Extracts
 
 if TYPE_CHECKING:
     from tap_opsmerge.tap import TapOpsMerge

@@ -10,7 +10,7 @@ from singer_sdk import Tap
 from books.clock import Clock, SystemClock
 from books.opsmerge import OpsMergeClient, OpsMergeSettings, api, open_client
 from books.opsmerge.settings import OPSMERGE_PROPERTIES, refusal
-from books.plugin import PluginEndings
+from books.singer.endings import PluginEndings
 from tap_opsmerge.streams import OpsMergeStream
 
 

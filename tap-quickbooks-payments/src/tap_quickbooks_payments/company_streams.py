@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
-from books.extracts import Extracts
 from books.faults import Exit, Halt
 from books.quickbooks import reading_rows as rows
 from books.quickbooks.reading import ACTIVE_OR_NOT, Entity
+from books.singer.extracts import Extracts
 from tap_quickbooks_payments import properties
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from sqlalchemy import Connection, Select, Table, func, select
 
-from books.extracts import Extracts
 from books.quickbooks.reading_rows import text_of
+from books.singer.extracts import Extracts
 from books.store.tables_posting import posting, push_run
 from tap_quickbooks_payments import properties
 from tap_quickbooks_payments.company_streams import read_moment

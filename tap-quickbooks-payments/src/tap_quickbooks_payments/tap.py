@@ -10,11 +10,11 @@ from singer_sdk import Stream, Tap
 from sqlalchemy import select
 
 from books.clock import Clock, SystemClock
-from books.plugin import PluginEndings
 from books.quickbooks import QuickBooksClient, open_client, query
 from books.quickbooks.reading import CompanyReader
 from books.quickbooks.reading_rows import Posted
 from books.settings import TAP_CONFIG_SCHEMA, TapSettings
+from books.singer.endings import PluginEndings
 from books.store import Store
 from books.store.tables_posting import posting
 from tap_quickbooks_payments.company_streams import ALL, CompanyStream

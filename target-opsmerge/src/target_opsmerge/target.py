@@ -11,7 +11,7 @@ from singer_sdk.sinks import Sink
 from books.clock import Clock, SystemClock
 from books.opsmerge import OpsMergeSettings, open_client
 from books.opsmerge.settings import OPSMERGE_PROPERTIES
-from books.plugin import PluginEndings
+from books.singer.endings import PluginEndings
 from books.store import Store
 from target_opsmerge.bridge import Bridge
 from target_opsmerge.sinks import IgnoringSink, PaymentsSink, PostingsSink

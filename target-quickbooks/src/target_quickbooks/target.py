@@ -9,9 +9,9 @@ from singer_sdk import Target
 from singer_sdk.sinks import Sink
 
 from books.clock import Clock
-from books.plugin import PluginEndings
 from books.settings import TARGET_CONFIG_SCHEMA, TargetSettings
-from books.sink import STREAMS, IgnoringSink, Intake, IntakeSink, rejected
+from books.singer.endings import PluginEndings
+from books.singer.sink import STREAMS, IgnoringSink, Intake, IntakeSink, rejected
 
 
 class TargetQuickBooks(PluginEndings, Target):
@@ -36,9 +36,13 @@ class TargetQuickBooks(PluginEndings, Target):
 
     def process_endofpipe(self) -> None:
         """Push; let STATE go only after every outcome is committed, and not at all after a plan."""
-        summary = self.intake.push()
+        try:
+            summary = self.intake.push()
+        finally:
+            self.keep_words(self.intake.told)
         self.intake.checkpoint("before_state")
         if self.intake.settings.dry_run:
+            self.forget_run()
             return
         super().process_endofpipe()
         if self.intake.ends_as_rejected(summary):

@@ -61,8 +61,9 @@ class PluginEndings:
 
     name: str
     logger: logging.Logger
-    settings: ClassVar[Mapping[str, Any]] = {}
+    settings_seen: ClassVar[Mapping[str, Any]] = {}
     _is_run: ClassVar[bool] = False
+    _words: ClassVar[str] = ""
 
     @classmethod
     def invoke(cls, *args: Any, **kwargs: Any) -> None:
@@ -71,16 +72,27 @@ class PluginEndings:
         super().invoke(*args, **kwargs)  # type: ignore[misc] # the SDK's class comes next
 
     @classmethod
+    def keep_words(cls, words: str) -> None:
+        """What this run came to, in one line: kept with its exit code."""
+        cls._words = words
+
+    @classmethod
+    def forget_run(cls) -> None:
+        """This was no run after all, but a plan: its end is not kept."""
+        cls._is_run = False
+
+    @classmethod
     def keep_run(cls, started_at: pendulum.DateTime, code: int, message: str) -> None:
         """Keep the run's end in the state store, where the settings or BOOKS_STORE_URL name one.
 
         A store that cannot be written is logged and changes nothing: the run is over.
         """
-        url = cls.settings.get("store_url") or os.environ.get(STORE_VARIABLE)
+        url = cls.settings_seen.get("store_url") or os.environ.get(STORE_VARIABLE)
         if not (cls._is_run and url):
             return
         finished_at = SystemClock().now()
-        run = Run(cls._connection(), cls.name, started_at, finished_at, code, redact.mask(message))
+        words = redact.mask("; ".join(filter(None, (cls._words, message))))
+        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words)
         try:
             with closing(Store.open(str(url))) as store:
                 runs.record(store, run)
@@ -89,8 +101,8 @@ class PluginEndings:
 
     @classmethod
     def _connection(cls) -> str:
-        realm = cls.settings.get("realm_id")
-        return f"{cls.settings.get('environment', 'sandbox')}:{realm}" if realm else ""
+        realm = cls.settings_seen.get("realm_id")
+        return f"{cls.settings_seen.get('environment', 'sandbox')}:{realm}" if realm else ""
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
@@ -113,7 +125,7 @@ class PluginEndings:
         Raises:
             Halt: MISCONFIGURED, with what the schema says.
         """
-        type(self).settings = dict(self.config)  # type: ignore[attr-defined] # the SDK's
+        type(self).settings_seen = dict(self.config)  # type: ignore[attr-defined] # the SDK's
         try:
             errors: list[str] = super()._validate_config(raise_errors=raise_errors)  # type: ignore[misc] # as above
         except ConfigValidationError as error:
@@ -124,6 +136,11 @@ class PluginEndings:
                 remedy="correct them in meltano.yml, .env or the environment",
             ) from None
         return errors
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        """Tell the sink; the SDK would first warn of columns that only targets with tables have."""
+        for stream_map in self.mapper.stream_maps[message_dict["stream"]]:  # type: ignore[attr-defined] # the SDK's
+            self.get_sink(stream_map.stream_alias).activate_version(message_dict["version"])  # type: ignore[attr-defined]
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> NoReturn:
         """Stop at once, without STATE and without success: what was not done is done by the next run."""

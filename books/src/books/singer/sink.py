@@ -10,11 +10,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pendulum
 from singer_sdk import Target
 from singer_sdk.sinks import RecordSink
 
-from books import mappings, paths, runs
+from books import mappings, paths
 from books.clock import Clock, SystemClock
 from books.faults import Exit, Halt
 from books.ledger import Ledger
@@ -31,7 +30,6 @@ from books.quickbooks.ledger import QuickBooksLedger
 from books.settings import TargetSettings
 from books.store import Store
 
-PLUGIN = "target-quickbooks"
 STREAMS = ("invoices", "services", "tax_codes", "clients")
 
 
@@ -47,6 +45,7 @@ class Intake:
         self._spool = Spool()
         self._catalogue = Catalogue()
         self._unreadable = 0
+        self.told = ""
 
     def take(self, stream: str, record: Mapping[str, Any]) -> None:
         """Keep one record; nothing about it can stop the others."""
@@ -79,39 +78,23 @@ class Intake:
         store = Store.open(self.settings.quickbooks.store_url, self._clock)
         try:
             client = open_client(self.settings.quickbooks, store, self._clock)
-            run = self._run(store, QuickBooksLedger(client, self.settings.quickbooks.connection))
-            return self._push(store, run)
+            return self._push(self._run(store, QuickBooksLedger(client, self.settings.quickbooks.connection)))
         finally:
             store.close()
             self._spool.close()
 
-    def _push(self, store: Store, run: PushRun) -> Summary:
-        started_at, code = self._clock.now(), int(Exit.FAILED)
+    def _push(self, run: PushRun) -> Summary:
         run.summary.unreadable = self._unreadable
         try:
             run.execute(self._spool)
-            code = Exit.REJECTED if self.ends_as_rejected(run.summary) else Exit.DONE
-        except Halt as halt:
-            code = halt.exit_code
-            raise
-        except SystemExit as stopped:  # by a signal
-            code = int(stopped.code or Exit.FAILED)
-            raise
         finally:
             self._tell(run)
-            self._keep(store, run.summary, started_at, code)
+            self.told = "; ".join(run.summary.lines())
         return run.summary
 
     def ends_as_rejected(self, summary: Summary) -> bool:
         """Whether the settings ask for an exit code of its own, and there is reason for it."""
         return self.settings.fail_on_rejected and summary.rejected > 0 and not self.settings.dry_run
-
-    def _keep(self, store: Store, summary: Summary, started_at: pendulum.DateTime, code: int) -> None:
-        """Keep the exit code that `meltano run` would hide; `books status` shows it. A plan is no run."""
-        if not self.settings.dry_run:
-            connection = self.settings.quickbooks.connection
-            told = "; ".join(summary.lines())
-            runs.record(store, runs.Run(connection, PLUGIN, started_at, self._clock.now(), code, told))
 
     def _run(self, store: Store, ledger: Ledger) -> PushRun:
         settings = self.settings
@@ -183,9 +166,15 @@ class IntakeSink(RecordSink):
         intake: Intake = self._target.intake  # type: ignore[attr-defined] # targets that use this sink have an intake
         intake.take(self.stream_name, record)
 
+    def activate_version(self, new_version: int) -> None:
+        """Nothing: what OpsMerge no longer lists is still what was posted."""
+
 
 class IgnoringSink(RecordSink):
     """For streams that are none of ours: one log line each."""
+
+    def activate_version(self, new_version: int) -> None:
+        """Nothing."""
 
     def setup(self) -> None:
         """Say it once."""
