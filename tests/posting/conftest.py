@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import tempfile
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `schedules`
 
 
 def make_record(serial=1, /, **changes):

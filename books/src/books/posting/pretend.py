@@ -7,6 +7,7 @@ gave up; the journal commits each method at once or not at all, as the store doe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -73,6 +74,7 @@ class PretendLedger:
         self._answers: dict[tuple[str, str], LedgerInvoice] = {}
         self._late: list[tuple[float, str, Sequence[Member]]] = []
         self._calls = 0
+        self._ids = itertools.count(1)
         self._late_seconds: Callable[[], float] = lambda: 600.0
 
     @property
@@ -190,7 +192,7 @@ class PretendLedger:
             return known
         number, day, customer_id, net, tax, source_id = money.loads(member.body)
         made = LedgerInvoice(
-            id=str(len(self.invoices) + 1),
+            id=str(next(self._ids)),
             number=number,
             issue_date=date.fromisoformat(day),
             customer_id=customer_id,
