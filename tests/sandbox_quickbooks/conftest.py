@@ -136,8 +136,13 @@ def serve() -> Iterator[Callable[..., Qbo]]:
 
     with ExitStack() as stack:
 
-        def start(path: Path | None = None, clock: SimClock | None = None) -> Qbo:
+        def start(
+            path: Path | None = None,
+            clock: SimClock | None = None,
+            on_start: Callable[[QuickBooksState], object] = lambda _state: None,
+        ) -> Qbo:
             state = QuickBooksState(path, clock=clock)
+            on_start(state)
             stack.callback(state.close)
             url = stack.enter_context(running(create_app(state)))
             sim = Qbo(url, Control(url), state)

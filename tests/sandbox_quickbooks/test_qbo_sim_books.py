@@ -574,3 +574,77 @@ def test_debtors_and_customers_always_agree(qbo):
     free = sum(row["UnappliedAmt"] for row in qbo.rows("select * from Payment", "Payment"))
     credit = sum(row["RemainingCredit"] for row in qbo.rows("select * from CreditMemo", "CreditMemo"))
     assert qbo.read("Account", "3")["CurrentBalance"] == customers == invoices - free - credit
+
+
+# -- several currencies
+
+
+@pytest.fixture
+def abroad(qbo):
+    """A company of several currencies with a dollar customer (2) beside a pound one (1), and a dollar bank account."""
+    _preferences(qbo, MultiCurrency=True)
+    qbo.customer("Home")
+    qbo.customer("Yank", CurrencyRef={"value": "USD"})
+    qbo.made("Account", {"Name": "Dollars", "AccountType": "Bank", "CurrencyRef": {"value": "USD"}})
+    return qbo
+
+
+def _balances(qbo):
+    return {row["Name"]: row["CurrentBalance"] for row in qbo.rows("select * from Account", "Account")}
+
+
+def _dollars(qbo, amount, rate, *applied, **more):
+    body = qbo.payment_body("2", amount, *applied, CurrencyRef={"value": "USD"}, ExchangeRate=rate, **more)
+    return qbo.made("Payment", body)
+
+
+def _deposit(qbo, bank, *payments, **more):
+    lines = [{"LinkedTxn": [{"TxnId": payment["Id"], "TxnType": "Payment"}]} for payment in payments]
+    return qbo.post("deposit", {"DepositToAccountRef": {"value": bank}, "Line": lines, **more})
+
+
+def test_a_foreign_payment_settles_in_its_currency_and_lands_at_its_rate(abroad):
+    """Balances follow in dollars; Undeposited Funds, kept in pounds, takes the value at the payment's rate."""
+    invoice = abroad.invoice("2", "100.00", CurrencyRef={"value": "USD"}, ExchangeRate="0.80")
+    payment = _dollars(abroad, "120", "0.75", (invoice["Id"], "120", "Invoice"))
+    assert abroad.read("Invoice", invoice["Id"])["Balance"] == 0
+    assert (payment["CurrencyRef"]["value"], payment["ExchangeRate"]) == ("USD", Decimal("0.75"))
+    assert (_balances(abroad)["Undeposited Funds"], _balances(abroad)["Debtors - USD"]) == (Decimal("90.00"), 0)
+    assert abroad.read("Customer", "2")["Balance"] == 0
+    assert abroad.post("payment", abroad.key(payment), operation="delete").status == 200
+    assert (_balances(abroad)["Undeposited Funds"], _balances(abroad)["Debtors - USD"]) == (0, 120)
+
+
+@pytest.mark.parametrize(("bank", "banked"), [("4", ("Current", "160.02")), ("10", ("Dollars", "200.02"))])
+def test_a_deposit_totals_in_the_currency_of_its_payments(abroad, bank, banked):
+    """Two dollar payments at two rates: the total in dollars, the home total in pounds, nothing left undeposited."""
+    first, second = _dollars(abroad, "100.01", "0.75"), _dollars(abroad, "100.01", "0.85")
+    made = _deposit(abroad, bank, first, second).body["Deposit"]
+    assert (made["TotalAmt"], made["CurrencyRef"]["value"]) == (Decimal("200.02"), "USD")
+    assert made["HomeTotalAmt"] == Decimal("75.01") + Decimal("85.01")
+    assert _balances(abroad)["Undeposited Funds"] == 0
+    assert _balances(abroad)[banked[0]] == Decimal(banked[1])
+    assert abroad.post("deposit", abroad.key(made), operation="delete").status == 200
+    assert (_balances(abroad)[banked[0]], _balances(abroad)["Undeposited Funds"]) == (0, Decimal("160.02"))
+
+
+def test_currencies_do_not_mix(abroad):
+    """Not in a deposit, not in an account of a third currency, not by merging customers."""
+    pounds = abroad.made("Payment", abroad.payment_body("1", 10))
+    dollars = _dollars(abroad, 10, "0.8")
+    mixed = _deposit(abroad, "4", pounds, dollars)
+    assert (mixed.code, "one foreign currency" in mixed.detail) == ("6000", True)
+    assert _deposit(abroad, "10", pounds).code == "6000", "pounds into the dollar account"
+    refused = abroad.post("payment", abroad.payment_body("1", 10, DepositToAccountRef={"value": "10"}))
+    assert (refused.code, "another currency" in refused.detail) == ("6000", True)
+    with pytest.raises(RuntimeError, match="6000.*different currencies"):
+        abroad.control.deed("merge_customers", **{"from": "Yank", "into": "Home"})
+    with pytest.raises(RuntimeError, match="merged with itself"):
+        abroad.control.deed("merge_customers", **{"from": "Home", "into": "Home"})
+    assert abroad.read("Customer", "2")["Active"] is True
+
+
+def test_a_foreign_account_needs_several_currencies(qbo):
+    """In a company of one currency an account in another is refused."""
+    body = {"Name": "Dollars", "AccountType": "Bank", "CurrencyRef": {"value": "USD"}}
+    assert qbo.post("account", body).code == "6000"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from sandbox.control import Control
+from sandbox.quickbooks import QuickBooksState, create_app
 from sandbox.quickbooks.webhooks import sign
+from sandbox.server import running
 
 
 @pytest.fixture
@@ -211,7 +215,7 @@ def endpoint():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/hook", received, answers
     server.shutdown()
     server.server_close()
@@ -297,3 +301,63 @@ def test_checklist_11_duplicates_reordering_delay_loss_and_legacy(qbo, endpoint)
     _deliver(qbo)
     legacy = json.loads(received[-1][0])["eventNotifications"][0]
     assert (legacy["realmId"], legacy["dataChangeEvent"]["entities"][0]["operation"]) == (qbo.realm, "Create")
+
+
+def _wait_for(received, count):
+    deadline = time.monotonic() + 10
+    while len(received) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return [len(json.loads(body)) for body, _ in received]
+
+
+def test_auto_delivery_needs_no_call_and_outlives_a_restart(serve, endpoint, tmp_path):
+    """With `auto` the server sends what falls due by itself: at once, by the retry schedule, and after a restart."""
+    url, received, answers = endpoint
+    answers.extend([200, 500])
+    state = QuickBooksState(tmp_path)
+    with running(create_app(state)) as base:
+        control = Control(base)
+        control.post("webhooks", {"url": url, "verifier_token": "v", "auto": True})
+        control.deed("create", entity="Customer", body={"DisplayName": "A"})
+        assert _wait_for(received, 1) == [1]
+        control.deed("create", entity="Customer", body={"DisplayName": "B"})
+        assert _wait_for(received, 2) == [1, 1]
+    state.close()
+    assert sign(received[1][0], "v") == received[1][1]["intuit-signature"]
+    again = serve(tmp_path, on_start=lambda state: state.clock.advance(10))
+    assert _wait_for(received, 3) == [1, 1, 1], "what failed is sent again without a request to the server"
+    assert received[2][0] == received[1][0]
+    again.control.post("webhooks", {"url": url, "verifier_token": "v"})
+    again.control.deed("create", entity="Customer", body={"DisplayName": "C"})
+    assert again.control.get("webhooks")["auto"] is False
+    assert again.control.get("webhooks")["waiting"] == 1, "without auto somebody has to ask"
+
+
+def test_a_dead_endpoint_is_tried_again_and_a_bad_url_is_no_end(qbo):
+    """Nobody answers, or the URL can be none: the notice stays and is due again."""
+    for url in ("http://127.0.0.1:9/", "http://[", "nonsense"):
+        qbo.control.post("webhooks", {"url": url, "verifier_token": "v"})
+        qbo.customer(f"For {len(url)}")
+        assert set(_deliver(qbo)) == {None}
+        qbo.control.advance(7 * 3600)
+    assert qbo.control.get("webhooks")["waiting"] == 3
+
+
+def test_entities_that_are_not_simulated_are_empty_not_unknown(qbo):
+    """The product has bills and estimates, this company has none: queries and changes find nothing."""
+    assert qbo.query("select * from Bill where TxnDate > '2026-01-01'").body["QueryResponse"] == {}
+    assert qbo.query("select count(*) from Estimate").body["QueryResponse"] == {"totalCount": 0}
+    assert _cdc(qbo, "Bill,Purchase").body["CDCResponse"] == [{"QueryResponse": [{}]}]
+    assert _cdc(qbo, "TimeActivity").code == "4001"
+    assert qbo.query("select * from Nonsense").code == "4001"
+
+
+def test_vat_code_ids_of_another_company_are_others(qbo):
+    """FirstTaxCodeId moves the ids: a client that fixed them is refused, one that looks names up is not."""
+    qbo.control.post("reset", {"company": {"FirstTaxCodeId": 41}})
+    qbo.control.switches(limits=False)
+    qbo.connect()
+    code = qbo.rows("select * from TaxCode where Name = '20.0% S'", "TaxCode")[0]["Id"]
+    customer = qbo.customer()
+    assert qbo.post("invoice", qbo.invoice_body(customer, qbo.line("10.00"))).code == "2500"
+    assert qbo.made("Invoice", qbo.invoice_body(customer, qbo.line("10.00", code)))["TotalAmt"] == 12
