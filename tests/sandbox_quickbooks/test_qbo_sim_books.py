@@ -637,7 +637,7 @@ def test_currencies_do_not_mix(abroad):
     assert _deposit(abroad, "10", pounds).code == "6000", "pounds into the dollar account"
     refused = abroad.post("payment", abroad.payment_body("1", 10, DepositToAccountRef={"value": "10"}))
     assert (refused.code, "another currency" in refused.detail) == ("6000", True)
-    with pytest.raises(RuntimeError, match="6000.*different currencies"):
+    with pytest.raises(RuntimeError, match=r"6000.*different currencies"):
         abroad.control.deed("merge_customers", **{"from": "Yank", "into": "Home"})
     with pytest.raises(RuntimeError, match="merged with itself"):
         abroad.control.deed("merge_customers", **{"from": "Home", "into": "Home"})
