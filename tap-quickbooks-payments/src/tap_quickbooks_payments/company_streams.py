@@ -100,7 +100,6 @@ class CompanyStream(Extracts):
         state = self.get_context_state(None)
         state[CURSOR] = rows.text_of(cursor)
         state[CONNECTION] = self.tap.settings.quickbooks.connection
-        self.state_manager.is_flushed = False  # it moves on, even where no record came
 
 
 def _portions(source: Iterable[rows.Row]) -> Iterator[list[rows.Row]]:
