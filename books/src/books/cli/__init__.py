@@ -59,7 +59,9 @@ def main() -> None:
     try:
         code = group.main(standalone_mode=False)
     except Halt as halt:
-        click.echo(f"{halt.message}{' ' + halt.remedy if halt.remedy else ''}", err=True)
+        click.echo(halt.message, err=True)
+        if halt.remedy:
+            click.echo(f"What to do: {halt.remedy}", err=True)
         sys.exit(halt.exit_code)
     except click.ClickException as error:
         error.show()
