@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 SCOPED = [
     ("GET", "/psa/invoices", "psa_invoices:read"),
@@ -91,6 +93,29 @@ def test_paging_is_stable_while_rows_change(tenant):
     rest = tenant.api.pages("/psa/invoices", limit=2, cursor=first["next_cursor"])
     seen = [row["id"] for row in [*first["data"], *rest]]
     assert seen == [made[n]["id"] for n in (0, 1, 2, 4, 5, 0, 3)]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(limit=st.integers(1, 4), changes=st.lists(st.lists(st.integers(0, 7), max_size=3), max_size=6))
+def test_no_reader_of_pages_misses_a_state(tenant, limit, changes):
+    """Whatever changes or is added between pages: who reads to the end has the newest state of every invoice."""
+    made = [tenant.invoice() for _ in range(4)]
+    seen, cursor = {}, {"updated_since": made[0]["updated_at"]}
+    turns = iter(changes)
+    while True:
+        page = tenant.api.get("/psa/invoices", limit=limit, **cursor)
+        seen.update({row["id"]: row for row in page["data"]})
+        if page["next_cursor"] is None:
+            break
+        cursor["cursor"] = page["next_cursor"]
+        for place in next(turns, []):
+            if place < len(made):
+                tenant.control.deed("edit_invoice", invoice_id=made[place]["id"], notes=f"{limit}-{place}-{len(seen)}")
+            else:
+                made.append(tenant.invoice())
+    assert {row["id"]: row for row in (tenant.read(invoice) for invoice in made)} == {
+        invoice["id"]: seen[invoice["id"]] for invoice in made
+    }
 
 
 def test_rows_of_one_time_are_paged_too(tenant):

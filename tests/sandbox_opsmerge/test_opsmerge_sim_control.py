@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -131,6 +132,121 @@ def test_cut_connection(tenant, kind, applied):
     assert (tenant.read(invoice)["status"] == "paid") is applied
     tenant.api.put(path, body)
     assert tenant.read(invoice)["amount_paid"] == 120
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "outcome", "applied"),
+    [
+        ("refuse", {"seconds": 0.1}, "broken", False),
+        ("delay", {"seconds": 0.01}, 200, True),
+        ("hang", {}, "timeout", False),
+        ("hang", {"after": True}, "timeout", True),
+        ("cut_before", {}, "broken", False),
+        ("cut_after", {}, "broken", True),
+        ("5xx_before", {}, 503, False),
+        ("5xx_before", {"status": 500, "html": True}, 500, False),
+        ("5xx_after", {}, 504, True),
+        ("html", {}, 502, False),
+        ("html", {"after": True}, 502, True),
+        ("truncated", {}, "broken", True),
+        ("late", {}, "timeout", True),
+        ("401", {}, 401, False),
+        ("429", {"retry_after": 7}, 429, False),
+        ("code", {"code": "missing_scope"}, 403, False),
+        ("code", {"code": "not_found"}, 404, False),
+        ("code", {"code": "conflict"}, 409, False),
+        ("code", {"code": "validation_failed"}, 422, False),
+        ("code", {"code": "internal_error"}, 500, False),
+    ],
+)
+def test_every_planned_fault(tenant, kind, options, outcome, applied):
+    """The second write is hit, the first and third are not; what is applied is as the kind says, and the log knows."""
+    invoice = tenant.invoice()
+    base = f"/psa/invoices/{invoice['id']}/payments/"
+    body = {"amount": 1, "currency": "GBP", "paid_on": "2026-10-05"}
+    tenant.control.fault(kind, method="PUT", path="/payments/", nth=2, **options)
+    tenant.api.put(base + "a", body)
+    assert _outcome(tenant, base + "b", body) == outcome
+    paid = 1 + applied
+    deadline = time.monotonic() + 5
+    while _paid(tenant, invoice) != paid and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert _paid(tenant, invoice) == paid
+    tenant.api.put(base + "c", body)
+    hit = [row for row in tenant.control.requests() if row["fault"]]
+    assert [(row["fault"], row["applied"]) for row in hit] == [(kind, applied)]
+
+
+def _outcome(tenant, path, body):
+    try:
+        return requests.put(tenant.api.url + path, json=body, headers=AUTHORISED, timeout=0.3).status_code
+    except requests.Timeout:
+        return "timeout"
+    except requests.RequestException:
+        return "broken"
+
+
+def _paid(tenant, invoice):
+    try:
+        return tenant.read(invoice)["amount_paid"]
+    except requests.ConnectionError:  # the listener is closed for a moment
+        return -1
+
+
+def test_every_kind_of_fault_is_tried_on_both_simulators(tenant):
+    """The tables of both tests name every kind that the simulators explain."""
+    kinds = set(tenant.control.get("faults")["kinds"])
+    for file in (__file__, Path(__file__).parents[1] / "sandbox_quickbooks" / "test_qbo_sim_control.py"):
+        text = Path(file).read_text("utf-8")
+        assert {kind for kind in kinds if f'("{kind}", {{' not in text} == set()
+
+
+@pytest.mark.parametrize(
+    ("switch", "positions"),
+    [
+        ("requests_per_minute", {None: 200, 1: 429}),
+        ("retry_after", {"seconds": "60", "date": "Thu, 01 Oct 2026 12:01:00 GMT", "none": None}),
+        ("identical_put_moves_updated_at", {False: False, True: True}),
+        ("refuse_overpayment", {False: 200, True: 409}),
+    ],
+)
+def test_each_position_of_each_switch(tenant, switch, positions):
+    """The default comes first; each position makes the simulator do this."""
+    assert tenant.control.get("switches")[switch] == next(iter(positions))
+    for number, (position, expected) in enumerate(positions.items()):
+        tenant.control.switches(**{switch: position})
+        assert OBSERVED[switch](tenant, f"p{number}") == expected
+    assert set(OBSERVED) == set(tenant.control.get("switches"))
+
+
+def _admitted(tenant, _name):
+    return [tenant.api.call("GET", "/auth/me")[0] for _ in range(2)][-1]
+
+
+def _retry_after(tenant, _name):
+    tenant.control.switches(requests_per_minute=1)
+    tenant.api.call("GET", "/auth/me")
+    return tenant.api.call("GET", "/auth/me")[2].get("Retry-After")
+
+
+def _moved(tenant, name):
+    path = f"/psa/invoices/{tenant.invoice()['id']}/payments/{name}"
+    body = {"amount": 1, "currency": "GBP", "paid_on": "2026-10-05"}
+    first = tenant.api.put(path, body)["updated_at"]
+    return tenant.api.put(path, body)["updated_at"] != first
+
+
+def _overpaid(tenant, name):
+    path = f"/psa/invoices/{tenant.invoice()['id']}/payments/{name}"
+    return tenant.api.call("PUT", path, {"amount": 121, "currency": "GBP", "paid_on": "2026-10-05"})[0]
+
+
+OBSERVED = {
+    "requests_per_minute": _admitted,
+    "retry_after": _retry_after,
+    "identical_put_moves_updated_at": _moved,
+    "refuse_overpayment": _overpaid,
+}
 
 
 def test_hanging_request_does_not_hold_up_the_end():

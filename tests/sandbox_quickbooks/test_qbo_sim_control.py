@@ -12,7 +12,7 @@ import time
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 SERVER = """
@@ -47,6 +47,9 @@ def _count(qbo):
         ("late", {}, "timeout", 1),
         ("401", {}, 401, 0),
         ("429", {"retry_after": 7}, 429, 0),
+        ("code", {"code": "5020"}, 400, 0),
+        ("5xx_before", {"status": 500, "html": True}, 500, 0),
+        ("html", {"after": True}, 502, 1),
     ],
 )
 def test_every_planned_fault(qbo, kind, options, outcome, applied):
@@ -503,6 +506,101 @@ def test_no_query_breaks_it(fuzzed, words):
     for text in (" ".join(words), "select * from Invoice where " + " ".join(words)):
         answer = _sane(fuzzed.query(text))
         assert answer.status == 200 or answer.code in ("4000", "4001")
+
+
+@FUZZ
+@given(
+    clause=st.sampled_from(["startposition", "maxresults", "where Id =", "where TotalAmt ="]), text=st.text(max_size=6)
+)
+@example(clause="startposition", text="--5")
+@example(clause="maxresults", text="²")
+def test_no_number_in_a_query_breaks_it(fuzzed, clause, text):
+    """Where a number belongs, anything else is 4000 or 4001."""
+    answer = _sane(fuzzed.query(f"select * from Invoice {clause} {text}"))
+    assert answer.status == 200 or answer.code in ("4000", "4001")
+
+
+OAUTH = ["/connect/oauth2", "/oauth2/v1/tokens/bearer", "/v2/oauth2/tokens/revoke", "/v1/openid_connect/userinfo"]
+FORM = st.dictionaries(
+    st.sampled_from(["client_id", "redirect_uri", "state", "scope", "code", "grant_type", "refresh_token", "token"])
+    | st.sampled_from(["response_type", "realm", "decision"]),
+    st.sampled_from(
+        ["sandbox-client", "authorization_code", "refresh_token", "code", "connect", "https://[", "\r\nX: 1"]
+    )
+    | st.sampled_from(["http://localhost:9/cb", "com.intuit.quickbooks.accounting", "RT-sandbox-0001"])
+    | st.text(max_size=8),
+)
+
+
+@FUZZ
+@given(
+    path=st.sampled_from(OAUTH),
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+    form=FORM,
+    how=st.sampled_from(["params", "data", "json", "files"]),
+    authorization=st.sampled_from(
+        ["", "Basic", "Basic !", "Basic " + "/" * 8, "Bearer x", "Basic c2FuZGJveC1jbGllbnQ6"]
+    ),
+)
+@example(
+    path="/connect/oauth2",
+    method="GET",
+    form={"client_id": "sandbox-client", "redirect_uri": "https://["},
+    how="params",
+    authorization="",
+)
+def test_nothing_sent_to_oauth_breaks_it(fuzzed, path, method, form, how, authorization):
+    """Any form to any OAuth endpoint is answered with a redirect, a page, JSON or a refusal; always with a tid."""
+    sent = {"files": {"a": ("a", repr(form))}} if how == "files" else {how: form}
+    headers = {"Authorization": authorization}
+    answer = fuzzed.session.request(
+        method, fuzzed.url + path, headers=headers, allow_redirects=False, timeout=5, **sent
+    )
+    assert answer.status_code in (200, 302, 400, 401, 405), answer.text
+    assert "Traceback" not in answer.text
+    assert "X" not in answer.headers, "no header is smuggled in through a redirect"
+
+
+@FUZZ
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"]),
+    path=st.text(alphabet="ab/1%.~ü?&=\x7f", max_size=12),
+    accept=st.sampled_from(["", "*/*", "application/json", "text/xml"]),
+    token=st.sampled_from(["", "Bearer", "Bearer x", "Bearer " + "x" * 4000, "Basic eA=="]),
+)
+def test_no_path_or_header_breaks_it(fuzzed, method, path, accept, token):
+    """Any method and path under the API, with any token, is 4xx in a shape that clients know, with an intuit_tid."""
+    headers = {"Accept": accept, "Authorization": token}
+    url = f"{fuzzed.url}/v3/company/{path}"
+    answer = fuzzed.session.request(method, url, headers=headers, timeout=5, allow_redirects=False)
+    assert answer.status_code in (400, 401, 403, 404, 405), answer.text
+    assert answer.headers["intuit_tid"]
+
+
+def test_every_answer_has_a_tid(qbo):
+    """Successes, refusals, wrong paths and methods, tokens: each with an intuit_tid of its own."""
+    answers = [
+        qbo.get("preferences"),
+        qbo.get("invoice/99"),
+        qbo.get("nothing/here"),
+        qbo.call("PUT", "invoice"),
+        qbo.refresh(),
+        qbo.refresh("nonsense"),
+        qbo.session.get(qbo.url + "/nowhere"),
+    ]
+    tids = {answer.headers["intuit_tid"] for answer in answers}
+    assert len(tids) == len(answers)
+
+
+def test_an_error_of_the_simulator_itself_is_a_10000_without_a_trace(qbo, monkeypatch):
+    """Should its own code fail, the client gets HTTP 500 with a SystemFault; the trace stays in the server's log."""
+    monkeypatch.setattr(type(qbo.state.books().company), "preferences", lambda _company: 1 / 0)
+    answer = qbo.get("preferences")
+    assert (answer.status, answer.code, answer.body["Fault"]["type"]) == (500, "10000", "SystemFault")
+    assert "ZeroDivision" not in answer.text
+    assert answer.headers["intuit_tid"]
+    qbo.session.close()
+    assert qbo.get("companyinfo/" + qbo.realm).status == 200
 
 
 @FUZZ

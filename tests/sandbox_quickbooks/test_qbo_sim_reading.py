@@ -335,9 +335,9 @@ def test_auto_delivery_needs_no_call_and_outlives_a_restart(serve, endpoint, tmp
 
 def test_a_dead_endpoint_is_tried_again_and_a_bad_url_is_no_end(qbo):
     """Nobody answers, or the URL can be none: the notice stays and is due again."""
-    for url in ("http://127.0.0.1:9/", "http://[", "nonsense"):
+    for number, url in enumerate(("http://127.0.0.1:9/", "http://[", "nonsense")):
         qbo.control.post("webhooks", {"url": url, "verifier_token": "v"})
-        qbo.control.deed("create", entity="Customer", body={"DisplayName": f"For {len(url)}"})
+        qbo.control.deed("create", entity="Customer", body={"DisplayName": f"For {number}"})
         assert set(_deliver(qbo)) == {None}
         qbo.control.advance(7 * 3600)
     assert qbo.control.get("webhooks")["waiting"] == 3

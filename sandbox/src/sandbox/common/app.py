@@ -64,6 +64,7 @@ class SimApp(Starlette):
         **starlette: Any,
     ) -> None:
         super().__init__(routes=routes, **starlette)
+        self.router.redirect_slashes = False  # no vendor's API sends a client elsewhere for a slash
         self.clock = clock
         self.faults = faults
         self.log = log
