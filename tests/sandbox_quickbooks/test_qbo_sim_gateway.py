@@ -372,3 +372,54 @@ def test_e_mail_and_pdf(qbo):
     assert qbo.call("GET", f"invoice/{invoice['Id']}/pdf").text.startswith("%PDF-1.4")
     assert qbo.call("POST", f"invoice/{invoice['Id']}/send").status == 200, "the address is known now"
     assert qbo.key(sent)["SyncToken"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("redirect", "registered", "status"),
+    [
+        ("http://localhost:9/cb", "*", 200),
+        ("https://app.example/cb", "*", 200),
+        ("http://127.0.0.1:9/cb", "*", 400),
+        ("https://127.0.0.1/cb", "*", 400),
+        ("http://app.example/cb", "*", 400),
+        ("https://[", "*", 400),
+        ("https://app.example/cb", "https://app.example/cb https://app.example/other", 200),
+        ("https://app.example/cb/", "https://app.example/cb", 400),
+    ],
+)
+def test_where_the_consent_page_sends_people(qbo, redirect, registered, status):
+    """Https or localhost for development keys, no IP address, and exactly what the app registered."""
+    client = {"client_id": "app", "client_secret": "s", "environment": "sandbox", "redirect_uris": registered}
+    qbo.control.post("clients", client)
+    params = {"client_id": "app", "response_type": "code", "state": "s", "redirect_uri": redirect}
+    page = qbo.session.get(
+        f"{qbo.url}/connect/oauth2",
+        params={**params, "scope": "com.intuit.quickbooks.accounting"},
+        allow_redirects=False,
+    )
+    assert page.status_code == status
+
+
+def test_localhost_is_for_development_keys_only(qbo):
+    """A production app must redirect to https."""
+    qbo.control.post("clients", {"client_id": "live", "client_secret": "s", "environment": "production"})
+    params = {"client_id": "live", "response_type": "code", "state": "s", "redirect_uri": "http://localhost:9/cb"}
+    assert qbo.session.get(f"{qbo.url}/connect/oauth2", params=params).status_code == 400
+
+
+def test_a_code_is_good_for_ten_minutes_and_for_its_app(qbo):
+    """Later, with another redirect, or for another app, the exchange is invalid_grant."""
+    redirect = "http://localhost:9/cb"
+    form = {"client_id": CLIENT_ID, "redirect_uri": redirect, "scope": "com.intuit.quickbooks.accounting", "state": "s"}
+    qbo.control.post("clients", {"client_id": "other", "client_secret": "x"})
+
+    def exchanged(app=(CLIENT_ID, CLIENT_SECRET), later=0, to=redirect):
+        code = re.search("code=([^&]+)", _press(qbo, {**form, "decision": "connect"}))[1]
+        assert len(code) <= 512
+        qbo.control.advance(later)
+        data = {"grant_type": "authorization_code", "code": code, "redirect_uri": to}
+        return qbo.session.post(f"{qbo.url}/oauth2/v1/tokens/bearer", auth=app, data=data)
+
+    assert exchanged(later=599).status_code == 200
+    for answer in (exchanged(later=601), exchanged(app=("other", "x")), exchanged(to="http://localhost:9/other")):
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")

@@ -361,3 +361,13 @@ def test_vat_code_ids_of_another_company_are_others(qbo):
     customer = qbo.customer()
     assert qbo.post("invoice", qbo.invoice_body(customer, qbo.line("10.00"))).code == "2500"
     assert qbo.made("Invoice", qbo.invoice_body(customer, qbo.line("10.00", code)))["TotalAmt"] == 12
+
+
+def test_a_batch_returns_a_thousand_objects_at_most(qbo):
+    """The queries of one batch share 1,000 objects; what is beyond is on the next page."""
+    qbo.control.seed({"synthetic": {"invoices": 700, "customers": 600}})
+    queries = [f"select * from {name} maxresults 1000" for name in ("Invoice", "Customer", "Customer")]
+    rows = qbo.batch(*[{"bId": str(n), "Query": text} for n, text in enumerate(queries)]).body["BatchItemResponse"]
+    assert [row["QueryResponse"].get("maxResults", 0) for row in rows] == [700, 300, 0]
+    rest = qbo.rows("select * from Customer startposition 301 maxresults 1000", "Customer")
+    assert len(rest) == 300

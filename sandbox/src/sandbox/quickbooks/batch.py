@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sandbox.quickbooks import codec, faults, idempotency, operations, query
@@ -11,6 +12,21 @@ from sandbox.quickbooks.schema import ENTITIES
 
 ITEMS_MAX = 30
 OBJECTS_MAX = 1000
+
+
+@dataclass
+class Room:
+    """How many more objects the queries of one batch may return; what is beyond is left out, as at a page's end."""
+
+    objects: int = OBJECTS_MAX
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose batch it is, by its request id and app."""
+
+    request_id: str
+    app: str
 
 
 def items_of(body: Any) -> list[dict[str, Any]]:
@@ -37,7 +53,8 @@ def run(books: Books, items: list[dict[str, Any]], request_id: str, app: str) ->
         idempotency.check_batch(request_id)
         for item in items:
             idempotency.check_item(request_id, _bid(item))
-    answers = [codec.Raw(_item(books, item, request_id, app)) for item in items]
+    room = Room()
+    answers = [codec.Raw(_item(books, item, Origin(request_id, app), room)) for item in items]
     return _arranged(books, answers)
 
 
@@ -53,9 +70,9 @@ def _bid(item: dict[str, Any]) -> str:
     return str(item.get("bId") or "")
 
 
-def _item(books: Books, item: dict[str, Any], request_id: str, app: str) -> bytes:
+def _item(books: Books, item: dict[str, Any], origin: Origin, room: Room) -> bytes:
     """One operation, replayed where (requestid, bId) has been seen."""
-    key = idempotency.Key(request_id, _bid(item), app) if request_id else None
+    key = idempotency.Key(origin.request_id, _bid(item), origin.app) if origin.request_id else None
     content = codec.encode(item)
     if key:
         try:
@@ -64,15 +81,15 @@ def _item(books: Books, item: dict[str, Any], request_id: str, app: str) -> byte
             return _refused(item, fault)
         if stored:
             return stored.body
-    status, answer = _attempt(books, item)
+    status, answer = _attempt(books, item, room)
     if key and "Query" not in item:
         idempotency.remember(books, key, content, idempotency.Stored(status, answer))
     return answer
 
 
-def _attempt(books: Books, item: dict[str, Any]) -> tuple[int, bytes]:
+def _attempt(books: Books, item: dict[str, Any], room: Room) -> tuple[int, bytes]:
     try:
-        return 200, codec.encode({"bId": _bid(item), **_perform(books, item)})
+        return 200, codec.encode({"bId": _bid(item), **_perform(books, item, room)})
     except ApiFault as fault:
         return fault.status, _refused(item, fault)
 
@@ -81,9 +98,11 @@ def _refused(item: dict[str, Any], fault: ApiFault) -> bytes:
     return codec.encode({"bId": _bid(item), "Fault": fault.as_json()})
 
 
-def _perform(books: Books, item: dict[str, Any]) -> dict[str, Any]:
+def _perform(books: Books, item: dict[str, Any], room: Room) -> dict[str, Any]:
     if "Query" in item:
-        return {"QueryResponse": query.run_query(books, str(item["Query"]))}
+        found = query.run_query(books, str(item["Query"]), most=room.objects)
+        room.objects -= found.get("maxResults", 0)
+        return {"QueryResponse": found}
     entity = next((name for name in item if name in ENTITIES), None)
     if entity is None:
         unknown = next((name for name in item if name not in ("bId", "operation", "optionsData")), "BatchItemRequest")

@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.quickbooks import codec
 from sandbox.quickbooks.books import Books
-from sandbox.quickbooks.query.compile import Compiled, compile_query
+from sandbox.quickbooks.query.compile import RESULTS_MAX, Compiled, compile_query
 from sandbox.quickbooks.query.parse import Statement, parse
 from sandbox.quickbooks.schema import NONE_HERE
 
@@ -15,8 +15,8 @@ ALWAYS_SHOWN = ("domain", "sparse", "Id", "SyncToken")
 _NONE_HERE = frozenset(name.lower() for name in NONE_HERE)
 
 
-def run_query(books: Books, text: str) -> dict[str, Any]:
-    """The value of `QueryResponse`.
+def run_query(books: Books, text: str, most: int = RESULTS_MAX) -> dict[str, Any]:
+    """The value of `QueryResponse`, with `most` objects whatever is asked for.
 
     Raises:
         ApiFault: 4000 or 4001.
@@ -25,6 +25,7 @@ def run_query(books: Books, text: str) -> dict[str, Any]:
     if statement.entity.lower() in _NONE_HERE:
         return _nothing(statement)
     compiled = compile_query(statement, books.switches)
+    compiled.most = min(compiled.most, most)
     if compiled.entity.name in SINGLETONS:
         return _singleton(books, compiled)
     if compiled.count:
