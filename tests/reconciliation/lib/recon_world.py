@@ -420,16 +420,16 @@ def absent_from_quickbooks(world: World) -> set[Drift]:
 
 
 def gone_from_opsmerge(world: World) -> set[Drift]:
-    one = world.take(lambda row: _exact(world)(row) and 1 < int(row["number"][-4:]) < len(world.opsmerge) - 1)
+    one = world.take(lambda row: _exact(world)(row) and 1 < int(row["id"][4:]) < len(world.opsmerge) - 1)
     number = _number(world, one)
     del world.opsmerge[one]
-    return {("I10", number), ("I16", f"after INV-2026-{int(number[-4:]) - 1:04d}")}
+    return {("I10", number), ("I16", f"after INV-2026-{int(number.rsplit('-')[-1]) - 1:04d}")}
 
 
 def customer_entered_twice(world: World) -> set[Drift]:
     name = next(iter(world.customers.values()))["display_name"]
-    world.customers["996"] = {"realm_id": REALM, "id": "996", "display_name": name.upper() + ".", "active": True}
-    twin = min("996", next(iter(world.customers)))
+    world.customers["80006"] = {"realm_id": REALM, "id": "80006", "display_name": name.upper() + ".", "active": True}
+    twin = min("80006", next(iter(world.customers)))
     return {("U01", twin)}
 
 
@@ -471,7 +471,7 @@ def held(world: World) -> set[Drift]:
 
 def number_taken(world: World) -> set[Drift]:
     one = world.take(_exact(world))
-    world.partner(one).update(customer_id="999", private_note=None)
+    world.partner(one).update(customer_id="80009", private_note=None)
     world.postings[one].update(outcome="conflict", external_id=None, fault_code="number_taken")
     return {("I17", _number(world, one))}
 
@@ -543,8 +543,8 @@ def other_customer(world: World) -> set[Drift]:
             _exact(world)(row) and sum(other["client_id"] == row["client_id"] for other in world.opsmerge.values()) > 2
         )
     )
-    world.customers["998"] = {"realm_id": REALM, "id": "998", "display_name": "Somebody else", "active": True}
-    world.partner(one).update(customer_id="998", customer_name="Somebody else")
+    world.customers["80008"] = {"realm_id": REALM, "id": "80008", "display_name": "Somebody else", "active": True}
+    world.partner(one).update(customer_id="80008", customer_name="Somebody else")
     return {("H01", _number(world, one))}
 
 
@@ -556,7 +556,7 @@ def only_invoice_moved(world: World) -> set[Drift]:
     """A client with one invoice: no other invoices say whose it is, but a customer of the client's name does."""
     one = world.take(_exact(world))
     world.opsmerge[one].update(client_id="cl_new", client_name="Newcomer Ltd")
-    world.customers["997"] = {"realm_id": REALM, "id": "997", "display_name": "Newcomer Ltd", "active": True}
+    world.customers["80007"] = {"realm_id": REALM, "id": "80007", "display_name": "Newcomer Ltd", "active": True}
     return {("H01", _number(world, one))}
 
 

@@ -22,7 +22,7 @@ documents as (
     'invoice' as entity, document_class as class,
     case when document_class in ('T04', 'T05') then fixed_class else document_class end as root_class,
     case when document_class = 'I12' or document_class = 'I15' or document_class = 'I17' or document_class = 'I18'
-      then nullif(concat_ws(': ', fault_code, fault_message), '') end as cause,
+      then nullif(rtrim(concat_ws(': ', fault_code, fault_message), '.'), '') || '.' end as cause,
     case when document_class in ('I12', 'I15', 'I17', 'I18') then posting_remedy end as remedy,
     case when in_opsmerge then currency else ledger_currency end as currency,
     case when in_opsmerge then period else ledger_period end as period,
@@ -31,7 +31,7 @@ documents as (
     coalesce(external_id, posted_external_id) as external_id,
     cast(null as varchar) as payment_id,
     case when in_opsmerge then status || ' ' || cast(gross as varchar) end as opsmerge_value,
-    case when in_quickbooks then ledger_status || ' ' || cast(ledger_gross as varchar) end as ledger_value,
+    case when in_quickbooks then ledger_status || ' ' || cast(ledger_gross as varchar) || case when in_opsmerge then '' else ' (id ' || external_id || ')' end end as ledger_value,
     case when in_opsmerge and status <> 'voided' then gross else 0 end
       - case when in_quickbooks and ledger_status <> 'deleted' then ledger_gross else 0 end as effect,
     case when document_class in ('I02', 'I03', 'I05', 'I06', 'I07', 'I10') then ledger_gross else coalesce(gross, ledger_gross) end as exposure

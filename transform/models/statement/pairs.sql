@@ -173,12 +173,14 @@ joined as (
     run.post_from
   from documents
   cross join run
-  left join opsmerge on opsmerge.opsmerge_invoice_id = documents.opsmerge_invoice_id and not documents.is_copy
+  -- Keys that are null where nothing is to be joined: a second condition would make DuckDB compare all with all.
+  left join opsmerge on opsmerge.opsmerge_invoice_id = case when not documents.is_copy then documents.opsmerge_invoice_id end
   left join quickbooks on quickbooks.external_id = documents.external_id
   left join {{ ref('stg_quickbooks__customers') }} as customers
     on customers.realm_id = run.realm_id and customers.customer_id = quickbooks.customer_id
   left join postings as posting on posting.opsmerge_invoice_id = opsmerge.opsmerge_invoice_id
-  left join postings as owner on owner.external_id = documents.external_id and opsmerge.opsmerge_invoice_id is null
+  left join postings as owner
+    on owner.external_id = case when opsmerge.opsmerge_invoice_id is null then documents.external_id end
   left join {{ ref('opsmerge_line_totals') }} as lines on lines.opsmerge_invoice_id = opsmerge.opsmerge_invoice_id
   left join elsewhere on elsewhere.opsmerge_invoice_id = opsmerge.opsmerge_invoice_id
 ),

@@ -124,13 +124,13 @@ paired as (
   full join matches on matches.opsmerge_payment_id = live.opsmerge_payment_id
   full join quickbooks on quickbooks.allocation_key = matches.allocation_key
   left join once_in_quickbooks
-    on quickbooks.allocation_key is null
-    and once_in_quickbooks.payment_key = split_part(live.allocation_key, ':', 1) || ':' || split_part(live.allocation_key, ':', 2)
+    on once_in_quickbooks.payment_key = case
+      when quickbooks.allocation_key is null then split_part(live.allocation_key, ':', 1) || ':' || split_part(live.allocation_key, ':', 2)
+    end
   left join voided_in_opsmerge
-    on live.opsmerge_payment_id is null and voided_in_opsmerge.allocation_key = quickbooks.allocation_key
+    on voided_in_opsmerge.allocation_key = case when live.opsmerge_payment_id is null then quickbooks.allocation_key end
   left join matched_once
-    on live.opsmerge_payment_id is null
-    and matched_once.external_id = quickbooks.external_id
+    on matched_once.external_id = case when live.opsmerge_payment_id is null then quickbooks.external_id end
     and matched_once.reference = quickbooks.reference
     and matched_once.amount = quickbooks.amount
     and matched_once.currency = quickbooks.currency
