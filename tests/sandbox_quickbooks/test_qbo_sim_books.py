@@ -648,3 +648,21 @@ def test_a_foreign_account_needs_several_currencies(qbo):
     """In a company of one currency an account in another is refused."""
     body = {"Name": "Dollars", "AccountType": "Bank", "CurrencyRef": {"value": "USD"}}
     assert qbo.post("account", body).code == "6000"
+
+
+def test_how_large_an_invoice_may_be(qbo):
+    """750 taxable lines, amounts of 15 digits, descriptions of 4,000 characters, and not one more."""
+    customer = qbo.customer()
+    assert qbo.post("invoice", qbo.invoice_body(customer, *[qbo.line("1.00")] * 750)).status == 200
+    assert qbo.post("invoice", qbo.invoice_body(customer, *[qbo.line("1.00")] * 751)).code == "6000"
+    assert qbo.post("invoice", qbo.invoice_body(customer, qbo.line("9" * 16))).code == "2050"
+    described = {**qbo.line("1.00"), "Description": "d" * 4001}
+    assert qbo.post("invoice", qbo.invoice_body(customer, described)).code == "2050"
+
+
+def test_a_deposit_on_the_invoice_lowers_its_balance(qbo):
+    """`Deposit` is money had before: the balance is the total less it, and the customer owes the rest."""
+    customer = qbo.customer()
+    made = qbo.invoice(customer, "100.00", Deposit="20.00")
+    assert (made["TotalAmt"], made["Balance"]) == (120, 100)
+    assert qbo.read("Customer", customer)["Balance"] == 100

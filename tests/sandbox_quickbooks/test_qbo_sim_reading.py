@@ -236,6 +236,8 @@ def test_checklist_11_cloudevents_of_several_realms_in_one_signed_post(qbo, endp
     assert _deliver(qbo) == [200]
     body, headers = received[0]
     assert headers["intuit-signature"] == sign(body, "verify-me")
+    assert headers["User-Agent"] == "intuit_notification_server/0.1"
+    assert {"intuit-created-time", "intuit-t-id", "intuit-notification-schema-version"} <= set(headers)
     events = json.loads(body)
     assert [(e["type"], e["intuitaccountid"]) for e in events] == [
         ("qbo.customer.created.v1", qbo.realm),
@@ -371,3 +373,41 @@ def test_a_batch_returns_a_thousand_objects_at_most(qbo):
     assert [row["QueryResponse"].get("maxResults", 0) for row in rows] == [700, 300, 0]
     rest = qbo.rows("select * from Customer startposition 301 maxresults 1000", "Customer")
     assert len(rest) == 300
+
+
+FIELDS = {
+    "Customer": "DisplayName GivenName MiddleName FamilyName CompanyName FullyQualifiedName PrimaryEmailAddr Active "
+    "Balance",
+    "Invoice": "DocNumber TxnDate DueDate CustomerRef Balance TotalAmt SalesTermRef ProjectRef",
+    "Payment": "TotalAmt TxnDate CustomerRef PaymentRefNum ProjectRef",
+    "Item": "Name FullyQualifiedName Type Sku Active Taxable SubItem",
+    "TaxCode": "Name Active Description",
+    "TaxRate": "Name Active Description AgencyRef",
+    "Account": "Name AccountType AccountSubType Classification Active FullyQualifiedName CurrentBalance",
+    "Preferences": "",
+}
+VALUES = {"Active": "true", "Taxable": "true", "SubItem": "true", "TxnDate": "2026-11-20", "DueDate": "2026-11-20"}
+
+
+@pytest.mark.parametrize("entity", FIELDS)
+def test_checklist_6_what_can_be_filtered_by(qbo, entity):
+    """Exactly the fields of the fact sheet's table, and Id and MetaData where the entity has them."""
+    for field in FIELDS[entity].split():
+        value = VALUES.get(field, "1")
+        assert qbo.query(f"select * from {entity} where {field} = '{value}'").status == 200, field
+    since = qbo.query(f"select * from {entity} where MetaData.LastUpdatedTime >= '2026-11-01T00:00:00+00:00'")
+    assert since.status == 200
+    for field in ("PrivateNote", "LinkedTxn", "Nonsense", *(["DocNumber"] if entity == "Payment" else [])):
+        assert qbo.query(f"select * from {entity} where {field} = '1'").code == "4001", field
+    if entity != "Preferences":
+        assert qbo.query(f"select * from {entity} where Id = '1'").status == 200
+        assert qbo.query(f"select * from {entity} where Id > '1'").code == "4001"
+
+
+def test_user_info_and_the_times_of_answers(qbo):
+    """Userinfo answers a living token only; every JSON answer has a time with the company's offset."""
+    url = f"{qbo.url}/v1/openid_connect/userinfo"
+    assert qbo.session.get(url, headers={"Authorization": f"Bearer {qbo.token}"}).json()["emailVerified"] is True
+    assert qbo.session.get(url, headers={"Authorization": "Bearer x"}).status_code == 401
+    for answer in (qbo.get("preferences"), qbo.query("select * from Item"), qbo.get("invoice/9")):
+        assert answer.body["time"].endswith("-08:00")
