@@ -33,10 +33,11 @@ def replay(compiled: Compiled, connection: duckdb.DuckDBPyConnection, folder: Pa
         compiled.run(connection, f"run-{day:02d}", RUN_AT + timedelta(days=day))
 
 
-@pytest.fixture
-def replayed(compiled: Compiled, database: Path, tmp_path: Path):
-    with duckdb.connect(str(database)) as connection:
-        replay(compiled, connection, tmp_path, days=9)
+@pytest.fixture(scope="module")
+def replayed(compiled: Compiled, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("replayed")
+    with duckdb.connect(str(compiled.copy(folder / "build.duckdb"))) as connection:
+        replay(compiled, connection, folder, days=9)
         yield connection
 
 
