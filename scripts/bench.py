@@ -1,0 +1,368 @@
+"""`make bench`: what the bridge costs, as ratios in one run, into docs/benchmarks.md.
+
+Each section is a function that measures and gives back Markdown; add one to SECTIONS. Figures of seconds are this
+machine's; calls, reads and ratios are the same everywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pendulum
+import requests
+
+from books.call import CallKind
+from books.clock import Clock, SystemClock, VirtualClock
+from books.governor import Governor, limits_of
+from books.posting.records import to_text
+from books.settings import QuickBooksSettings
+from books.store import Store
+from sandbox.control import Control
+from sandbox.quickbooks import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, QuickBooksState, create_app
+from sandbox.server import running
+from target_quickbooks.target import TargetQuickBooks
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+REALM = "9341453000000001"
+INVOICES = 1000
+CLIENTS = 200
+ROUNDS = 3
+BATCH = 30
+UNLIMITED = {"requests_per_second": 100_000, "requests_per_minute": 100_000, "batches_per_minute": 100_000}
+PUBLISHED = {"requests_per_second": 10, "requests_per_minute": 500, "batches_per_minute": 40}
+SUSTAINED_MINUTES = 60
+WINDOW_SECONDS = 60
+SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}}}
+
+
+def main() -> int:
+    """Measure every section, or those named, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "sections", nargs="*", metavar="section", help=f"only these, and only to the terminal: {', '.join(SECTIONS)}"
+    )
+    wanted = parser.parse_args().sections
+    logging.disable(logging.CRITICAL)
+    started = time.monotonic()
+    parts = []
+    for name in wanted or SECTIONS:
+        print(f"{name} ...", file=sys.stderr)
+        parts.append(SECTIONS[name]())
+    text = "\n\n".join([_head(), *parts]) + "\n"
+    if not wanted:
+        PAGE.write_text(text)
+    print(text)
+    print(f"{time.monotonic() - started:.0f} s" + ("" if wanted else f"; written to {PAGE}"), file=sys.stderr)
+    return 0
+
+
+def _head() -> str:
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return (
+        "# Benchmarks\n\n"
+        f"Written by `make bench` on {pendulum.today('UTC').to_date_string()}: {machine}. Each table is one run;"
+        " compare within a table. Seconds are this machine's, against the bundled simulator in the same process."
+    )
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+# Posting: the target against one call per invoice.
+
+
+@dataclass
+class Push:
+    """What one push of the same invoices took."""
+
+    calls: int = 0
+    metered_reads: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    budget_seconds: float = 0.0
+    """How long the default budgets make it wait, on a virtual clock."""
+
+
+@dataclass
+class Company:
+    """A simulated company with an item, and customers where they are known before."""
+
+    url: str
+    control: Control
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    def count(self, push: Push) -> None:
+        """Take calls and reads from the simulator's own log of requests; tokens are not counted."""
+        seen = [(each["method"], each["path"]) for each in self.control.requests() if "/v3/" in each["path"]]
+        push.calls = len(seen)
+        push.metered_reads = sum(method == "GET" or path.endswith("/query") for method, path in seen)
+
+
+@contextmanager
+def _company(*, known: bool) -> Iterator[Company]:
+    with running(create_app(QuickBooksState())) as url:
+        control = Control(url)
+        control.switches(limits=False)
+        income, cost = {"name": "Sales of Product Income"}, {"name": "Cost of sales"}
+        item = {"Name": "Support", "Type": "Service", "IncomeAccountRef": income, "ExpenseAccountRef": cost}
+        customers = [{"DisplayName": f"Client {number}"} for number in range(CLIENTS)] if known else []
+        control.seed({"entities": {"Item": [item], "Customer": customers}})
+        yield Company(url, control)
+
+
+def posting() -> str:
+    """1,000 invoices: the target, and a target that makes one call for each."""
+    naive, known, new = (_median(each) for each in (_naive, lambda: _ours(known=True), lambda: _ours(known=False)))
+    known.budget_seconds, new.budget_seconds = _waits(known=True), _waits(known=False)
+    rows = [
+        _row("one call per invoice, known customers", naive, naive),
+        _row("target-quickbooks, known customers", known, naive),
+        _row("target-quickbooks, new customers", new, naive),
+    ]
+    columns = ["target", "calls", "metered reads", "s without limits", "s in the budgets", "CPU ms per invoice"]
+    return (
+        f"## Posting {INVOICES:,} invoices of {CLIENTS} customers\n\n"
+        f"{_table([*columns, 'fewer calls', 'faster in the budgets'], rows)}\n\n"
+        f"Median of {ROUNDS}. The one-call target looks each customer up once and posts each invoice by itself: no"
+        " intent, no look-up of numbers, no retry. Seconds are over loopback, where a call costs next to nothing; the"
+        " default budgets (450 requests and 36 batches a minute, 8 requests a second) add the waits that the governor"
+        " makes on a virtual clock. CPU is that of the target's thread, reading Singer and writing the store included."
+    )
+
+
+def _row(name: str, push: Push, naive: Push) -> list[str]:
+    return [
+        name,
+        f"{push.calls:,}",
+        f"{push.metered_reads:,}",
+        f"{push.seconds:.1f}",
+        f"{push.seconds + push.budget_seconds:.0f}",
+        f"{push.cpu_seconds / INVOICES * 1000:.2f}",
+        f"{naive.calls / push.calls:.1f} x",
+        f"{(naive.seconds + naive.budget_seconds) / (push.seconds + push.budget_seconds):.1f} x",
+    ]
+
+
+def _median(measure: Callable[[], Push]) -> Push:
+    pushes = [measure() for _ in range(ROUNDS)]
+    pushes[0].seconds = statistics.median(each.seconds for each in pushes)
+    pushes[0].cpu_seconds = statistics.median(each.cpu_seconds for each in pushes)
+    return pushes[0]
+
+
+def _ours(*, known: bool) -> Push:
+    push = Push()
+    with _company(known=known) as company, _timed(push):
+        _run_target(company.url, SystemClock(), UNLIMITED)
+        company.count(push)
+    return push
+
+
+def _waits(*, known: bool) -> float:
+    """How long the default budgets make the target wait."""
+    clock = VirtualClock()
+    with _company(known=known) as company:
+        _run_target(company.url, clock, {})
+    return clock.monotonic()
+
+
+@contextmanager
+def _timed(push: Push) -> Iterator[None]:
+    started, cpu_started = time.perf_counter(), time.thread_time()
+    yield
+    push.seconds, push.cpu_seconds = time.perf_counter() - started, time.thread_time() - cpu_started
+
+
+def _run_target(url: str, clock: Clock, budgets: dict[str, int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        config = {
+            "realm_id": REALM,
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "refresh_token": REFRESH_TOKEN,
+            "api_url": url,
+            "token_url": url,
+            "store_url": f"sqlite:///{folder}/books.db",
+            "mapping_file": f"{folder}/mappings.yml",
+            **budgets,
+        }
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            TargetQuickBooks(config=config, clock=clock).listen(io.StringIO(_messages()))
+        if '{"upto": ' not in printed.getvalue():
+            raise RuntimeError("the target did not come to its end")
+
+
+def _messages() -> str:
+    head = {"type": "SCHEMA", "stream": "invoices", "key_properties": ["id"], "schema": SCHEMA}
+    records = [{"type": "RECORD", "stream": "invoices", "record": _invoice(number)} for number in range(INVOICES)]
+    messages = [head, *records, {"type": "STATE", "value": {"upto": INVOICES}}]
+    return "".join(to_text(message) + "\n" for message in messages)
+
+
+def _invoice(number: int) -> dict[str, Any]:
+    net, tax = Decimal("100.00"), Decimal("20.00")
+    line = {
+        "id": f"li_{number}",
+        "position": 1,
+        "description": "Support",
+        "quantity": 1,
+        "unit_price": net,
+        "service_id": "svc_1",
+        "service_name": "Support",
+        "tax_code_id": "tx_1",
+        "tax_code_name": "20.0% S",
+        "tax_rate": 20,
+        "net_amount": net,
+        "tax_amount": tax,
+    }
+    return {
+        "id": f"inv_{number}",
+        "number": f"INV-{number:06}",
+        "status": "open",
+        "issue_date": "2026-11-02",
+        "due_date": "2026-12-02",
+        "currency": "GBP",
+        "client_id": f"cl_{number % CLIENTS}",
+        "client_name": f"Client {number % CLIENTS}",
+        "lines": [line],
+        "subtotal": net,
+        "tax_total": tax,
+        "total": net + tax,
+        "accounting_excluded": False,
+    }
+
+
+class OneCallEach:
+    """The usual target: for each record its customer, if not yet known, and one POST."""
+
+    def __init__(self, url: str, slot: Callable[[CallKind], None]) -> None:
+        self._base = f"{url}/v3/company/{REALM}"
+        self._slot = slot
+        self._session = requests.Session()
+        self._session.trust_env = False
+        form = {"grant_type": "refresh_token", "refresh_token": REFRESH_TOKEN}
+        token_url = f"{url}/oauth2/v1/tokens/bearer"
+        grant = self._session.post(token_url, auth=(CLIENT_ID, CLIENT_SECRET), data=form).json()
+        self._session.headers.update({"Authorization": f"Bearer {grant['access_token']}", "Accept": "application/json"})
+        self._ids: dict[tuple[str, str], str] = {}
+
+    def post(self, record: dict[str, Any]) -> None:
+        """One invoice."""
+        lines = [
+            {
+                "DetailType": "SalesItemLineDetail",
+                "Amount": float(line["net_amount"]),
+                "SalesItemLineDetail": {
+                    "ItemRef": {"value": self._id("Item", "Name", line["service_name"])},
+                    "TaxCodeRef": {"value": self._id("TaxCode", "Name", line["tax_code_name"])},
+                },
+            }
+            for line in record["lines"]
+        ]
+        body = {
+            "DocNumber": record["number"],
+            "TxnDate": record["issue_date"],
+            "CustomerRef": {"value": self._id("Customer", "DisplayName", record["client_name"])},
+            "GlobalTaxCalculation": "TaxExcluded",
+            "Line": lines,
+        }
+        self._slot(CallKind.WRITE)
+        self._session.post(f"{self._base}/invoice", json=body).raise_for_status()
+
+    def _id(self, entity: str, field_name: str, name: str) -> str:
+        if (entity, name) not in self._ids:
+            self._slot(CallKind.READ)
+            query = f"select * from {entity} where {field_name} = '{name}'"
+            answer = self._session.get(f"{self._base}/query", params={"query": query}).json()
+            self._ids[entity, name] = answer["QueryResponse"][entity][0]["Id"]
+        return self._ids[entity, name]
+
+
+def _naive() -> Push:
+    push = Push()
+    with _company(known=True) as company, _timed(push):
+        target = OneCallEach(company.url, lambda _kind: None)
+        for number in range(INVOICES):
+            target.post(_invoice(number))
+        company.count(push)
+    kinds = [CallKind.READ] * push.metered_reads + [CallKind.WRITE] * (push.calls - push.metered_reads)
+    push.budget_seconds = _granted(kinds, {})[-1]
+    return push
+
+
+# The governor: how much of the budget is used, and never more.
+
+
+def _granted(kinds: list[CallKind], budgets: dict[str, int]) -> list[float]:
+    """When each call of a list may go, on a virtual clock, asked one after the other."""
+    clock = VirtualClock()
+    settings = QuickBooksSettings(realm_id=REALM, client_id="c", client_secret="s", **budgets)  # noqa: S106 -- no secret
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(f"sqlite:///{folder}/books.db", clock)
+        governor = Governor(store, clock, limits_of(settings))
+        stamps = []
+        for kind in kinds:
+            with governor.slot(settings.connection, kind, clock.monotonic() + 300):
+                stamps.append(clock.monotonic())
+        store.close()
+    return stamps
+
+
+def sustained() -> str:
+    """An hour of batches, at the default budgets and at what QuickBooks publishes."""
+    rows = [_sustained_row("defaults", {}, 36), _sustained_row("QuickBooks' published limits", PUBLISHED, 40)]
+    columns = [
+        "budgets",
+        "batches a minute",
+        "invoices a minute",
+        "of the budget",
+        "most in any 60 s",
+        "windows over it",
+    ]
+    return (
+        f"## Sustained rate\n\n{_table(columns, rows)}\n\n"
+        f"{SUSTAINED_MINUTES} minutes on a virtual clock through the real governor and its store, {BATCH} invoices in a"
+        " batch, a look-up of numbers with every third. The budget is per company, so more processes do not change it."
+        " The first minute's burst is left out of the rate."
+    )
+
+
+def _sustained_row(name: str, budgets: dict[str, int], batches_per_minute: int) -> list[str]:
+    count = batches_per_minute * (SUSTAINED_MINUTES + 1)
+    kinds = [kind for number in range(count) for kind in _calls_of(number)]
+    stamps = [at for at, kind in zip(_granted(kinds, budgets), kinds, strict=True) if kind is CallKind.BATCH]
+    after = [at for at in stamps if at > stamps[batches_per_minute - 1]]
+    rate = len(after) / ((after[-1] - stamps[batches_per_minute - 1]) / WINDOW_SECONDS)
+    most = max(
+        sum(at <= other < at + WINDOW_SECONDS for other in stamps[place : place + 200])
+        for place, at in enumerate(stamps)
+    )
+    over = sum(last - first < WINDOW_SECONDS for first, last in zip(stamps, stamps[batches_per_minute:], strict=False))
+    return [name, f"{rate:.2f}", f"{rate * BATCH:,.0f}", f"{rate / batches_per_minute:.1%}", str(most), str(over)]
+
+
+def _calls_of(number: int) -> list[CallKind]:
+    return [CallKind.READ, CallKind.BATCH] if number % 3 == 0 else [CallKind.BATCH]
+
+
+SECTIONS: dict[str, Callable[[], str]] = {"posting": posting, "sustained": sustained}
+
+if __name__ == "__main__":
+    sys.exit(main())
