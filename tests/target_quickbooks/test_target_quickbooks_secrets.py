@@ -99,12 +99,13 @@ def _holds(file, secret):
 
 
 def test_a_secret_is_found_nowhere(quickbooks_sim, record, line, tmp_path):
-    """Not on stdout or stderr at DEBUG, in the store file or a plan: after success, a 401, a refusal, a kill, invalid_grant."""
+    """Not on stdout, on stderr at DEBUG, in the store, in a plan: after success, refusals, rotation and a kill."""
     command = Command(quickbooks_sim, tmp_path, TOKEN_KEY)
     rejected = record(2, lines=[line(tax_code_name="no such code", tax_code_id="tx_9")])
     quickbooks_sim.control.fault("401", method="POST", path="/batch")
     assert command.run("pushed", record(1), rejected) == 0
     assert command.run("plan", record(5), dry_run=True, plan_file=str(command.left / "plan.json")) == 0
+    quickbooks_sim.control.advance(25 * 3600)  # the access token ends, and the refresh token is a day old
     assert command.run("crash", record(7), crash="after_send") == -signal.SIGKILL
     quickbooks_sim.control.deed("disconnect")
     assert command.run("disconnected", record(8)) == 69
