@@ -23,6 +23,15 @@ def test_each_cause_is_in_words(demo):
             assert re.search(each.cause, causes[each.number, each.drift_class], re.IGNORECASE), each
 
 
+def test_a_copy_can_be_told_from_the_original(demo):
+    """The report names the QuickBooks id of the copy, which is not the one that was posted."""
+    number = next(each.number for each in planted() if each.drift_class == "I03")
+    shown = re.search(rf"I03 .*?{number}.*?\(id (\d+)\)", demo.first.out, re.DOTALL)
+    ((posted,),) = demo.project.query(f"select external_id from raw_quickbooks.postings where number = '{number}'")
+    assert shown
+    assert shown[1] != posted
+
+
 def test_every_penny_is_explained(demo):
     """The unexplained remainder is 0.00 for every measure, currency and month."""
     rows = demo.project.query("select measure, currency, period, unexplained from recon.control_totals")

@@ -49,6 +49,7 @@ def _templates() -> Environment:
     )
     templates.filters.update(money=words.money, signed=words.signed, day=words.day, count=words.count)
     templates.filters.update(moment=words.moment, name_of=words.name_of, sides=words.sides)
+    templates.filters.update(in_quickbooks=words.in_quickbooks, sentence=words.sentence)
     return templates
 
 

@@ -91,7 +91,7 @@ def _told(document: Document) -> Table:
     title = Text.assemble((f"{one.row['class']} {one.title}", "bold"), f"  {words.name_of(one.row)}{worth}")
     grid.add_row(Text("  " + one.severity, COLOURS[one.severity]), title)
     grid.add_row("", Text(words.sides(one.row), "dim"))
-    grid.add_row("", Text(f"{one.cause} {one.remedy}", "dim"))
+    grid.add_row("", Text(f"{words.sentence(one.cause)} {one.remedy}", "dim"))
     for other in document.others:
         grid.add_row("", Text(f"with it: {other.row['class']} {other.title} ({words.sides(other.row)})", "dim"))
     return grid

@@ -92,6 +92,20 @@ def name_of(row: Mapping[str, Any]) -> str:
     return f"payment {row['payment_id']}" if row["payment_id"] else f"QuickBooks {row['external_id']}"
 
 
+def in_quickbooks(row: Mapping[str, Any]) -> str:
+    """QuickBooks' value, and the id by which the document is found there: a number may stand on two of them."""
+    if not row["ledger_value"]:
+        return "nothing"
+    found = row["payment_id"] or row["external_id"]
+    return f"{row['ledger_value']} (id {found})" if found else str(row["ledger_value"])
+
+
 def sides(row: Mapping[str, Any]) -> str:
     """Both sides' values in one line."""
-    return f"OpsMerge: {row['opsmerge_value'] or 'nothing'} · QuickBooks: {row['ledger_value'] or 'nothing'}"
+    return f"OpsMerge: {row['opsmerge_value'] or 'nothing'} · QuickBooks: {in_quickbooks(row)}"
+
+
+def sentence(text: str | None) -> str:
+    """A text that ends as a sentence does; refusals come without a full stop."""
+    text = (text or "").rstrip()
+    return text if not text or text[-1] in ".!?:" else f"{text}."
