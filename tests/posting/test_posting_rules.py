@@ -209,7 +209,7 @@ def test_which_invoice_is_the_same(record, name):
 def test_a_retry_looks_past_what_was_voided(record):
     """Only when a person asked for it."""
     voided = [_there(voided=True, source_id="inv_1")]
-    assert isinstance(judge("inv_1", records.parse(record(1)), voided, "58", COMPANY, ignore_voided=True), Absent)
+    assert isinstance(judge("inv_1", records.parse(record(1)), voided, "58", COMPANY, replaced={voided[0].id}), Absent)
 
 
 TAX = {

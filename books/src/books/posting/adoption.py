@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from books.faults import Reject
@@ -38,14 +38,14 @@ def judge(
     customer_id: str | None,
     company: Company,
     *,
-    ignore_voided: bool = False,
+    replaced: Collection[str] = (),
 ) -> Verdict:
     """Judge what was found under the invoice's number.
 
     Our note decides; without it number, customer, currency, date and net must agree. Gross may differ by VAT pennies.
-    `ignore_voided`: a person asked to post anew what was voided.
+    `replaced`: ids of voided invoices that a person asked to post anew; they count for nothing.
     """
-    candidates = sorted((each for each in found if not (ignore_voided and each.voided)), key=_oldest_first)
+    candidates = sorted((each for each in found if each.id not in replaced), key=_oldest_first)
     for each in candidates:
         if each.source_id == invoice_id:
             return Same(each)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pendulum
@@ -54,7 +54,14 @@ class Outbox:
     """Sends, and records what came of it."""
 
     def __init__(
-        self, ledger: Ledger, journal: Journal, clock: Clock, company: Company, checkpoint: Checkpoint, report: Report
+        self,
+        ledger: Ledger,
+        journal: Journal,
+        clock: Clock,
+        company: Company,
+        checkpoint: Checkpoint,
+        report: Report,
+        replaced: Collection[str] = (),
     ) -> None:
         self._ledger = ledger
         self._journal = journal
@@ -62,6 +69,7 @@ class Outbox:
         self._company = company
         self._checkpoint = checkpoint
         self._report = report
+        self._replaced = replaced
         self._identity = identity_of(ledger)
         self._lost_in_a_row = 0
         self._halt: Halt | None = None
@@ -238,7 +246,7 @@ class Outbox:
             found.get(posting.number.casefold(), ()),
             ready.customer_id if ready else None,
             self._company,
-            ignore_voided=ready is not None and ready.candidate.retry,
+            replaced=self._replaced,
         )
 
     def _settled(self, posting: Posting, verdict: Same | Taken) -> Posting:

@@ -51,6 +51,8 @@ class _Open:
     company: Company
     resolver: Resolver
     outbox: Outbox
+    replaced: set[str]
+    """Ids of voided invoices that a person asked to post anew: they are never adopted again."""
 
 
 class PushRun:
@@ -233,10 +235,12 @@ class PushRun:
             company = self._company()
             self._checkpoint("company_checked")
             parts = (self._ledger, self._journal, self._clock, company)
+            replaced = set(self._journal.lessons("replaced"))
             self._opened = _Open(
                 company,
                 Resolver(*parts, self._choices, self._checkpoint),
-                Outbox(*parts, self._checkpoint, self._report),
+                Outbox(*parts, self._checkpoint, self._report, replaced),
+                replaced,
             )
         return self._opened
 
@@ -262,7 +266,14 @@ class PushRun:
             posting = _known(candidate)
             same = candidate.content_sha256 == posting.content_sha256
             there = found.get(posting.number.casefold(), ())
-            verdict = judge(candidate.id, candidate.invoice if same else None, there, None, opened.company)
+            verdict = judge(
+                candidate.id,
+                candidate.invoice if same else None,
+                there,
+                None,
+                opened.company,
+                replaced=opened.replaced,
+            )
             if isinstance(verdict, Same):
                 self._settle_found(candidate, adopted(posting, verdict.found, self._journal.now()), same=same)
             elif isinstance(verdict, Taken) and same:
@@ -291,6 +302,7 @@ class PushRun:
     ) -> list[Candidate]:
         """Adopt what is there, refuse what is taken; gives back what is absent."""
         there = {each.id: found.get(each.number.strip().casefold(), []) for each in candidates}
+        self._replace_voided(opened, [each for row in candidates if row.retry for each in there[row.id]])
         opened.resolver.find_customers(
             [each.invoice for each in candidates if each.invoice is not None and there[each.id]]
         )
@@ -303,7 +315,7 @@ class PushRun:
                 there[candidate.id],
                 customer.id if customer else None,
                 opened.company,
-                ignore_voided=candidate.retry,
+                replaced=opened.replaced,
             )
             row = posting_of(candidate, self._identity)
             if isinstance(verdict, Same):
@@ -315,6 +327,12 @@ class PushRun:
         self._record(outcomes)
         self._checkpoint("found_recorded")
         return absent
+
+    def _replace_voided(self, opened: _Open, there: Sequence[LedgerInvoice]) -> None:
+        """Remember, before anything is sent, what a retry replaces: a lost answer is settled without it."""
+        voided = {each.id for each in there if each.voided} - opened.replaced
+        self._journal.learn([Lesson("replaced", each, each, {}) for each in sorted(voided)])
+        opened.replaced.update(voided)
 
     def _leave_alone(self, absent: Sequence[Candidate]) -> None:
         """From before the go-live date and not in the books: counted, and not looked for again."""
