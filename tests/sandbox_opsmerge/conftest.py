@@ -18,6 +18,9 @@ LINE = {
 }
 
 
+PAGES_MAX = 1000
+
+
 class Api:
     """Calls below /api/v1 with a key; answers as (status, body, headers), numbers exact."""
 
@@ -47,12 +50,13 @@ class Api:
 
     def pages(self, path: str, **params: Any) -> list[Any]:
         rows: list[Any] = []
-        while True:
+        for _ in range(PAGES_MAX):
             page = self.get(path, **params)
             rows += page["data"]
             params["cursor"] = page["next_cursor"]
             if params["cursor"] is None:
                 return rows
+        raise AssertionError(f"no end after {PAGES_MAX} pages")
 
 
 class Tenant:
