@@ -168,3 +168,20 @@ def test_a_lost_creation_of_a_customer_makes_no_second_one(sqlite_bridge, record
         sqlite_bridge.push(record(1))
     assert len(sqlite_bridge.books("Customer")) == 1
     assert len(sqlite_bridge.books()) == 1
+
+
+def test_a_retry_whose_answer_is_lost_is_not_settled_by_what_it_replaces(bridge, record):
+    """A voided invoice that a person asked to post anew is never adopted again, however the new sending goes."""
+    bridge.push(record(1))
+    old = bridge.postings()["inv_1"]["external_id"]
+    bridge.sim.control.deed("void_invoice", invoice="INV-2026-0001")
+    bridge.retry("INV-2026-0001")
+    bridge.sim.control.fault("cut_before", **BATCH)
+    bridge.push()
+    assert bridge.postings()["inv_1"]["outcome"] == "unknown"
+    bridge.clock.advance(901)
+    bridge.push()
+    settled = bridge.postings()["inv_1"]
+    assert (settled["outcome"], settled["fault_code"]) == ("conflict", "6140"), "QuickBooks counts a voided number"
+    assert settled["external_id"] != old
+    assert len(bridge.books()) == 1
