@@ -61,6 +61,7 @@ $(RUNTIME): .venv/bin/uv requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(UV) pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation $(PACKAGES:%=-e ./%)
 	@$(BIN)/python -m compileall -q $(SOURCES)
+	@mkdir -p .meltano && chmod 700 .meltano # Meltano puts plugin settings there, secrets among them
 	@touch $@
 
 $(DEVELOPMENT): $(RUNTIME) requirements-dev.lock

@@ -100,3 +100,14 @@ def test_an_interrupted_and_repeated_push_posts_once(bridge):
     number = bridge.opsmerge_invoice(invoice)["number"]
     assert bridge.quickbooks_invoices(number) == 1
     assert bridge.opsmerge_invoice(invoice)["accounting"]["status"] == "posted"
+
+
+def test_a_mistyped_dry_run_is_refused_and_posts_nothing(bridge):
+    """A word that is neither true nor false does not count as false: nothing is posted, exit code 78."""
+    invoice = bridge.open_invoice()
+    run = bridge.push(TARGET_QUICKBOOKS_DRY_RUN="ture")
+    status = bridge.books("status")
+    assert run.code == 1
+    assert "must be true or false" in run.out
+    assert bridge.quickbooks_invoices(bridge.opsmerge_invoice(invoice)["number"]) == 0
+    assert status.code == 78

@@ -30,7 +30,8 @@ BATCH_SIZE_MAX = 30
 
 def _property(kind: str, description: str, *, default: Any = None, secret: bool = False, **more: Any) -> dict[str, Any]:
     """One setting as JSON schema. Optional ones may be null; secrets carry the flags that the Singer SDK sets."""
-    schema: dict[str, Any] = {"type": [kind, "null"], "description": description, **more}
+    kinds = [kind, "string"] if kind == "boolean" else [kind]  # as text, so that a mistyped word can be refused
+    schema: dict[str, Any] = {"type": [*kinds, "null"], "description": description, **more}
     if default is not None:
         schema["default"] = default
     if secret:
@@ -111,7 +112,7 @@ TAP_PROPERTIES: dict[str, dict[str, Any]] = {
     "overlap_seconds": _property(
         "integer", "How far each read reaches back before the bookmark", default=300, minimum=0
     ),
-    "full_refresh": _property("boolean", "Read every stream completely, in the order of ids", default=False),
+    "full_refresh": _property("boolean", "Read every stream completely, in the order of creation", default=False),
 }
 """What tap-quickbooks-payments adds, as JSON schema properties."""
 

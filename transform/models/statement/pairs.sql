@@ -219,7 +219,7 @@ judged as (
       when outcome = 'conflict' then 'I17'
       when outcome = 'held' then 'I18'
       when outcome = 'unknown' and first_attempted_at + {{ grace('T02') }} > read_from then 'T02'
-      when outcome is null and status = 'paid' and post_from is null then 'D05'
+      when outcome is null and status = 'paid' and gross >= 0 and post_from is null then 'D05'
       when pushed_at is null or coalesce(opened_at, updated_at) + {{ grace('I01') }} > pushed_at then 'T01'
       else 'I01'
     end as fixed_class

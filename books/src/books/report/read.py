@@ -117,7 +117,7 @@ def read(database: Path, *, environment: str = "demo", time_zone: str = "Europe/
         try:
             return _report(connection, environment, zone)
         except duckdb.CatalogException as error:
-            raise _nothing(database) from error
+            raise _incomplete(database, error) from error
 
 
 def _nothing(database: Path) -> Halt:
@@ -126,6 +126,16 @@ def _nothing(database: Path) -> Halt:
         exit_code=Exit.MISCONFIGURED,
         code="nothing_built",
         remedy="run `meltano run reconcile` first",
+    )
+
+
+def _incomplete(database: Path, error: duckdb.CatalogException) -> Halt:
+    """A table that the report needs is not there: never built, or built by another version of the models."""
+    return Halt(
+        f"{database} holds no whole reconciliation: {str(error).splitlines()[0]}",
+        exit_code=Exit.MISCONFIGURED,
+        code="nothing_built",
+        remedy="run `meltano run reconcile`; the models and the report must be of one version",
     )
 
 

@@ -29,6 +29,8 @@ from books.store import Store
 STORE_VARIABLE = "BOOKS_STORE_URL"
 """Where a plugin without a `store_url` of its own (tap-opsmerge) finds the state store; meltano.yml sets it."""
 
+SWITCH_WORDS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
+
 SIGNAL_BASE = 128
 """A process that a signal stopped ends with 128 + the signal's number, as shells do."""
 
@@ -61,6 +63,7 @@ class PluginEndings:
 
     name: str
     logger: logging.Logger
+    config_jsonschema: ClassVar[dict[str, Any]]
     settings_seen: ClassVar[Mapping[str, Any]] = {}
     _is_run: ClassVar[bool] = False
     _words: ClassVar[str] = ""
@@ -69,6 +72,7 @@ class PluginEndings:
     def invoke(cls, *args: Any, **kwargs: Any) -> None:
         """Read or write for real: not --about, --discover or --test, whose endings are of no interest later."""
         cls._is_run = not kwargs.get("about")
+        check_environment(cls.name, cls.config_jsonschema.get("properties", {}), os.environ)
         super().invoke(*args, **kwargs)  # type: ignore[misc] # the SDK's class comes next
 
     @classmethod
@@ -147,6 +151,33 @@ class PluginEndings:
         del frame
         self.logger.warning("Stopped by signal %d before the end: run again, nothing is lost", signum)
         sys.exit(SIGNAL_BASE + signum)
+
+
+def check_environment(plugin: str, properties: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Refuse a switch or number in an environment variable that the SDK would misread.
+
+    It takes every word but "true", "1", "yes" and "on" for false: a mistyped dry_run would post for real.
+
+    Raises:
+        Halt: MISCONFIGURED; names the variable.
+    """
+    for name, schema in properties.items():
+        variable = f"{plugin}_{name}".upper().replace("-", "_")
+        value = environment.get(variable, "").strip().lower()
+        kinds = schema.get("type", [])
+        if value and "boolean" in kinds and value not in SWITCH_WORDS:
+            raise _misread(variable, "true or false")
+        if value and "integer" in kinds and not value.lstrip("-").isdigit():
+            raise _misread(variable, "a whole number")
+
+
+def _misread(variable: str, wanted: str) -> Halt:
+    return Halt(
+        f"{variable} must be {wanted}",
+        exit_code=Exit.MISCONFIGURED,
+        code="setting_refused",
+        remedy="correct the environment variable, here or in .env",
+    )
 
 
 def exit_code(fault: Fault) -> int:
