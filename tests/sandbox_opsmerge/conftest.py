@@ -18,7 +18,7 @@ LINE = {
 }
 
 
-PAGES_MAX = 1000
+PAGES_MAX = 100
 
 
 class Api:
