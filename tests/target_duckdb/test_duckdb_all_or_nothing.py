@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -119,6 +120,19 @@ def test_a_wrong_setting_is_named_and_exits_with_78(tmp_path, singer, settings, 
     assert process.returncode == code
     assert message in err
     assert b"Traceback" not in err
+
+
+def test_a_full_disk_is_said_and_the_old_rows_stay(tmp_path, warehouse, singer):
+    """A load that the file system refuses ends with 78, one line and no STATE; the database is as it was."""
+    warehouse.load(singer.schema(), singer.record(id="1"))
+    process = start(tmp_path)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))  # no file may grow from now on
+    send(process, singer.schema(), singer.record(id="2"), singer.state({"upto": 2}))
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (78, b"")
+    assert b"free space" in err
+    assert b"Traceback" not in err
+    assert warehouse.query("SELECT id FROM raw.invoices") == [("1",)]
 
 
 def test_a_file_in_use_exits_with_75(tmp_path, singer):

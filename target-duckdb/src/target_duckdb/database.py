@@ -32,7 +32,10 @@ class Database:
             DatabaseBusyError: another process still has the file open after `lock_wait_seconds`.
             ConfigurationError: the file is no DuckDB database, or a setting is not understood.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"The folder of {self.path} cannot be made: {error.strerror}") from error
         deadline = monotonic() + self.lock_wait_seconds
         while True:
             try:

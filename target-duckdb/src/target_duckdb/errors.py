@@ -33,3 +33,15 @@ class DatabaseBusyError(LoadError):
     """Another process holds the database file; run again later."""
 
     exit_code = 75
+
+
+class StorageError(LoadError):
+    """The file system refused the load: no right to write, or no space."""
+
+    exit_code = 78
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"The load could not be written: {str(error).splitlines()[0]}. The database is as it was before. "
+            "Check the rights of its folder and the free space, there and in the folder for temporary files."
+        )

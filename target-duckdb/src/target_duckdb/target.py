@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from types import FrameType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
+import duckdb
 from singer_sdk import Target
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 
 from target_duckdb.database import Database, resolve
-from target_duckdb.errors import ConfigurationError, InputError, LoadError
+from target_duckdb.errors import ConfigurationError, InputError, LoadError, StorageError
 from target_duckdb.loader import Loader, Options
 from target_duckdb.messages import ActivateVersion, Batch, RawReader, Record, Schema, State
 from target_duckdb.table import Tombstones
@@ -113,8 +114,14 @@ class TargetDuckDB(Target):
                 cls.logger.error("Setting: %s", each)  # noqa: TRY400 -- the message says it all
             sys.exit(ConfigurationError.exit_code)
         except LoadError as error:
-            cls.logger.error("%s", error)  # noqa: TRY400 -- the message says it all
-            sys.exit(error.exit_code)
+            cls._end(error)
+        except (duckdb.IOException, duckdb.TransactionException, OSError) as error:
+            cls._end(StorageError(error))
+
+    @classmethod
+    def _end(cls, error: LoadError) -> NoReturn:
+        cls.logger.error("%s", error)
+        sys.exit(error.exit_code)
 
     def process_endofpipe(self) -> None:
         """The input ended."""
