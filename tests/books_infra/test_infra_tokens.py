@@ -121,11 +121,11 @@ def test_a_wrongly_pasted_token_does_not_end_a_living_chain(tokens_for: Any, ven
 
 
 def test_a_dead_connection_says_what_to_do(tokens: TokenStore, vendor: Any) -> None:
-    """invalid_grant ends the run with 69 and the words `books connect`; the state tells since when."""
+    """invalid_grant ends the run with 69 and what to set; the state tells since when."""
     vendor.service.live.clear()
     halt = halted(tokens.access_token)
     assert halt.exit_code is Exit.DEAD_CONNECTION
-    assert "books connect" in halt.remedy
+    assert "QUICKBOOKS_REFRESH_TOKEN" in halt.remedy
     state = tokens.state()
     assert (state.connected, state.cut_off_at) == (False, None)
     assert state.refused_at is not None
@@ -251,7 +251,7 @@ def test_a_wrong_or_missing_key_is_said(tokens_for: Any, vendor: Any) -> None:
 
 
 def test_consent_replaces_any_chain(tokens_for: Any, vendor: Any) -> None:
-    """`books connect`: the code's tokens are kept, and the token in the settings counts as old from then on."""
+    """Connecting: the code's tokens are kept, and the token in the settings counts as old from then on."""
     vendor.service.live.add("the-code")
     tokens = tokens_for()
     tokens.exchange_code("the-code", "http://localhost:8000/callback")

@@ -229,6 +229,36 @@ def test_a_deleted_invoice_is_posted_again_only_on_request(bridge, record):
     assert len(bridge.books()) == 1
 
 
+def test_a_retry_of_what_is_still_there_changes_nothing(sqlite_bridge, record):
+    """Created stays created, as sent; nothing is adopted, and nothing is doubled."""
+    sqlite_bridge.push(record(1))
+    before = sqlite_bridge.postings()["inv_1"]
+    sqlite_bridge.retry("INV-2026-0001")
+    pushed = sqlite_bridge.push(record(1))
+    after = sqlite_bridge.postings()["inv_1"]
+    assert "nothing to send" in pushed.log
+    assert {**after, "seq": None} == {**before, "seq": None}
+    assert len(sqlite_bridge.books()) == 1
+
+
+def test_a_retry_of_a_changed_invoice_stays_a_conflict_while_the_old_one_stands(sqlite_bridge, record, line):
+    """What was posted stays on record, so nobody is told that QuickBooks was edited; the remedy says what first."""
+    sqlite_bridge.push(record(1))
+    before = sqlite_bridge.postings()["inv_1"]
+    changed = record(1, lines=[line("77.00")])
+    sqlite_bridge.push(changed)
+    sqlite_bridge.retry("INV-2026-0001")
+    sqlite_bridge.push(changed)
+    after = sqlite_bridge.postings()["inv_1"]
+    assert (after["outcome"], after["fault_code"], after["retry"]) == ("conflict", "changed_after_posting", False)
+    assert [after[name] for name in ("external_id", "net", "total")] == [
+        before["external_id"],
+        before["net"],
+        before["total"],
+    ]
+    assert "void this one in QuickBooks" in after["remedy"]
+
+
 def test_go_live_date(bridge, record):
     """Earlier invoices are never posted, only adopted, and looked for once; paid ones are posted from then on."""
     early, paid = record(1, issue_date="2026-10-31"), record(2, status="paid")

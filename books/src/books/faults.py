@@ -27,6 +27,13 @@ class Exit(IntEnum):
     MISCONFIGURED = 78
 
 
+RECONNECT = (
+    "reconnect: authorise the app again at Intuit, and put the new refresh token into the setting refresh_token "
+    "(QUICKBOOKS_REFRESH_TOKEN)"
+)
+"""What to do about a dead connection, wherever it shows."""
+
+
 class Fault(Exception):  # noqa: N818 -- the contract's word
     """A vendor's or the network's refusal, in words a user can act on.
 

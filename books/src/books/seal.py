@@ -69,5 +69,5 @@ def _wrong_key(message: str) -> Halt:
         message,
         exit_code=Exit.MISCONFIGURED,
         code="token_key",
-        remedy="set token_key to the key that the tokens were encrypted with, or run `books connect` to start anew",
+        remedy="set token_key to the key that the tokens were encrypted with, or start anew with a new refresh_token",
     )

@@ -20,7 +20,7 @@ import pendulum
 from sqlalchemy import Connection, delete, insert, select, update
 
 from books.call import Transport
-from books.faults import Exit, Halt
+from books.faults import RECONNECT, Exit, Halt
 from books.seal import Seal, is_sealed
 from books.settings import QuickBooksSettings
 from books.store import Store
@@ -273,6 +273,4 @@ def _sha256(secret: str) -> str:
 
 
 def _dead(message: str) -> Halt:
-    return Halt(
-        message, exit_code=Exit.DEAD_CONNECTION, code="dead_connection", remedy="run `books connect` to consent again"
-    )
+    return Halt(message, exit_code=Exit.DEAD_CONNECTION, code="dead_connection", remedy=RECONNECT)

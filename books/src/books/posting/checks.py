@@ -22,7 +22,7 @@ def check_company(company: Company) -> None:
         raise _not_ready(
             "company_country",
             f"{company.name} is a US company, whose lines take TAX or NON instead of a VAT code",
-            "Connect the UK company: `books connect`.",
+            "Use the UK company: set its realm_id and a refresh token for it.",
         )
     if not company.vat_on:
         raise _not_ready(

@@ -318,7 +318,9 @@ class PushRun:
                 replaced=opened.replaced,
             )
             row = posting_of(candidate, self._identity)
-            if isinstance(verdict, Same):
+            if isinstance(verdict, Same) and _is_ours(candidate, verdict.found):
+                self._still_there(candidate)
+            elif isinstance(verdict, Same):
                 outcomes.append(adopted(row, verdict.found, self._journal.now()))
             elif isinstance(verdict, Taken):
                 outcomes.append(with_fault(row, Outcome.CONFLICT, number_taken(verdict.found), self._journal.now()))
@@ -327,6 +329,16 @@ class PushRun:
         self._record(outcomes)
         self._checkpoint("found_recorded")
         return absent
+
+    def _still_there(self, candidate: Candidate) -> None:
+        """A retry of what is still in the books sends nothing and adopts nothing: what was posted stays on record."""
+        posting = replace(_known(candidate), retry=False)
+        if candidate.content_sha256 != posting.content_sha256:
+            self._record([self._changed(candidate, posting)])
+            return
+        self._journal.write([_restored(candidate, posting) if posting.outcome is Outcome.CONFLICT else posting])
+        self.summary.existing += 1
+        self._logger.warning("%s is still in the books as %s: nothing to send", posting.number, posting.external_id)
 
     def _replace_voided(self, opened: _Open, there: Sequence[LedgerInvoice]) -> None:
         """Remember, before anything is sent, what a retry replaces: a lost answer is settled without it."""
@@ -471,9 +483,14 @@ def _is_news(candidate: Candidate) -> bool:
     return candidate.posting is not None and candidate.posting.record != candidate.record
 
 
-def _restored(candidate: Candidate) -> Posting:
+def _is_ours(candidate: Candidate, found: LedgerInvoice) -> bool:
+    """Whether what was found is the very document that our posting names."""
+    return candidate.posting is not None and candidate.posting.external_id == found.id
+
+
+def _restored(candidate: Candidate, known: Posting | None = None) -> Posting:
     """Changed and changed back: it is in the books as it is in OpsMerge."""
-    posting = _known(candidate)
+    posting = known or _known(candidate)
     return replace(
         posting,
         **NO_FAULT,

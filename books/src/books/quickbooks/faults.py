@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 
 from books.call import Response
-from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError
+from books.faults import RECONNECT, Exit, Fault, Halt, Reject, Retry, ServerError
 
 THROTTLE_WAIT_SECONDS = 60.0
 """Intuit's advice after a 429 that names no Retry-After."""
@@ -50,15 +50,13 @@ class Rule:
     remedy: str
 
 
-RECONNECT = (
-    "Connect again with `books connect`, and check that environment, realm_id and the app's keys belong together."
-)
+CHECK_CONNECTION = f"Check that environment, realm_id and the app's keys belong together, or {RECONNECT}."
 REPORT = "This is a defect of the bridge: please report it with the invoice number and the intuit_tid."
 TAX_REMEDY = "Map the line's tax code to an active VAT code of this company under tax_codes in mappings.yml."
 
 RULES: Mapping[str, Rule] = {
-    "100": Rule(Meaning.DEAD, "QuickBooks did not accept the login (token expired)", RECONNECT),
-    "120": Rule(Meaning.DEAD, "the connected user may not use this company", RECONNECT),
+    "100": Rule(Meaning.DEAD, "QuickBooks did not accept the login (token expired)", CHECK_CONNECTION),
+    "120": Rule(Meaning.DEAD, "the connected user may not use this company", CHECK_CONNECTION),
     "500": Rule(Meaning.RECORD, "QuickBooks does not support this operation", REPORT),
     "600": Rule(
         Meaning.FAILED, "QuickBooks has seen this request before", "It is looked up; nothing is needed from you."
@@ -90,9 +88,9 @@ RULES: Mapping[str, Rule] = {
     "3100": Rule(
         Meaning.DEAD,
         "this login is not valid for this company: another realm, sandbox keys in production, or disconnected",
-        RECONNECT,
+        CHECK_CONNECTION,
     ),
-    "3200": Rule(Meaning.DEAD, "token expired", RECONNECT),
+    "3200": Rule(Meaning.DEAD, "token expired", CHECK_CONNECTION),
     "4000": Rule(Meaning.RECORD, "QuickBooks could not read the query", REPORT),
     "4001": Rule(Meaning.RECORD, "QuickBooks refused the query", REPORT),
     "4002": Rule(Meaning.RECORD, "QuickBooks could not process the query", REPORT),

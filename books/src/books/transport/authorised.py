@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from books.call import Request, Response, Transport
-from books.faults import Exit, Halt
+from books.faults import RECONNECT, Exit, Halt
 from books.tokens import TokenStore
 
 UNAUTHORISED = 401
@@ -34,7 +34,7 @@ class Authorised:
                 "QuickBooks refuses this connection's token although it has just been renewed (401)",
                 exit_code=Exit.DEAD_CONNECTION,
                 code="3200",
-                remedy="run `books connect` to consent again",
+                remedy=RECONNECT,
                 vendor_request_id=answer.headers.get("intuit_tid"),
             )
         return answer
