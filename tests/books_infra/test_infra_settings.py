@@ -11,13 +11,12 @@ from books import paths
 from books.faults import Exit, Halt
 from books.settings import (
     QUICKBOOKS_PROPERTIES,
-    TAP_CONFIG_SCHEMA,
     TAP_PROPERTIES,
-    TARGET_CONFIG_SCHEMA,
     TARGET_PROPERTIES,
     QuickBooksSettings,
     TapSettings,
     TargetSettings,
+    config_schema,
     is_loopback,
 )
 
@@ -61,7 +60,7 @@ def test_schema_and_dataclass_agree(kind: Any, properties: dict[str, Any]) -> No
 
 def test_schemas_are_valid_and_secrets_are_marked() -> None:
     """The Singer SDK can validate with the schemas, and Meltano can see what is secret."""
-    for schema in (TARGET_CONFIG_SCHEMA, TAP_CONFIG_SCHEMA):
+    for schema in (config_schema(TARGET_PROPERTIES), config_schema(TAP_PROPERTIES)):
         jsonschema.Draft7Validator.check_schema(schema)
         jsonschema.validate(NEEDED, schema)
     secret = {name for name, schema in QUICKBOOKS_PROPERTIES.items() if schema.get("secret")}

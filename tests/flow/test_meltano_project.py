@@ -111,3 +111,14 @@ def test_a_mistyped_dry_run_is_refused_and_posts_nothing(bridge):
     assert "must be true or false" in run.out
     assert bridge.quickbooks_invoices(bridge.opsmerge_invoice(invoice)["number"]) == 0
     assert status.code == 78
+
+
+def test_daily_runs_all_three_and_ends_with_the_worst_code(bridge):
+    """A dead connection stops none of the three jobs from being tried, and ends as 69."""
+    bridge.quickbooks.deed("disconnect")
+    bridge.open_invoice()
+    answer = bridge.books("daily")
+    assert answer.code == 69, answer.out[-3000:]
+    assert all(
+        f"demo:{tap}" in answer.out for tap in ("tap-opsmerge-to", "tap-quickbooks-payments-to", "tap-opsmerge--")
+    )

@@ -118,16 +118,15 @@ TAP_PROPERTIES: dict[str, dict[str, Any]] = {
 
 
 def config_schema(added: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """A whole `config_jsonschema` for the Singer SDK: the shared settings and those that a plugin adds."""
+    """A whole `config_jsonschema` for the Singer SDK: the shared settings and those that a plugin adds.
+
+    A new one at each call, because the SDK adds its own settings to what it is given.
+    """
     return {
         "type": "object",
         "properties": {**QUICKBOOKS_PROPERTIES, **added},
         "required": list(QUICKBOOKS_REQUIRED),
     }
-
-
-TARGET_CONFIG_SCHEMA = config_schema(TARGET_PROPERTIES)
-TAP_CONFIG_SCHEMA = config_schema(TAP_PROPERTIES)
 
 
 @dataclass(frozen=True)

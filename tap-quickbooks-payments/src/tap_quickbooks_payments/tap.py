@@ -13,7 +13,7 @@ from books.clock import Clock, SystemClock
 from books.quickbooks import QuickBooksClient, open_client, query
 from books.quickbooks.reading import CompanyReader
 from books.quickbooks.reading_rows import Posted
-from books.settings import TAP_CONFIG_SCHEMA, TapSettings
+from books.settings import TAP_PROPERTIES, TapSettings, config_schema
 from books.singer.endings import PluginEndings
 from books.store import Store
 from books.store.tables_posting import posting
@@ -28,7 +28,7 @@ class TapQuickBooksPayments(PluginEndings, Tap):
     """
 
     name = "tap-quickbooks-payments"
-    config_jsonschema: ClassVar[dict[str, Any]] = TAP_CONFIG_SCHEMA
+    config_jsonschema: ClassVar[dict[str, Any]] = config_schema(TAP_PROPERTIES)
 
     def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
         self.clock = clock or SystemClock()

@@ -9,7 +9,7 @@ from singer_sdk import Target
 from singer_sdk.sinks import Sink
 
 from books.clock import Clock
-from books.settings import TARGET_CONFIG_SCHEMA, TargetSettings
+from books.settings import TARGET_PROPERTIES, TargetSettings, config_schema
 from books.singer.endings import PluginEndings
 from books.singer.sink import STREAMS, IgnoringSink, Intake, IntakeSink, rejected
 
@@ -22,7 +22,7 @@ class TargetQuickBooks(PluginEndings, Target):
 
     name = "target-quickbooks"
     default_sink_class = IgnoringSink
-    config_jsonschema: ClassVar[dict[str, Any]] = TARGET_CONFIG_SCHEMA
+    config_jsonschema: ClassVar[dict[str, Any]] = config_schema(TARGET_PROPERTIES)
     _MAX_RECORD_AGE_IN_MINUTES = math.inf  # no STATE before the push: it would speak of invoices not yet posted
 
     def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
