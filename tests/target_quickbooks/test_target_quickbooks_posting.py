@@ -229,6 +229,21 @@ def test_a_deleted_invoice_is_posted_again_only_on_request(bridge, record):
     assert len(bridge.books()) == 1
 
 
+def test_a_voided_invoice_is_posted_again_only_on_request(bridge, record):
+    """Under the same number, which the voided one keeps; without `retry` the run leaves it alone."""
+    bridge.push(record(1))
+    old = bridge.postings()["inv_1"]
+    bridge.sim.control.deed("void_invoice", invoice="INV-2026-0001")
+    assert not bridge.push(record(1)).calls
+    bridge.retry("INV-2026-0001")
+    bridge.push(record(1))
+    new = bridge.postings()["inv_1"]
+    assert (new["outcome"], new["generation"], new["total"]) == ("created", 2, old["total"])
+    assert new["external_id"] != old["external_id"]
+    assert sorted(each["Balance"] > 0 for each in bridge.books()) == [False, True]
+    assert not bridge.push(record(1)).calls
+
+
 def test_a_retry_of_what_is_still_there_changes_nothing(sqlite_bridge, record):
     """Created stays created, as sent; nothing is adopted, and nothing is doubled."""
     sqlite_bridge.push(record(1))

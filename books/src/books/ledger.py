@@ -216,6 +216,8 @@ class Member:
 
     bid: str
     body: bytes
+    reuses_number: bool = False
+    """Its number stands on a voided invoice that a person asked to replace: no ledger is to refuse it for that."""
 
 
 @dataclass(frozen=True)

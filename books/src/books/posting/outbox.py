@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pendulum
@@ -61,7 +61,7 @@ class Outbox:
         company: Company,
         checkpoint: Checkpoint,
         report: Report,
-        replaced: Collection[str] = (),
+        replaced: Mapping[str, str] | None = None,
     ) -> None:
         self._ledger = ledger
         self._journal = journal
@@ -69,7 +69,7 @@ class Outbox:
         self._company = company
         self._checkpoint = checkpoint
         self._report = report
-        self._replaced = replaced
+        self._replaced = {} if replaced is None else replaced
         self._identity = identity_of(ledger)
         self._lost_in_a_row = 0
         self._halt: Halt | None = None
@@ -195,7 +195,11 @@ class Outbox:
     def _call(self, members: Sequence[Posting]) -> list[Posting]:
         """One call; the members whose answer says nothing for certain, though the ledger did answer."""
         key = members[0].request_id or ""
-        asked = [Member(each.bid or "", (each.body or "").encode()) for each in members]
+        reused = set(self._replaced.values())
+        asked = [
+            Member(each.bid or "", (each.body or "").encode(), each.number.strip().casefold() in reused)
+            for each in members
+        ]
         try:
             answers = self._ledger.create_invoices(asked, key)
         except ServerError as failed:

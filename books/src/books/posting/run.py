@@ -51,7 +51,8 @@ class _Open:
     company: Company
     resolver: Resolver
     outbox: Outbox
-    replaced: set[str]
+    replaced: dict[str, str]
+    """Ids of voided invoices that a retry replaces, with their numbers."""
     """Ids of voided invoices that a person asked to post anew: they are never adopted again."""
 
 
@@ -235,7 +236,8 @@ class PushRun:
             company = self._company()
             self._checkpoint("company_checked")
             parts = (self._ledger, self._journal, self._clock, company)
-            replaced = set(self._journal.lessons("replaced"))
+            lessons = self._journal.lessons("replaced").items()
+            replaced = {key: str(lesson.detail.get("number", "")) for key, lesson in lessons}
             self._opened = _Open(
                 company,
                 Resolver(*parts, self._choices, self._checkpoint),
@@ -342,8 +344,8 @@ class PushRun:
 
     def _replace_voided(self, opened: _Open, there: Sequence[LedgerInvoice]) -> None:
         """Remember, before anything is sent, what a retry replaces: a lost answer is settled without it."""
-        voided = {each.id for each in there if each.voided} - opened.replaced
-        self._journal.learn([Lesson("replaced", each, each, {}) for each in sorted(voided)])
+        voided = {each.id: each.number.casefold() for each in there if each.voided and each.id not in opened.replaced}
+        self._journal.learn([Lesson("replaced", key, key, {"number": number}) for key, number in voided.items()])
         opened.replaced.update(voided)
 
     def _leave_alone(self, absent: Sequence[Candidate]) -> None:

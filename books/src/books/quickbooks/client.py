@@ -40,6 +40,8 @@ class BatchItem:
     entity: str
     body: bytes
     operation: str = "create"
+    options: str = ""
+    """QuickBooks' optionsData, e.g. `allowduplicatedocnum`."""
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,14 @@ _JSON_HEADERS = {**_HEADERS, "content-type": "application/json"}
 def batch_body(items: Sequence[BatchItem]) -> bytes:
     """The batch's bytes: each item's own bytes, unchanged, inside the envelope."""
     wrapped = (
-        b'{"bId":%s,"operation":%s,"%s":%s}'
-        % (money.dumps(item.bid).encode(), money.dumps(item.operation).encode(), item.entity.encode(), item.body)
+        b'{"bId":%s,"operation":%s,%s"%s":%s}'
+        % (
+            money.dumps(item.bid).encode(),
+            money.dumps(item.operation).encode(),
+            b'"optionsData":%s,' % money.dumps(item.options).encode() if item.options else b"",
+            item.entity.encode(),
+            item.body,
+        )
         for item in items
     )
     return b'{"BatchItemRequest":[' + b",".join(wrapped) + b"]}"

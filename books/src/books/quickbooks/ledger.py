@@ -39,6 +39,9 @@ CAPABILITIES = Capabilities(
     stale_reference_codes=faults.STALE_REFERENCES,
 )
 
+ALLOW_DUPLICATE = "allowduplicatedocnum"
+"""Passes over the check for duplicate numbers (Intuit, "Invoice"). Only where a voided one keeps the number."""
+
 CDC_ROWS_MAX = 1000
 """Of one answer of changes, all kinds together; that many means it was cut short."""
 
@@ -187,7 +190,10 @@ class QuickBooksLedger:
 
     def create_invoices(self, members: Sequence[Member], key: str) -> Mapping[str, LedgerInvoice | Fault]:
         """One call."""
-        items = [BatchItem(member.bid, "Invoice", member.body) for member in members]
+        items = [
+            BatchItem(member.bid, "Invoice", member.body, options=ALLOW_DUPLICATE if member.reuses_number else "")
+            for member in members
+        ]
         answer = self.client.batch(items, key)
         return {
             bid: _made(told, lambda row: mapping.read_invoice(row, answer.vendor_request_id))
