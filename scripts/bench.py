@@ -362,7 +362,16 @@ def _calls_of(number: int) -> list[CallKind]:
     return [CallKind.READ, CallKind.BATCH] if number % 3 == 0 else [CallKind.BATCH]
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"posting": posting, "sustained": sustained}
+def simulator() -> str:
+    """The QuickBooks simulator itself: every test and figure above rests on its speed."""
+    import bench_sandbox
+
+    figures = bench_sandbox.measure(invoices=100_000, seconds=5)
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {value:,.4g} |" for name, value in figures.items())
+    return f"## The QuickBooks simulator\n\n| figure | value |\n| --- | ---: |\n{rows}"
+
+
+SECTIONS: dict[str, Callable[[], str]] = {"posting": posting, "sustained": sustained, "simulator": simulator}
 
 if __name__ == "__main__":
     sys.exit(main())

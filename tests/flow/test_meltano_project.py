@@ -57,12 +57,20 @@ def test_every_setting_that_a_plugin_has_can_be_given_through_meltano(root, defi
 
 
 def test_with_nothing_due_a_push_makes_no_quickbooks_call(bridge):
-    """`meltano run push-invoices` posts what is due once; run again, it does not call QuickBooks at all."""
+    """`meltano run push-invoices` posts what is due once; run again, it does not call QuickBooks at all.
+
+    What each plugin's run came to is kept: `books status --json` has exit code and summary.
+    """
     invoice = bridge.open_invoice()
     first = bridge.push()
     assert first.code == 0, first.out
     accounting = bridge.opsmerge_invoice(invoice)["accounting"]
     assert (accounting["status"], bool(accounting["external_id"])) == ("posted", True)
+
+    runs = {run["plugin"]: run for run in json.loads(bridge.books("status", "--json").out)["runs"]}
+    assert sorted(runs) == ["tap-opsmerge", "tap-quickbooks-payments", "target-opsmerge", "target-quickbooks"]
+    assert {run["exit_code"] for run in runs.values()} == {0}
+    assert "1 created" in runs["target-quickbooks"]["message"]
 
     calls = len(bridge.quickbooks.requests())
     second = bridge.push()
@@ -79,16 +87,6 @@ def test_a_dead_connection_keeps_its_exit_code_in_status(bridge):
     status = bridge.books("status")
     assert (run.code, status.code) == (1, 69), run.out + status.out
     assert "QUICKBOOKS_REFRESH_TOKEN" in "".join(status.out.split())
-
-
-def test_what_each_plugin_s_run_came_to_is_kept(bridge):
-    """`books status --json` has the last run of every plugin of the job, with exit code and summary."""
-    bridge.open_invoice()
-    assert bridge.push().code == 0
-    runs = {run["plugin"]: run for run in json.loads(bridge.books("status", "--json").out)["runs"]}
-    assert sorted(runs) == ["tap-opsmerge", "tap-quickbooks-payments", "target-opsmerge", "target-quickbooks"]
-    assert {run["exit_code"] for run in runs.values()} == {0}
-    assert "1 created" in runs["target-quickbooks"]["message"]
 
 
 def test_an_interrupted_and_repeated_push_posts_once(bridge):

@@ -16,7 +16,7 @@ from recon_world import RUN_AT, World, load
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    return Compiled.by_dbt(tmp_path_factory.mktemp("dbt"))
+    return Compiled.by_dbt(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

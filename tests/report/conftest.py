@@ -25,7 +25,7 @@ class Warehouse:
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """All deeds at once, and names and texts that would like to be markup and formulas."""
     folder = tmp_path_factory.mktemp("warehouse")
-    compiled = Compiled.by_dbt(folder)
+    compiled = Compiled.by_dbt(tmp_path_factory.getbasetemp())
     build = compiled.copy(folder / "build.duckdb")
     world = agreeing(seed=5, invoices=400)
     for plant in PLANTS:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN_ID, RUN_AT = "@run_id@", "2000-01-01 00:00:00"
@@ -52,13 +53,13 @@ class Compiled:
     models: list[dict[str, Any]]
 
     @classmethod
-    def by_dbt(cls, folder: Path) -> Compiled:
-        """Build once with real dbt."""
-        done = dbt(["build"], folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
-        assert done.returncode == 0, done.stdout[-4000:]
+    def by_dbt(cls, base: Path) -> Compiled:
+        """Build with real dbt, once for all workers of a test run. `base` is pytest's folder for temporary files."""
+        folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dbt"
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                _build(folder)
         manifest = json.loads((folder / "manifest.json").read_text())
-        with duckdb.connect(str(folder / "template.duckdb")) as connection:
-            connection.execute("delete from recon.run_history; delete from recon.drift_history")
         return cls(folder / "template.duckdb", _in_order(manifest["nodes"]))
 
     def copy(self, database: Path) -> Path:
@@ -80,6 +81,14 @@ class Compiled:
             else:
                 connection.execute(f"create or replace table {name} as {sql}")
         connection.execute("commit")
+
+
+def _build(folder: Path) -> None:
+    folder.mkdir()
+    done = dbt(["build"], folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
+    assert done.returncode == 0, done.stdout[-4000:]
+    with duckdb.connect(str(folder / "template.duckdb")) as connection:
+        connection.execute("delete from recon.run_history; delete from recon.drift_history")
 
 
 def _in_order(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
