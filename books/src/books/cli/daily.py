@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 
 import click
 import pendulum
 
 from books import runs
 from books.cli import Context
-from books.cli.meltano import Configuration
+from books.cli.meltano import Configuration, meltano_command
 from books.clock import SystemClock
 from books.faults import Exit
 from books.store import Store
@@ -36,8 +34,7 @@ def command(context: Context, *, force: bool) -> int:
 def _run(job: str, configuration: Configuration, store: Store, *, force: bool) -> int:
     """One job; its finer exit code where a plugin left one in the store."""
     started_at = SystemClock().now()
-    meltano = Path(sys.executable).with_name("meltano")
-    call = [str(meltano), "--environment", configuration.environment, "run", *(["--force"] if force else []), job]
+    call = meltano_command(configuration, job, *(["--force"] if force else []))
     code = subprocess.run(call, cwd=configuration.root, check=False).returncode  # noqa: S603 -- our own command
     if code == Exit.DONE:
         return code

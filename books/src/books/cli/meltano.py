@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,12 @@ class Configuration:
             ) from None
         settings = PluginSettingsService(self._project, plugin).as_dict(redacted=False)
         return {key: value for key, value in settings.items() if value not in (None, "") and not key.startswith("_")}
+
+
+def meltano_command(configuration: Configuration, job: str, *options: str) -> list[str]:
+    """The command line of `meltano run` for a job, with this virtual environment's Meltano."""
+    meltano = Path(sys.executable).with_name("meltano")
+    return [str(meltano), "--environment", configuration.environment, "run", *options, job]
 
 
 def _open_project(root: Path, environment: str | None) -> Project:
