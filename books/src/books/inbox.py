@@ -190,7 +190,7 @@ class Inbox:
                 for key, at in fresh.items()
                 if not _covers(told, key, at)
             ]
-            return sum(connection.execute(_insert_new(connection, webhook_missed, row)).rowcount for row in rows)
+            return sum(_insert_new(connection, webhook_missed, row) for row in rows)
 
     def missed(self, *, since: pendulum.DateTime | None = None, limit: int = 1000) -> list[dict[str, Any]]:
         """Changes that no notice told of within an hour, newest first."""
@@ -288,7 +288,7 @@ class _Splitter:
             "noted_at": self._now,
             "seq": self._store.next_seq(self._connection),
         }
-        self._notices += self._connection.execute(_insert_new(self._connection, webhook_notice, row)).rowcount
+        self._notices += _insert_new(self._connection, webhook_notice, row)
         self._connection.execute(_announce(connection_name, notice, at, self._now))
 
     def _bury(self, delivery: Any, place: int, reason: str, event: str) -> None:
@@ -299,7 +299,7 @@ class _Splitter:
             "event": event,
             "noted_at": self._now,
         }
-        self._dead_letters += self._connection.execute(_insert_new(self._connection, webhook_dead_letter, row)).rowcount
+        self._dead_letters += _insert_new(self._connection, webhook_dead_letter, row)
 
 
 def _keep_delivery(connection: Connection, provider: str, body: bytes, now: pendulum.DateTime) -> Any:
@@ -311,9 +311,10 @@ def _keep_delivery(connection: Connection, provider: str, body: bytes, now: pend
     )
 
 
-def _insert_new(connection: Connection, table: Any, row: Mapping[str, Any]) -> Any:
-    """Insert a row unless its key is there."""
-    return _dialect_insert(connection)(table).values(**row).on_conflict_do_nothing()
+def _insert_new(connection: Connection, table: Any, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless its key is there; whether it was new."""
+    statement = _dialect_insert(connection)(table).values(**row).on_conflict_do_nothing()
+    return connection.execute(statement.returning(*table.primary_key)).first() is not None
 
 
 def _dialect_insert(connection: Connection) -> Any:
