@@ -46,8 +46,11 @@ def bind(host: str, port: int) -> socket.socket:
         Halt: MISCONFIGURED; the address is taken, or is none of this machine.
     """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=CONNECTIONS_MAX)
+        family, kind, protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)  # asyncio sends without delay only where TCP is named
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(CONNECTIONS_MAX)  # who comes before the server is up waits instead of being refused
     except OSError as error:
         raise Halt(
             f"the receiver cannot listen on {host}:{port}: {error.strerror or error}",
@@ -55,6 +58,7 @@ def bind(host: str, port: int) -> socket.socket:
             code="address_unusable",
             remedy="Name another --port, or stop what is listening there.",
         ) from None
+    return listening
 
 
 def serve(app: Starlette, listening: socket.socket) -> None:
