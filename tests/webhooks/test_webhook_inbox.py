@@ -134,6 +134,14 @@ def test_the_same_delivery_again_is_counted_and_not_doubled(take_in, store):
     assert sorted(row["repeats"] for row in rows(store, webhook_delivery)) == [0, 1]
 
 
+def test_events_without_id_and_time_are_not_taken_for_one(take_in, store):
+    """Two deliveries that name neither are two hints: a hint too many costs a read, one too few a payment."""
+    bare = {"name": "Payment", "id": "190", "operation": "Update"}
+    take_in(money.dumps(legacy(bare)).encode(), money.dumps(legacy(bare, realm=OTHER)).encode(), realms=(REALM, OTHER))
+    take_in(money.dumps(legacy(bare)).encode() + b" ")
+    assert [row[0] for row in notices(store)] == [CONNECTION, f"sandbox:{OTHER}", CONNECTION]
+
+
 def test_a_company_that_is_connected_later_gets_its_letters(take_in, inbox, dialect, store):
     """A dead letter for an unknown company becomes a notice once the company is known and it is revived."""
     take_in(body_of(cloud_event("190", intuitaccountid=OTHER)))

@@ -282,7 +282,7 @@ class _Splitter:
             "entity": notice.entity,
             "entity_id": notice.entity_id,
             "operation": notice.operation,
-            "event_id": notice.event_id,
+            "event_id": notice.event_id or f"delivery-{delivery.id}",
             "occurred_at": at,
             "delivery_id": delivery.id,
             "noted_at": self._now,

@@ -64,7 +64,8 @@ def serve_command(context: Context, *, host: str, port: int, start_job: bool) ->
         logger=logger,
         trigger=Trigger(job, logger) if start_job else None,
     )
-    logger.warning("Listening on http://%s:%d/webhooks/quickbooks", host, listening.getsockname()[1])
+    shown = f"[{host}]" if ":" in host else host
+    logger.warning("Listening on http://%s:%d/webhooks/quickbooks", shown, listening.getsockname()[1])
     if host not in ("127.0.0.1", "::1", "localhost"):
         logger.warning("This address can be reached from elsewhere, without TLS: put a TLS proxy before it")
     serve(make_app(receiver), listening)
