@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pytest
 import requests
 
 from sandbox.control import Control
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `browser`
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_SECONDS_MAX = 300
@@ -73,6 +76,12 @@ def make_project(root: Path) -> Project:
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture
+def projects() -> Callable[[Path], Project]:
+    """Makes a project in an empty folder."""
+    return make_project
 
 
 @dataclass(frozen=True)
