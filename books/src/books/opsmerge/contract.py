@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from books.opsmerge import api
@@ -561,6 +562,7 @@ _SOURCE = inspect.getsource(api).splitlines()
 _FILE = "books/src/books/opsmerge/api.py"
 
 
+@cache
 def line_with(text: str, after: str = "") -> str:
     """`api.py:<line>` of the first line that holds a text, below the line that begins with another."""
     begin = next((place for place, line in enumerate(_SOURCE) if after and line.startswith(after)), 0)

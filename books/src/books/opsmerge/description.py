@@ -54,6 +54,7 @@ class Description:
     def __init__(self, document: Json) -> None:
         self.document = document
         resource: Resource[Any] = Specification.OPAQUE.create_resource(document)
+        self._shapes: dict[int, tuple[Json, Shape]] = {}  # with its schema, so that no other gets the same id
         self._resolver = Registry().with_resource("", resource).resolver("")
 
     @classmethod
@@ -128,6 +129,11 @@ class Description:
             raise NotThereError("the schemas go round in a circle")
         if not isinstance(schema, Mapping):
             return Shape()
+        if id(schema) not in self._shapes:
+            self._shapes[id(schema)] = (schema, self._shape(schema, depth))
+        return self._shapes[id(schema)][1]
+
+    def _shape(self, schema: Json, depth: int) -> Shape:
         parts = [_own(schema)]
         if isinstance(schema.get("$ref"), str):
             parts.append(self.shape(self.follow(schema), depth + 1))
