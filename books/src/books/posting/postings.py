@@ -38,6 +38,9 @@ DISCONNECTED = "disconnected"
 GONE = "no_longer_in_the_books"
 """Fault code of one that was looked for after that and is not there: only a person has it posted anew."""
 
+ERASED_MARK = '"erased":true'
+"""In a record whose personal data was erased (`books forget`): it is never sent again."""
+
 
 @dataclass(frozen=True)
 class Posting:
