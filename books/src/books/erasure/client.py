@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, select
 
 from books import money
 from books.faults import Exit, Halt
@@ -115,7 +115,7 @@ def _documents(store: Store, text: str) -> list[dict[str, Any]]:
     """Invoices as last seen that hold a text; the caller looks where."""
     spelt = money.dumps(text.strip().lower())[1:-1]
     query = select(posting.c.record, posting.c.opsmerge_invoice_id, posting.c.realm_id, posting.c.external_id)
-    query = query.where(func.lower(posting.c.record).contains(spelt, autoescape=True))
+    query = query.where(mentions(posting.c.record, spelt))
     with store.read() as conn:
         rows = conn.execute(query).all()
     return [
@@ -123,6 +123,15 @@ def _documents(store: Store, text: str) -> list[dict[str, Any]]:
         for row in rows
         if _read(row.record).get("client_id")
     ]
+
+
+def mentions(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Whether a column holds a text in whatever case: at least wherever it does, the caller looks closer.
+
+    SQLite knows the lower case of ASCII letters alone, so any other character stands for any.
+    """
+    safe = (f"\\{each}" if each in "%_\\" else each for each in text.lower())
+    return func.lower(column).like("%" + "".join(each if each.isascii() else "_" for each in safe) + "%", escape="\\")
 
 
 def _ledger(row: Any) -> str | None:
@@ -153,7 +162,7 @@ def _in_store(store: Store, client_id: str) -> Client:
 
 def _lessons(store: Store, client_id: str) -> list[tuple[str, str]]:
     """The client's customer in QuickBooks as we learned it: `<realm>:<id>` and name."""
-    query = select(learned).where(learned.c.kind == "customer", or_(learned.c.key == f"client:{client_id}"))
+    query = select(learned).where(learned.c.kind == "customer", learned.c.key == f"client:{client_id}")
     with store.read() as conn:
         rows = conn.execute(query).mappings().all()
     return [

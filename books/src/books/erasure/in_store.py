@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, Text, and_, func, or_, select
 
 from books import money
-from books.erasure.client import Client, Erased
+from books.erasure.client import Client, Erased, mentions
 from books.posting.postings import DISCONNECTED, GONE, Outcome
 from books.store import Store
 from books.store.schema import load_tables
@@ -227,7 +227,7 @@ def _is_free_text(table: Table, column: Any) -> bool:
 
 
 def _mentioning(conn: Connection, table: Table, columns: list[Any], client: Client) -> list[Row]:
-    hits = [func.lower(column).contains(text.lower(), autoescape=True) for column in columns for text in client.texts]
+    hits = [mentions(column, text) for column in columns for text in client.texts]
     return _rows(conn, table, or_(*hits))
 
 

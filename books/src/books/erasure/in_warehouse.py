@@ -180,14 +180,11 @@ def _tables(db: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
 
 
 def _ids(db: duckdb.DuckDBPyConnection, tables: dict[str, dict[str, str]], wanted: str) -> set[str]:
-    queries = (
-        ("raw_opsmerge.clients", "select id from raw_opsmerge.clients where id = $w or lower(trim(name)) = lower($w)"),
-        (
-            "raw_opsmerge.invoices",
-            "select distinct client_id from raw_opsmerge.invoices "
-            "where client_id = $w or lower(trim(client_name)) = lower($w)",
-        ),
+    of_clients = "select id from raw_opsmerge.clients where id = $w or lower(trim(name)) = lower($w)"
+    of_invoices = (
+        "select client_id from raw_opsmerge.invoices where client_id = $w or lower(trim(client_name)) = lower($w)"
     )
+    queries = (("raw_opsmerge.clients", of_clients), ("raw_opsmerge.invoices", of_invoices))
     return {
         str(row[0])
         for table, query in queries

@@ -162,7 +162,7 @@ class Store:
         """
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if self.engine.dialect.name == "postgresql":
-                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql(f"VACUUM {', '.join(schema.load_tables().tables)}")
                 return
         raw = self.engine.raw_connection()
         try:
