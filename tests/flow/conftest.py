@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import shutil
@@ -60,6 +61,19 @@ class Project:
     def query(self, sql: str) -> list[tuple]:
         with duckdb.connect(str(self.root / "warehouse" / "demo" / "books.duckdb"), read_only=True) as warehouse:
             return warehouse.execute(sql).fetchall()
+
+    def copied(self, root: Path) -> Project:
+        """The same project with its store, warehouse and reports, elsewhere: for what must not be undone."""
+        copy = make_project(root)
+        for name in (".demo", "warehouse"):
+            shutil.copytree(self.root / name, root / name, ignore=shutil.ignore_patterns("sandbox"))
+        return copy
+
+    def holding(self, text: str) -> list[Path]:
+        """Files of the store, the warehouse, the reports and the logs that hold a text, also with entities."""
+        spelt = {text.encode(), html.escape(text).encode(), html.escape(text, quote=False).encode()}
+        files = (path for name in (".demo", "warehouse") for path in sorted((self.root / name).rglob("*")))
+        return [path for path in files if path.is_file() and any(each in path.read_bytes() for each in spelt)]
 
 
 def make_project(root: Path) -> Project:
