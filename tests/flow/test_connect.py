@@ -185,17 +185,6 @@ def test_cancel_ends_the_command_and_the_page_says_so(desk):
     assert page.headers["cache-control"] == "no-store"
 
 
-def test_a_port_that_is_taken_and_an_answer_that_never_comes_are_said(desk):
-    """Exit code 78 names the port and the setting; after the time limit the command ends with 75."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", desk.port))
-        other.listen()
-        code, _, err = desk.start("--no-browser").end()
-        assert (code, str(desk.port) in err, "BOOKS_REDIRECT_URI" in err) == (78, True, True)
-    code, _, err = desk.start("--no-browser", "--timeout", "1").end()
-    assert (code, "nobody answered in time" in err) == (75, True)
-
-
 def test_where_the_browser_cannot_come_back_the_address_is_pasted(desk):
     """With a registered https address: rubbish is asked for again, the whole address connects, a used code is dead."""
     terminal = desk.start("--no-browser", BOOKS_REDIRECT_URI=PASTED)
@@ -211,35 +200,6 @@ def test_where_the_browser_cannot_come_back_the_address_is_pasted(desk):
     desk.sim.control.advance(700)
     code, _, err = late.end(f"{answer}\n")
     assert (code, "too old" in err) == (69, True)
-
-
-def test_nothing_usable_pasted_is_said(desk):
-    """Three tries, or the end of the input: exit code 1, and nothing is connected."""
-    terminal = desk.start("--paste")
-    assert parse_qs(urlsplit(terminal.address).query)["response_type"] == ["code"]
-    code, _, err = terminal.end("a\nhttp://x/?state=b&code=c&realmId=1\n\nd\n")
-    assert (code, "no usable address was pasted" in err) == (1, True)
-    assert "Traceback" not in err
-
-
-def test_keys_of_the_other_environment_are_named_and_nothing_is_kept(desk):
-    """403/3100 after the consent: exit code 78, the consent given back, no token in the store."""
-    desk.sim.state.books(FIRST).company.environment = "production"
-    before = desk.consents(FIRST)
-    code, out, err = desk.connect()
-    assert (code, out) == (78, "")
-    assert "(3100)" in err
-    assert "Development keys" in err
-    assert (desk.tokens(), desk.consents(FIRST)) == (None, before)
-
-
-def test_a_company_elsewhere_is_a_warning(desk):
-    """Another country, VAT off and custom numbers off are said, and the company is connected."""
-    desk.sim.state.books(FIRST).company.update({"Country": "AU", "HomeCurrency": "AUD", "VAT": False})
-    code, out, err = desk.connect("--json")
-    assert code == 0, err
-    warnings = " ".join(json.loads(out)["warnings"])
-    assert all(word in warnings for word in ("AU, not GB", "VAT is switched off", "AUD"))
 
 
 def test_no_secret_is_printed_or_left_at_debug(desk):

@@ -174,7 +174,7 @@ def test_an_unknown_environment_is_named(demo):
 
 
 def test_a_client_can_be_forgotten_and_the_warehouse_still_reconciles(demo, tmp_path):
-    """`books forget`: counted first, then gone from every file; asked again there is nothing; the report still reads."""
+    """`books forget`: counted first, then gone from every file; a second call finds nothing; the report still reads."""
     copy = demo.project.copied(tmp_path / "copy")
     ((name, client_id),) = copy.query(
         "select name, id from raw_opsmerge.clients where name like '%&%' and id in "

@@ -128,12 +128,7 @@ def _pasted(consent: Consent, redirect: Redirect, *, opens: bool) -> Answer:
         answer = _read_pasted(consent)
         if answer is not None:
             return answer
-    raise Halt(
-        "no usable address was pasted; nothing was connected",
-        exit_code=Exit.FAILED,
-        code="nothing_pasted",
-        remedy="run `books connect` again and copy the whole address from the browser's address bar",
-    )
+    raise _nothing_pasted()
 
 
 def _read_pasted(consent: Consent) -> Answer | None:
@@ -142,6 +137,17 @@ def _read_pasted(consent: Consent) -> Answer | None:
     except NotTheAnswerError as wrong:
         _say(f"Not usable: {wrong}.")
         return None
+    except click.Abort:
+        raise _nothing_pasted() from None
+
+
+def _nothing_pasted() -> Halt:
+    return Halt(
+        "no usable address was pasted; nothing was connected",
+        exit_code=Exit.FAILED,
+        code="nothing_pasted",
+        remedy="run `books connect` again and copy the whole address from the browser's address bar",
+    )
 
 
 def _invite(consent: Consent, *, opens: bool) -> None:

@@ -16,6 +16,9 @@ from books.faults import Exit, Halt
 from books.quickbooks.consent import Answer, Consent, NotTheAnswerError, Redirect, too_late
 
 REQUEST_SECONDS = 10
+POLL_SECONDS = 0.05
+"""How soon the server sees that it is to stop."""
+
 PAGE_SECONDS = 60
 """How long the browser is kept waiting for the result; reading the company takes a second."""
 
@@ -50,7 +53,7 @@ class Loopback:
             self._server = _Server(("127.0.0.1", port), _handler(self))
         except OSError as error:
             raise _port_taken(port, error) from error
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
 
     def close(self) -> None:
         """Let the waiting browser have its page, then stop listening."""
