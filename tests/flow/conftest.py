@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,8 @@ import pytest
 import requests
 
 from sandbox.control import Control
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `browser`
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_SECONDS_MAX = 300
@@ -58,6 +62,19 @@ class Project:
         with duckdb.connect(str(self.root / "warehouse" / "demo" / "books.duckdb"), read_only=True) as warehouse:
             return warehouse.execute(sql).fetchall()
 
+    def copied(self, root: Path) -> Project:
+        """The same project with its store, warehouse and reports, elsewhere: for what must not be undone."""
+        copy = make_project(root)
+        for name in (".demo", "warehouse"):
+            shutil.copytree(self.root / name, root / name, ignore=shutil.ignore_patterns("sandbox"))
+        return copy
+
+    def holding(self, text: str) -> list[Path]:
+        """Files of the store, the warehouse, the reports and the logs that hold a text, also with entities."""
+        spelt = {text.encode(), html.escape(text).encode(), html.escape(text, quote=False).encode()}
+        files = (path for name in (".demo", "warehouse") for path in sorted((self.root / name).rglob("*")))
+        return [path for path in files if path.is_file() and any(each in path.read_bytes() for each in spelt)]
+
 
 def make_project(root: Path) -> Project:
     root.mkdir()
@@ -73,6 +90,12 @@ def make_project(root: Path) -> Project:
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture
+def projects() -> Callable[[Path], Project]:
+    """Makes a project in an empty folder."""
+    return make_project
 
 
 @dataclass(frozen=True)

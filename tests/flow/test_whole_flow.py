@@ -171,3 +171,27 @@ def test_an_unknown_environment_is_named(demo):
     answer = demo.project.command("books", "--environment", "live", "status")
     assert (answer.code, "production" in answer.out) == (78, True)
     assert "Traceback" not in answer.out
+
+
+def test_a_client_can_be_forgotten_and_the_warehouse_still_reconciles(demo, tmp_path):
+    """`books forget`: counted first, then gone from every file; a second call finds nothing; the report still reads."""
+    copy = demo.project.copied(tmp_path / "copy")
+    ((name, client_id),) = copy.query(
+        "select name, id from raw_opsmerge.clients where name like '%&%' and id in "
+        "(select client_id from raw_opsmerge.invoices where accounting is not null) limit 1"
+    )
+    mappings = copy.root / "mappings.yml"
+    mappings.write_text(f"version: 1\nclients: {{{client_id}: {{customer: x}}}}\n")
+    planned = copy.command("books", "forget", "--client", name, "--json", TARGET_QUICKBOOKS_MAPPING_FILE=str(mappings))
+    told = json.loads(planned.out)
+    assert (told["client"], told["acted"]) == (client_id, False)
+    assert any("mappings.yml" in line for line in told["elsewhere"])
+    holding = copy.holding(name)
+    assert {path.name for path in holding} >= {"books.db", "build.duckdb", "books.duckdb"}
+
+    done = copy.command("books", "forget", "--client", name, "--yes", "--json")
+    assert json.loads(done.out)["erased"] == told["erased"]
+    assert copy.holding(name) == []
+    assert copy.query("select sum(unexplained) from recon.control_totals") == [(0,)]
+    assert "16 of 16 checks pass" in copy.command("books", "report", "--show").out
+    assert "Nothing is stored" in copy.command("books", "forget", "--client", name, "--yes").out

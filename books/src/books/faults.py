@@ -28,8 +28,8 @@ class Exit(IntEnum):
 
 
 RECONNECT = (
-    "reconnect: authorise the app again at Intuit, and put the new refresh token into the setting refresh_token "
-    "(QUICKBOOKS_REFRESH_TOKEN)"
+    "reconnect: run `books connect` (or put a new refresh token into the setting refresh_token, "
+    "QUICKBOOKS_REFRESH_TOKEN)"
 )
 """What to do about a dead connection, wherever it shows."""
 

@@ -21,8 +21,12 @@ API_HOSTS = {
 
 TOKEN_HOST = "https://oauth.platform.intuit.com"  # noqa: S105 -- an address, not a secret
 TOKEN_PATH = "/oauth2/v1/tokens/bearer"  # noqa: S105 -- a path, not a secret
+AUTHORIZE_HOST = "https://appcenter.intuit.com"
+AUTHORIZE_PATH = "/connect/oauth2"
 REVOKE_HOST = "https://developer.api.intuit.com"
 REVOKE_PATH = "/v2/oauth2/tokens/revoke"
+
+REALM_ID = re.compile(r"[0-9]{1,20}")
 
 BATCH_SIZE_MAX = 30
 """Operations in one batch (Intuit, "API call limits and throttles")."""
@@ -149,16 +153,19 @@ class QuickBooksSettings:
     max_wait_seconds: int = 300
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> QuickBooksSettings:
+    def from_config(cls, config: Mapping[str, Any], *, needs_realm: bool = True) -> QuickBooksSettings:
         """Read a plugin's configuration. Unknown settings are another plugin's, and ignored.
+
+        Without `needs_realm` the company may be left open: `realm_id` is empty then, until a person chose one.
 
         Raises:
             Halt: MISCONFIGURED; the message names the setting and what it should be.
         """
         read = _Reader(config, QUICKBOOKS_PROPERTIES)
+        wanted = needs_realm or read.text("realm_id") is not None
         settings = cls(
             environment=read.choice("environment"),
-            realm_id=read.required("realm_id", re.compile(r"[0-9]{1,20}"), "the company's id: digits only"),
+            realm_id=read.required("realm_id", REALM_ID, "the company's id: digits only") if wanted else "",
             client_id=read.required("client_id"),
             client_secret=read.required("client_secret"),
             refresh_token=read.text("refresh_token"),
@@ -189,6 +196,11 @@ class QuickBooksSettings:
     def token_endpoint(self) -> str:
         """Where tokens are fetched. A `token_url` may be a host alone or the whole address."""
         return _endpoint(self.token_url or TOKEN_HOST, TOKEN_PATH)
+
+    @property
+    def authorize_endpoint(self) -> str:
+        """Where a person consents: on the host of `token_url` where one is set."""
+        return (_host(self.token_url) if self.token_url else AUTHORIZE_HOST) + AUTHORIZE_PATH
 
     @property
     def revoke_endpoint(self) -> str:

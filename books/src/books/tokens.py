@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
@@ -97,14 +97,22 @@ class TokenStore:
                 raise _dead("Intuit refused the code of the consent: it was used already, or is too old") from None
             self._keep(grant, None)
 
-    def revoke(self) -> None:
-        """Give the consent back at Intuit and forget the tokens. Nothing to do where there are none."""
+    def revoke(self) -> Halt | None:
+        """Give the consent back at Intuit and forget the tokens, also those of the settings that were never used.
+
+        Where Intuit cannot be told, the tokens are forgotten all the same; the answer says why it was not told.
+        """
         with self._alone():
-            refresh_token = self._stored("refresh_token")
-            if refresh_token is not None:
-                self._give_back(refresh_token)
+            trouble = self._give_back()
             with self._store.begin() as conn:
                 conn.execute(delete(token).where(token.c.connection == self._connection))
+                self._remember((self._settings.refresh_token,), conn)
+        return trouble
+
+    def retire_seeds(self, seeds: Iterable[str | None]) -> None:
+        """Refresh tokens that stand in settings count as old from now on: the chain in the store, or none, is newer."""
+        with self._alone(), self._store.begin() as conn:
+            self._remember(seeds, conn)
 
     def state(self) -> TokenState:
         """What is known now; makes no call and needs no token_key."""
@@ -149,11 +157,12 @@ class TokenStore:
         newer one was pasted into another's, does not come back.
         """
         pasted = self._settings.refresh_token
-        if pasted is None:
-            return None
+        return None if pasted is None or self._is_old(pasted, conn) else pasted
+
+    def _is_old(self, seed: str, conn: Connection) -> bool:
         ours = token_seed.c.connection == self._connection
-        seen = select(token_seed.c.sha256).where(ours, token_seed.c.sha256 == _sha256(pasted))
-        return None if conn.execute(seen).first() else pasted
+        seen = select(token_seed.c.sha256).where(ours, token_seed.c.sha256 == _sha256(seed))
+        return conn.execute(seen).first() is not None
 
     def _refresh(self, row: Row) -> str:
         """Refresh with the first refresh token that Intuit takes; the lock is held."""
@@ -229,15 +238,15 @@ class TokenStore:
             if grant.hard_expires_in is not None or used in (None, self._settings.refresh_token):
                 values["hard_expires_at"] = _after(now, grant.hard_expires_in)  # else the chain's own stays
             self._put(conn, values)
-            self._remember_pasted(conn)
+            self._remember((self._settings.refresh_token,), conn)
         return grant.access_token
 
-    def _remember_pasted(self, conn: Connection) -> None:
-        """From now on the token of the settings is an old one: the chain in the store is newer."""
-        pasted = self._newly_pasted(conn)
-        if pasted is not None:
-            seen = {"connection": self._connection, "sha256": _sha256(pasted), "seen_at": self._store.now(conn)}
-            conn.execute(insert(token_seed).values(**seen))
+    def _remember(self, seeds: Iterable[str | None], conn: Connection) -> None:
+        """From now on these are old: they do not come back, in whichever plugin's settings they stand."""
+        for seed in {each for each in seeds if each}:
+            if not self._is_old(seed, conn):
+                seen = {"connection": self._connection, "sha256": _sha256(seed), "seen_at": self._store.now(conn)}
+                conn.execute(insert(token_seed).values(**seen))
 
     def _refused(self, row: Row) -> Halt:
         """Note that every refresh token was refused. `row` is as it was before this refresh began."""
@@ -247,11 +256,17 @@ class TokenStore:
         cut_off = f"; a refresh was cut off at {cut_off_at}, and what it brought is lost" if cut_off_at else ""
         return _dead(f"Intuit refused the refresh token (invalid_grant){cut_off}")
 
-    def _give_back(self, refresh_token: str) -> None:
+    def _give_back(self) -> Halt | None:
+        """Tell Intuit of every refresh token there is; what stood in the way, if anything did."""
         try:
-            self._service.revoke(refresh_token)
+            living = dict.fromkeys(filter(None, (self._pasted(), self._stored("refresh_token"))))
+            for refresh_token in living:
+                self._service.revoke(refresh_token)
         except GrantRefusedError:
             logger.info("The consent of %s had ended already", self._connection)
+        except Halt as halt:
+            return halt
+        return None
 
     def _put(self, conn: Connection, values: Mapping[str, Any]) -> None:
         written = conn.execute(update(token).where(token.c.connection == self._connection).values(**values))

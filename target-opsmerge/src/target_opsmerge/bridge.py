@@ -9,15 +9,11 @@ from typing import Any
 
 from books.faults import Reject
 from books.opsmerge import OpsMergeClient
-from books.opsmerge.accounting import AccountingBlocks, BlockCounts
+from books.opsmerge.accounting import EFFECTS_LOCK, EFFECTS_WAIT_SECONDS, AccountingBlocks, BlockCounts
 from books.opsmerge.balances import Balances
 from books.opsmerge.ledger import AllocationLedger
 from books.paid import Counts, Payments
 from books.store import Store
-
-LOCK = "opsmerge-effects"
-LOCK_WAIT_SECONDS = 120
-"""Two runs may meet (the minute's push and the five minutes' payments); the second waits for the first."""
 
 REFUSALS_SHOWN_MAX = 20
 
@@ -87,7 +83,7 @@ class Bridge:
         """
         if not self._untold:
             return
-        with self._store.lock(LOCK, LOCK_WAIT_SECONDS):
+        with self._store.lock(EFFECTS_LOCK, EFFECTS_WAIT_SECONDS):
             blocks = self._blocks.tell()
             payments = self._payments.tell(look=self._look, complete_realms=self._complete)
             self._balances.explain(self._unexplained)

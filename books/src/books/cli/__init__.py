@@ -21,7 +21,11 @@ class LazyGroup(click.Group):
     """Imports a command's module only when that command is asked for: start-up stays short."""
 
     modules = {  # noqa: RUF012 -- a constant of the class
+        "connect": "books.cli.connect",
+        "contract-check": "books.cli.contract_check",
         "daily": "books.cli.daily",
+        "disconnect": "books.cli.disconnect",
+        "forget": "books.cli.forget",
         "log": "books.cli.log",
         "report": "books.cli.report",
         "retry": "books.cli.retry",

@@ -18,6 +18,10 @@ from books.store import Store
 from books.store.tables_opsmerge import accounting_block
 from books.store.upsert import upsert
 
+EFFECTS_LOCK = "opsmerge-effects"
+EFFECTS_WAIT_SECONDS = 120
+"""One process at a time writes to OpsMerge. Two may meet (the minute's push, the five minutes' payments): one waits."""
+
 CHUNK = 400
 GROUP = 20
 """Invoices in one commit."""
@@ -118,7 +122,8 @@ class AccountingBlocks:
         with self._store.read() as connection:
             now = self._store.now(connection)
             ripe = accounting_block.c.next_attempt_at.is_(None) | (accounting_block.c.next_attempt_at <= now)
-            query = select(accounting_block).where(accounting_block.c.due, ripe).order_by(accounting_block.c.seq)
+            query = select(accounting_block).where(accounting_block.c.due, ripe, ~_overtaken())
+            query = query.order_by(accounting_block.c.seq)
             return [_block(row) for row in connection.execute(query).mappings()]
 
     def _settle(self, told: Sequence[tuple[Block, Fault | None]]) -> None:
@@ -129,6 +134,17 @@ class AccountingBlocks:
             for block, fault in told:
                 values = refusal(fault, block.attempts + 1, now) if fault else _told(block)
                 connection.execute(_row_of(block).values(**values))
+
+
+def _overtaken() -> Any:
+    """Whether another company has news of the same invoice: an old connection does not speak over a new one."""
+    other = accounting_block.alias()
+    newer = select(other.c.seq).where(
+        other.c.opsmerge_invoice_id == accounting_block.c.opsmerge_invoice_id,
+        other.c.connection != accounting_block.c.connection,
+        other.c.seq > accounting_block.c.seq,
+    )
+    return newer.exists()
 
 
 _AFRESH: Mapping[str, Any] = {

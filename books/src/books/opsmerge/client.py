@@ -11,7 +11,9 @@ Every write of this API is idempotent (a PUT under our own id, or a DELETE), so 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from books import money
 from books.allocations import Entry, Settlement
@@ -276,6 +278,40 @@ def open_client(settings: OpsMergeSettings, clock: Clock) -> OpsMergeClient:
 
     transport = HttpTransport(timeout_seconds=HTTP_TIMEOUT_SECONDS, clock=clock)
     return OpsMergeClient(settings, Retrying(transport, clock=clock, max_wait_seconds=WAIT_SECONDS_MAX))
+
+
+def fetch_description(url: str, api_url: str, api_key: str | None, clock: Clock) -> bytes:
+    """The OpenAPI document at an address. The key goes along only where it is asked for, and only to its own host.
+
+    Raises:
+        Halt: MISCONFIGURED; there is none, or a login is wanted. TRY_LATER; the host cannot be reached.
+    """
+    from books.transport.http import HttpTransport
+    from books.transport.retrying import Retrying
+
+    transport = Retrying(HttpTransport(timeout_seconds=HTTP_TIMEOUT_SECONDS, clock=clock), clock, WAIT_SECONDS_MAX)
+    request = Request("GET", url, CallKind.READ, headers={"Accept": "application/yaml, application/json"})
+    try:
+        answer = transport.send(request)
+        if answer.status in (401, 403) and api_key and urlsplit(url).netloc == urlsplit(api_url).netloc:
+            answer = transport.send(replace(request, headers={"Authorization": f"Bearer {api_key}"}))
+    except (Retry, Unknown) as fault:
+        raise _no_description(fault.message, Exit.TRY_LATER) from fault
+    if answer.status != 200:  # noqa: PLR2004 -- HTTP
+        later = answer.status == 429 or answer.status >= 500  # noqa: PLR2004 -- HTTP
+        raise _no_description(
+            f"{urlsplit(url).netloc} answers {answer.status}", Exit.TRY_LATER if later else Exit.MISCONFIGURED
+        )
+    return answer.body
+
+
+def _no_description(problem: str, exit_code: Exit) -> Halt:
+    return Halt(
+        f"the description of the OpsMerge API cannot be read: {problem}",
+        exit_code=exit_code,
+        code="no_description",
+        remedy="run again later; or save the document in a browser and pass it with --file",
+    )
 
 
 def _with_cursor(params: Mapping[str, str], cursor: str | None) -> dict[str, str]:

@@ -45,7 +45,7 @@ class OpsMergeSettings:
         """
         settings = cls(
             api_key=_key(str(config.get("api_key") or "").strip()),
-            api_url=_url(str(config.get("api_url") or BASE_URL).strip().rstrip("/")),
+            api_url=read_url(config),
         )
         redact.register((settings.api_key,))
         return settings
@@ -64,7 +64,13 @@ def _key(key: str) -> str:
     return key
 
 
-def _url(url: str) -> str:
+def read_url(config: Mapping[str, Any]) -> str:
+    """The setting api_url, without a trailing slash.
+
+    Raises:
+        Halt: MISCONFIGURED; the key would be sent in the open.
+    """
+    url = str(config.get("api_url") or BASE_URL).strip().rstrip("/")
     secure = re.fullmatch(r"https://[^/@?#\s]+(/[^@?#\s]*)?", url) is not None
     if not secure and not is_loopback(url):
         raise refusal(

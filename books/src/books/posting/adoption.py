@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from books.faults import Reject
 from books.ledger import Company, Invoice, LedgerInvoice
+from books.posting.postings import GONE
 
 
 @dataclass(frozen=True)
@@ -84,4 +85,14 @@ def number_taken(found: LedgerInvoice) -> Reject:
         code="number_taken",
         field="number",
         remedy="Compare the two in QuickBooks; renumber or void the one that should not be there, then `books retry`.",
+    )
+
+
+def gone() -> Reject:
+    """It was in the books before the company was disconnected, and is not now."""
+    return Reject(
+        "it was posted before QuickBooks was disconnected, and is no longer in the books under its number",
+        code=GONE,
+        field="number",
+        remedy="See in QuickBooks' audit log who deleted it; `books retry` posts it anew.",
     )

@@ -17,11 +17,11 @@ REMEDY = (
 
 def changed_after_posting(posting: Posting, candidate: Candidate) -> Reject:
     """The conflict: what OpsMerge says now is not what was posted."""
-    what = differences(_as_posted(posting), candidate.invoice) or ["the content"]
+    what = differences(_as_posted(posting), candidate.invoice)
     return Reject(
-        f"changed in OpsMerge after it was posted: {', '.join(what)}",
+        f"changed in OpsMerge after it was posted: {', '.join(what) or 'the content'}",
         code="changed_after_posting",
-        field=what[0].split(" ", maxsplit=1)[0],
+        field=what[0].split(" ", maxsplit=1)[0] if what else "",
         remedy=REMEDY,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 VARIABLE = "BOOKS_CRASH_AT"
 
@@ -36,10 +36,13 @@ POINTS = (
     "before_state",
 )
 
+DISCONNECT_POINTS = ("revoked", "given_up", "opsmerge_told")
+"""Those of `books disconnect`."""
+
 Checkpoint = Callable[[str], None]
 
 
-def from_environment() -> Checkpoint:
+def from_environment(points: Sequence[str] = POINTS) -> Checkpoint:
     """The checkpoint that `BOOKS_CRASH_AT` asks for; one that does nothing where it is not set.
 
     Raises:
@@ -49,8 +52,8 @@ def from_environment() -> Checkpoint:
     if not wanted:
         return _pass
     name, _, nth = wanted.partition(":")
-    if name not in POINTS:
-        raise ValueError(f"{VARIABLE}: there is no point {name!r}; known are {', '.join(POINTS)}")
+    if name not in points:
+        raise ValueError(f"{VARIABLE}: there is no point {name!r}; known are {', '.join(points)}")
     return _killer(name, int(nth or 1))
 
 

@@ -33,6 +33,14 @@ class Outcome(str, Enum):
 IN_THE_BOOKS = (Outcome.CREATED, Outcome.ADOPTED)
 FAULT_TEXT_CHARS_MAX = 2000
 
+DISCONNECTED = "disconnected"
+"""Fault code of a posting that was in the books when the company was disconnected: to be found again."""
+GONE = "no_longer_in_the_books"
+"""Fault code of one that was looked for after that and is not there: only a person has it posted anew."""
+
+ERASED_MARK = '"erased":true'
+"""In a record whose personal data was erased (`books forget`): it is never sent again."""
+
 
 @dataclass(frozen=True)
 class Posting:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import and_, or_, select, update
 
-from books.posting.postings import Outcome
+from books.posting.postings import ERASED_MARK, Outcome
 from books.store import Store
 from books.store.tables_posting import posting
 
@@ -15,9 +15,11 @@ def request_retry(store: Store, connection: str, names: Sequence[str]) -> list[s
     """Mark postings, by invoice number or OpsMerge id; the next run looks each up first. Gives back their numbers.
 
     What is unknown is not marked: its rest must end first, or the answer that is still out could make a second one.
+    Nor is one whose personal data was erased: there is nothing left to send.
     """
     wanted = or_(posting.c.number.in_(list(names)), posting.c.opsmerge_invoice_id.in_(list(names)))
-    where = and_(posting.c.connection == connection, wanted, posting.c.outcome != Outcome.UNKNOWN.value)
+    sendable = and_(posting.c.outcome != Outcome.UNKNOWN.value, ~posting.c.record.contains(ERASED_MARK))
+    where = and_(posting.c.connection == connection, wanted, sendable)
     with store.begin() as conn:
         seq = store.next_seq(conn)
         rows = conn.execute(select(posting.c.opsmerge_invoice_id, posting.c.number).where(where)).all()

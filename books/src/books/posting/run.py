@@ -16,7 +16,7 @@ from books.clock import Clock
 from books.faults import Fault, Halt, Reject
 from books.ledger import Company, Customer, Invoice, Ledger, LedgerInvoice, NewItem
 from books.posting import checks, records
-from books.posting.adoption import Same, Taken, judge, number_taken
+from books.posting.adoption import Same, Taken, gone, judge, number_taken
 from books.posting.changes import changed_after_posting
 from books.posting.crash import Checkpoint
 from books.posting.journal import Journal, Lesson
@@ -52,8 +52,7 @@ class _Open:
     resolver: Resolver
     outbox: Outbox
     replaced: dict[str, str]
-    """Ids of voided invoices that a retry replaces, with their numbers."""
-    """Ids of voided invoices that a person asked to post anew: they are never adopted again."""
+    """Ids of voided invoices that a person asked to post anew, with their numbers: they are never adopted again."""
 
 
 class PushRun:
@@ -174,7 +173,7 @@ class PushRun:
                 *(self._withdrawn(each) for each in steps[Step.WITHDRAWN]),
             ]
         )
-        self._look_up_and_post(steps[Step.SETTLE], steps[Step.POST], steps[Step.ADOPT_ONLY])
+        self._look_up_and_post(steps[Step.SETTLE], steps[Step.FIND_AGAIN], steps[Step.POST], steps[Step.ADOPT_ONLY])
 
     def _count(self, steps: dict[Step, list[Candidate]]) -> None:
         self.summary.existing += sum(not each.from_store for each in steps[Step.EXISTS])
@@ -207,23 +206,56 @@ class PushRun:
     # Looking up.
 
     def _look_up_and_post(
-        self, settle: Sequence[Candidate], post: Sequence[Candidate], adopt_only: Sequence[Candidate]
+        self,
+        settle: Sequence[Candidate],
+        again: Sequence[Candidate],
+        post: Sequence[Candidate],
+        adopt_only: Sequence[Candidate],
     ) -> None:
         wanted = [each for each in post if not self._rejected_unread(each)]
-        if not (settle or wanted or adopt_only):
+        if not (settle or again or wanted or adopt_only):
             return
         opened = self._open()
         numbers = [
-            *(_known(each).number for each in settle),
-            *(each.number for each in (*settle, *wanted, *adopt_only) if each.invoice is not None),
+            *(_known(each).number for each in (*settle, *again)),
+            *(each.number for each in (*settle, *again, *wanted, *adopt_only) if each.invoice is not None),
         ]
         found = by_number(self._ledger.find_invoices([number for number in dict.fromkeys(numbers) if number]))
         self._checkpoint("numbers_looked_up")
+        self._find_again(opened, again, found)
         edited = self._settle(opened, settle, found)
         absent = self._adopt(opened, [*wanted, *edited], found)
         self._leave_alone(self._adopt(opened, adopt_only, found))
         self._post(opened, absent)
         self._post_again(opened)
+
+    def _find_again(
+        self, opened: _Open, candidates: Sequence[Candidate], found: dict[str, list[LedgerInvoice]]
+    ) -> None:
+        """Adopt what was in the books before a disconnect; what is not there any more waits for a person."""
+        there = {each.id: found.get(_known(each).number.casefold(), []) for each in candidates}
+        opened.resolver.find_customers([each.invoice for each in candidates if each.invoice and there[each.id]])
+        for candidate in candidates:
+            posting = _known(candidate)
+            same = candidate.content_sha256 == posting.content_sha256
+            customer = _customer(opened.resolver, candidate.invoice) if there[candidate.id] else None
+            verdict = judge(
+                candidate.id,
+                candidate.invoice,
+                there[candidate.id],
+                customer.id if customer else None,
+                opened.company,
+                replaced=opened.replaced,
+            )
+            if isinstance(verdict, Same):
+                self._settle_found(candidate, adopted(posting, verdict.found, self._journal.now()), same=same)
+            elif isinstance(verdict, Taken):
+                self._lost(posting, Outcome.CONFLICT, number_taken(verdict.found))
+            else:
+                self._lost(posting, Outcome.HELD, gone())
+
+    def _lost(self, posting: Posting, outcome: Outcome, why: Reject) -> None:
+        self._record([with_fault(replace(posting, settled_outcome=None), outcome, why, self._journal.now())])
 
     def _rejected_unread(self, candidate: Candidate) -> bool:
         """Refuse what needs no look-up to be refused."""

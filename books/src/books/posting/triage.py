@@ -10,7 +10,7 @@ import pendulum
 
 from books.faults import Reject
 from books.ledger import Invoice
-from books.posting.postings import Outcome, Posting
+from books.posting.postings import DISCONNECTED, GONE, Outcome, Posting
 
 OPEN_STATUSES = frozenset({"open", "overdue"})
 
@@ -28,6 +28,8 @@ class Step(str, Enum):
     """Unknown and resting; remember the invoice as it is now."""
     SETTLE = "settle"
     """Unknown and rested: look it up."""
+    FIND_AGAIN = "find_again"
+    """In the books before the company was disconnected: adopted where it still is, never created."""
     ADOPT_ONLY = "adopt_only"
     """From before the go-live date: adopted if it is there, never created."""
     POST = "post"
@@ -94,6 +96,8 @@ def decide(candidate: Candidate, policy: Policy, now: pendulum.DateTime, left_co
     if posting.outcome is Outcome.UNKNOWN:
         return Step.SETTLE if _rested(posting, policy, now) else Step.WAIT
     wanted = candidate.invoice is None or reason_to_leave(candidate.invoice, policy) is None
+    if posting.fault_code == DISCONNECTED and not (posting.retry and wanted):
+        return Step.FIND_AGAIN
     if posting.in_the_books:
         return _decide_in_the_books(candidate, posting, wanted=wanted)
     return _decide_refused(candidate, posting, policy, wanted=wanted)
@@ -130,6 +134,8 @@ def _decide_in_the_books(candidate: Candidate, posting: Posting, *, wanted: bool
 
 
 def _decide_refused(candidate: Candidate, posting: Posting, policy: Policy, *, wanted: bool) -> Step:
+    if posting.fault_code == GONE and not posting.retry:
+        return Step.KNOWN
     if not wanted:
         return Step.KNOWN if posting.outcome is Outcome.HELD and posting.fault_code in WITHDRAWALS else Step.WITHDRAWN
     same = candidate.content_sha256 == posting.content_sha256 and candidate.mapping_sha256 == posting.mapping_sha256

@@ -155,6 +155,22 @@ class Store:
         )
         return int(connection.execute(statement).scalar_one())
 
+    def purge(self) -> None:
+        """Leave nothing of deleted rows in free pages.
+
+        SQLite: the file is written anew. PostgreSQL: VACUUM; the server overwrites the space in its own time.
+        """
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"VACUUM {', '.join(schema.load_tables().tables)}")
+                return
+        raw = self.engine.raw_connection()
+        try:
+            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                raw.cursor().execute(statement)
+        finally:
+            raw.close()
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()

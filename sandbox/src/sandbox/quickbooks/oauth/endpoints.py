@@ -24,13 +24,25 @@ if TYPE_CHECKING:
 SCOPES = (ACCOUNTING, "com.intuit.quickbooks.payment", "openid", "profile", "email", "phone", "address")
 HARD_EXPIRY_HEADER = "x-include-refresh-token-hard-expires-in"
 PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Connect to QuickBooks (simulator)</title></head>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Connect to QuickBooks (simulator)</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; font: 17px/1.5 system-ui, sans-serif; }}
+main {{ max-width: 32rem; margin: 1.5rem; padding: 2rem; border: 1px solid #8886; border-radius: 12px; }}
+h1 {{ margin: 0 0 .75rem; font-size: 1.5rem; line-height: 1.25; }}
+p, label {{ overflow-wrap: anywhere; }}
+select, button {{ font: inherit; padding: .4rem .8rem; margin: .25rem .5rem .25rem 0; max-width: 100%; }}
+.quiet {{ opacity: .7; font-size: .9rem; margin-bottom: 0; }}
+</style></head>
 <body><main><h1>Connect this app to QuickBooks?</h1>
 <p>The app <strong>{client}</strong> asks for access to: {scope}.</p>
 <form method="post">{hidden}
 <label>Company <select name="realm">{companies}</select></label>
 <p><button name="decision" value="connect">Connect</button>
-<button name="decision" value="cancel">Cancel</button></p></form></main></body></html>"""
+<button name="decision" value="cancel">Cancel</button></p></form>
+<p class="quiet">A simulator of Intuit's page: nobody signs in here, and no real company is behind it.</p>
+</main></body></html>"""
 
 
 def routes(state: QuickBooksState) -> list[Route]:
@@ -71,7 +83,7 @@ class Endpoints:
         names = ("client_id", "redirect_uri", "state", "scope")
         hidden = "".join(f'<input type="hidden" name="{name}" value="{escape(params[name])}">' for name in names)
         companies = "".join(
-            f'<option value="{books.realm}">{escape(books.company.CompanyName)}</option>'
+            f'<option value="{books.realm}">{escape(books.company.CompanyName)} ({books.realm})</option>'
             for books in self._state.companies()
         )
         client, scope = escape(params["client_id"]), escape(params["scope"])

@@ -1,0 +1,159 @@
+"""A small server on this machine that waits for the browser to come back from Intuit: one answer, then it is gone."""
+
+from __future__ import annotations
+
+import html
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from string import Template
+from urllib.parse import urlsplit
+
+from books.faults import Exit, Halt
+from books.quickbooks.consent import Answer, Consent, NotTheAnswerError, Redirect, too_late
+
+REQUEST_SECONDS = 10
+POLL_SECONDS = 0.05
+"""How soon the server sees that it is to stop."""
+
+PAGE_SECONDS = 60
+"""How long the browser is kept waiting for the result; reading the company takes a second."""
+
+HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Loopback:
+    """Listens where Intuit sends the browser. The page it shows says what came of the answer."""
+
+    def __init__(self, redirect: Redirect, consent: Consent) -> None:
+        self._redirect = redirect
+        self._consent = consent
+        self._answers: queue.Queue[Answer | Halt] = queue.Queue()
+        self._answered = False
+        self._decided, self._shown = threading.Event(), threading.Event()
+        self._page = ("Nothing was connected", "The command in the terminal has ended. Run it again.", 200)
+
+    def open(self) -> None:
+        """Listen.
+
+        Raises:
+            Halt: MISCONFIGURED; the port is taken.
+        """
+        port = self._redirect.port or 0
+        try:
+            self._server = _Server(("127.0.0.1", port), _handler(self))
+        except OSError as error:
+            raise _port_taken(port, error) from error
+        threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
+
+    def close(self) -> None:
+        """Let the waiting browser have its page, then stop listening."""
+        self._decided.set()
+        if self._answered:
+            self._shown.wait(REQUEST_SECONDS)
+        self._server.shutdown()
+        self._server.server_close()
+
+    def wait(self, seconds: float) -> Answer:
+        """The answer.
+
+        Raises:
+            Halt: it was a refusal, or none came in time.
+        """
+        try:
+            told = self._answers.get(timeout=seconds)
+        except queue.Empty:
+            raise too_late() from None
+        if isinstance(told, Halt):
+            raise told
+        return told
+
+    def show(self, title: str, words: str, *, status: int = 200) -> None:
+        """What the browser is to say at last."""
+        self._page = (title, words, status)
+
+    def written(self, status: int) -> None:
+        """A page has left; the last one ends our work."""
+        if self._decided.is_set() and status == self._page[2]:
+            self._shown.set()
+
+    def respond(self, target: str) -> tuple[int, bytes]:
+        """Status and page for one request of the browser; the answer's page waits until we know what came of it."""
+        if urlsplit(target).path != self._redirect.path:
+            return 404, page("Nothing is here", "This address belongs to `books connect`.")
+        try:
+            answer: Answer | Halt = self._consent.read(target)
+        except NotTheAnswerError as stray:
+            return 400, page("This is not the answer", f"{stray}.")
+        except Halt as halt:
+            answer = halt
+        self._answered = True
+        self._answers.put(answer)
+        self._decided.wait(PAGE_SECONDS)
+        title, words, status = self._page
+        return status, page(title, words)
+
+
+class _Server(ThreadingHTTPServer):
+    """Browsers open connections ahead of need and leave them idle: each has a thread, and none holds up our end."""
+
+    daemon_threads = True
+
+
+@contextmanager
+def listening(redirect: Redirect, consent: Consent) -> Iterator[Loopback]:
+    """Listen for the answer; whatever ends this, the browser is told."""
+    loopback = Loopback(redirect, consent)
+    loopback.open()
+    try:
+        yield loopback
+    except Halt as halt:
+        loopback.show("Not connected", f"{halt.message}. {halt.remedy}", status=400)
+        raise
+    finally:
+        loopback.close()
+
+
+def _port_taken(port: int, error: OSError) -> Halt:
+    return Halt(
+        f"port {port} on this machine cannot be used: {error.strerror}",
+        exit_code=Exit.MISCONFIGURED,
+        code="port_taken",
+        remedy="end the program that uses it (perhaps another `books connect`), pass --paste, or set "
+        "BOOKS_REDIRECT_URI to http://localhost with another port, registered at Intuit too",
+    )
+
+
+def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = REQUEST_SECONDS
+
+        def do_GET(self) -> None:
+            status, body = loopback.respond(self.path)
+            self.send_response(status)
+            for name, value in HEADERS.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            loopback.written(status)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
+            """Nothing: the address holds the code."""
+
+    return Handler
+
+
+def page(title: str, words: str) -> bytes:
+    """Our page in the browser; both texts are escaped."""
+    template = Template(files("books.cli").joinpath("connect.html").read_text(encoding="utf-8"))
+    return template.substitute(title=html.escape(title), words=html.escape(words)).encode()

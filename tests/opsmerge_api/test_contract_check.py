@@ -1,0 +1,301 @@
+"""`books contract-check`: every difference is seen, named, weighed, and told what adapts; nothing else is."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import yaml
+
+from books.faults import Exit, Halt
+from books.opsmerge import api, contract
+from books.opsmerge.description import Description
+from books.opsmerge.fields import Field
+
+TEXT = files("sandbox.opsmerge").joinpath("openapi.yaml").read_text()
+AS_IT_IS = yaml.safe_load(TEXT)
+AS_JSON = json.dumps(AS_IT_IS)
+
+
+def check(document, path="/api/v1"):
+    return contract.compare(Description.read(json.dumps(document).encode(), "the document"), path)
+
+
+def differences(document, path="/api/v1"):
+    """(level, place, what) of what is worth a look."""
+    found = check(document, path).differences
+    return [(each.level.value, each.place, each.what) for each in found if each.level.value != "harmless"]
+
+
+def changed(change):
+    document = json.loads(AS_JSON)
+    change(document, document["paths"], document["components"]["schemas"])
+    return document
+
+
+def test_the_simulator_is_as_assumed():
+    """The description that the simulator serves has no difference, in JSON as in YAML, and hundreds of facts."""
+    by_yaml = contract.compare(Description.read(TEXT.encode(), "yaml"), "/api/v1")
+    assert by_yaml == check(AS_IT_IS)
+    assert (by_yaml.differences, by_yaml.breaks) == ((), False)
+    assert by_yaml.calls == len(api.OPERATIONS)
+    assert by_yaml.facts > 150
+
+
+def properties(schemas, place, path):
+    """The properties that hold a field of a schema, however deep."""
+    *above, name = path.split(".")
+    schema = schemas[place]
+    for step in above:
+        schema = schema["properties"][step]
+        schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    return schema["properties"], name
+
+
+FIELDS = [
+    *(("Invoice", each) for each in api.INVOICE),
+    *(("Line", each) for each in api.LINE),
+    *(("Address", each) for each in api.ADDRESS),
+    *(("Client", each) for each in api.CLIENT),
+    *(("Service", each) for each in api.SERVICE),
+    *(("TaxCode", each) for each in api.TAX_CODE),
+    *(("Accounting", each) for each in api.ACCOUNTING),
+]
+
+
+@pytest.mark.parametrize(("schema", "field"), FIELDS, ids=lambda each: each if isinstance(each, str) else each.path)
+def test_every_field_that_is_read_is_compared(schema, field):
+    """Taken away, each is named with the line that reads it; of another type, each breaks."""
+
+    def take_away(_document, _paths, schemas):
+        holder, name = properties(schemas, schema, field.path)
+        del holder[name]
+
+    (first, *_) = [each for each in check(changed(take_away)).differences if each.place.endswith(field.path)]
+    assert (first.what, first.level.value in ("breaks", "degrades")) == ("there is none", True)
+    line = int(first.adapts.rpartition(":")[2])
+    written = Path(api.__file__).read_text().splitlines()[line - 1]
+    assert f'"{field.path}"' in written
+
+    def make_boolean(_document, _paths, schemas):
+        holder, name = properties(schemas, schema, field.path)
+        holder[name] = {"type": "boolean" if not is_flag(field) else "object"}
+
+    if isinstance(field, Field):
+        places = [place for level, place, _ in differences(changed(make_boolean)) if level == "breaks"]
+        assert any(place.endswith(field.path) for place in places)
+
+
+def is_flag(field):
+    return isinstance(field, Field) and field.kind.json_type == "boolean"
+
+
+def without(path):
+    return lambda _document, paths, _schemas: paths.pop(path)
+
+
+def moved(before, after):
+    return lambda _document, paths, _schemas: paths.update({after: paths.pop(before)})
+
+
+def set_in(*steps, to):
+    """Put a value at a place in the document."""
+
+    def change(document, _paths, _schemas):
+        for step in steps[:-1]:
+            document = document[step]
+        document[steps[-1]] = to
+
+    return change
+
+
+def other_method(_document, paths, _schemas):
+    item = paths["/psa/invoices/{id}/accounting"]
+    item["patch"] = item.pop("put")
+
+
+def no_updated_since(_document, paths, _schemas):
+    paths["/psa/payments"]["get"]["parameters"].pop(0)
+
+
+SCHEMAS = ("components", "schemas")
+PARAMETERS = ("components", "parameters")
+BREAKS = {
+    "a path is gone": (without("/psa/invoices/{id}"), "GET /psa/invoices/{id}", "there is no such path"),
+    "a path is renamed": (moved("/psa/tax-codes", "/psa/tax_codes"), "GET /psa/tax-codes", "nearest is /psa/tax_codes"),
+    "a method differs": (other_method, "PUT /psa/invoices/{id}/accounting", "no PUT; it has PATCH"),
+    "a parameter is gone": (no_updated_since, "GET /psa/payments, parameter updated_since", "there is none"),
+    "pages are smaller": (set_in(*PARAMETERS, "Limit", "schema", "maximum", to=100), "parameter limit", "at most 100"),
+    "a status is spelt otherwise": (
+        set_in(*SCHEMAS, "Status", "enum", to=["Draft", "Open", "Paid", "Voided", "Overdue"]),
+        "GET /psa/invoices, answer, status",
+        "not draft, open",
+    ),
+    "an id is a number": (
+        set_in(*SCHEMAS, "Payment", "allOf", 1, "properties", "id", to={"type": "integer"}),
+        "GET /psa/payments, answer, id",
+        "integer, not string",
+    ),
+    "a day is a time": (
+        set_in(*SCHEMAS, "Invoice", "properties", "issue_date", "format", to="date-time"),
+        "issue_date",
+        "a date-time, not a date",
+    ),
+    "a word that we send is not known": (
+        set_in(*SCHEMAS, "Accounting", "properties", "status", "enum", to=["posted", "rejected", "conflict"]),
+        "body, status",
+        "not held",
+    ),
+    "more is required": (
+        set_in(*SCHEMAS, "PaymentIn", "required", to=["amount", "currency", "paid_on", "bank_account"]),
+        "body, bank_account",
+        "is required",
+    ),
+    "null is refused": (
+        set_in(*SCHEMAS, "Accounting", "properties", "external_id", to={"type": "string"}),
+        "body, external_id",
+        "may not be null",
+    ),
+    "the login differs": (
+        set_in("components", "securitySchemes", "bearer", to={"type": "apiKey", "in": "header", "name": "X-Key"}),
+        "GET /auth/me",
+        "a key in the header X-Key",
+    ),
+    "the cursor is called otherwise": (
+        set_in(*SCHEMAS, "ClientPage", "properties", to={"data": {"type": "array"}, "next": {"type": "string"}}),
+        "GET /clients, answer, next_cursor",
+        "there are data, next",
+    ),
+    "a reference leads nowhere": (
+        set_in(*SCHEMAS, "Invoice", "properties", "total", to={"$ref": "#/components/schemas/Pounds"}),
+        "GET /psa/invoices/{id}",
+        "leads nowhere",
+    ),
+    "a reference leaves the document": (
+        set_in(*SCHEMAS, "Line", "properties", "net", to={"$ref": "money.yaml#/Pounds"}),
+        "GET /psa/invoices",
+        "not in this document",
+    ),
+    "references go in a circle": (
+        set_in(*SCHEMAS, "Money", to={"allOf": [{"$ref": "#/components/schemas/Money"}]}),
+        "GET /psa/invoices",
+        "in a circle",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_what_breaks_is_named(name):
+    """Each is a break with its place, what is there instead, what follows, and what adapts."""
+    change, place, what = BREAKS[name]
+    comparison = check(changed(change))
+    found = [each for each in comparison.differences if place in each.place and what in each.what]
+    assert found, comparison.differences
+    assert found[0].level is contract.Level.BREAKS
+    assert comparison.breaks
+    assert found[0].effect
+    assert found[0].adapts
+
+
+def test_another_base_address_is_one_difference_and_names_the_setting():
+    """Not every call anew: the setting that adapts is OPSMERGE_API_URL."""
+    (found,) = check(changed(set_in("servers", to=[{"url": "https://app.opsmerge.cloud/api/v2"}]))).differences
+    assert "OPSMERGE_API_URL" in found.adapts
+    assert "/api/v2" in found.what
+
+
+HARMLESS = {
+    "placeholders are called otherwise": moved("/psa/invoices/{id}", "/psa/invoices/{invoice_id}"),
+    "the base stands in the paths": lambda document, paths, _schemas: document.update(
+        servers=[{"url": "https://app.opsmerge.cloud"}], paths={"/api/v1" + path: item for path, item in paths.items()}
+    ),
+    "no servers, the base in the paths": lambda document, paths, _schemas: (
+        document.pop("servers"),
+        document.update(paths={"/api/v1" + path: item for path, item in paths.items()}),
+    ),
+    "money comes as text": set_in(*SCHEMAS, "Line", "properties", "net", to={"type": "string", "example": "1.00"}),
+    "null as OpenAPI 3.0 spells it": set_in(
+        *SCHEMAS, "Accounting", "properties", "error", to={"type": "string", "nullable": True}
+    ),
+    "null beside a reference, in 3.0": set_in(
+        *SCHEMAS,
+        "Accounting",
+        "properties",
+        "external_id",
+        to={"nullable": True, "allOf": [{"$ref": "#/components/schemas/Text"}]},
+    ),
+    "a schema in parts, within parts": lambda _document, _paths, schemas: schemas.update(
+        Invoice={"allOf": [{"oneOf": [{"$ref": "#/components/schemas/Whole"}]}, {"properties": {"id": {}}}]},
+        Whole=schemas["Invoice"],
+    ),
+    "status codes are numbers, which JSON cannot say": lambda _document, paths, _schemas: paths["/auth/me"][
+        "get"
+    ].update(responses={"2XX": paths["/auth/me"]["get"]["responses"]["200"]}),
+    "a field and a path more": lambda _document, paths, schemas: (
+        schemas["Invoice"]["properties"].update(purchase_order={"type": "string"}),
+        paths.update({"/tickets": {"get": {}}}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_is_harmless_is_no_difference(name):
+    """Spelt otherwise, or more than we use: nothing breaks, nothing degrades."""
+    document = changed(HARMLESS[name])
+    document["components"]["schemas"]["Text"] = {"type": "string"}
+    assert differences(document) == []
+
+
+def test_what_degrades_is_no_break():
+    """A note that is not there stays empty; a new status is left alone: exit code 0."""
+    document = changed(lambda _document, _paths, schemas: schemas["Invoice"]["properties"].pop("notes"))
+    document["components"]["schemas"]["Status"]["enum"].append("disputed")
+    assert not check(document).breaks
+    assert {(level, what) for level, _, what in differences(document)} == {
+        ("degrades", "there is none"),
+        ("degrades", "also knows disputed"),
+    }
+
+
+RUBBISH = {
+    "nothing": (b"", "is empty"),
+    "a page": (b"<html><body>Not found</body></html>", "is a plain text"),
+    "a list": (b"[1, 2]", "is a list"),
+    "half a document": (TEXT.encode()[:3000] + b"\n  : [", "neither JSON nor YAML"),
+    "no text": (b"\x00\xff\xfe\x01" * 50, "neither JSON nor YAML"),
+    "another version": (b'{"swagger": "2.0", "paths": {}}', "Swagger 2.0"),
+    "another JSON": (b'{"error": "no"}', "has no `openapi: 3...`"),
+    "too deep in JSON": (b"[" * 200_000, "neither|nested|read"),
+    "too deep in YAML": (b"openapi: 3.1.0\npaths: " + b"[" * 5_000, "neither|nested|read"),
+    "a tag that runs code": (b"!!python/object/apply:os.system ['true']", "neither JSON nor YAML"),
+}
+
+
+@pytest.mark.parametrize("name", RUBBISH)
+def test_rubbish_is_refused_in_words(name):
+    """Exit code 78, what it is instead, and what to give."""
+    text, words = RUBBISH[name]
+    with pytest.raises(Halt, match=words) as caught:
+        Description.read(text, "the document")
+    assert caught.value.exit_code is Exit.MISCONFIGURED
+    assert "--file" in caught.value.remedy
+
+
+def test_a_date_or_a_no_in_yaml_does_not_stop_it():
+    """YAML would make a date of an impossible day, and false of the country NO."""
+    text = TEXT.replace(
+        "type: string, format: date}", "type: string, format: date, example: 2026-02-30, enum: [no]}", 1
+    )
+    assert Description.read(text.encode(), "yaml").document["components"]
+
+
+def test_megabytes_are_read(tmp_path):
+    """Ten thousand paths more, eight megabytes: compared in seconds, with the same result."""
+    document = json.loads(AS_JSON)
+    operation = document["paths"]["/psa/invoices"]["get"]
+    document["paths"] |= {f"/more/{n}": {"get": {**operation, "summary": "x" * 300}} for n in range(10_000)}
+    text = json.dumps(document).encode()
+    assert len(text) > 8_000_000
+    assert contract.compare(Description.read(text, "json"), "/api/v1").differences == ()
