@@ -23,6 +23,9 @@ class LazyGroup(click.Group):
     modules = {  # noqa: RUF012 -- a constant of the class
         "daily": "books.cli.daily",
         "log": "books.cli.log",
+        "plan": "books.cli.plan",
+        "post": "books.cli.post",
+        "preflight": "books.cli.preflight",
         "report": "books.cli.report",
         "retry": "books.cli.retry",
         "status": "books.cli.status",

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import click
-import pendulum
 
 from books import runs
 from books.cli import Context
+from books.cli.jobs import finer
 from books.cli.meltano import Configuration
 from books.clock import SystemClock
 from books.faults import Exit
@@ -41,9 +41,4 @@ def _run(job: str, configuration: Configuration, store: Store, *, force: bool) -
     code = subprocess.run(call, cwd=configuration.root, check=False).returncode  # noqa: S603 -- our own command
     if code == Exit.DONE:
         return code
-    return _finer(code, store, started_at)
-
-
-def _finer(code: int, store: Store, started_at: pendulum.DateTime) -> int:
-    found = [run.exit_code for run in runs.since(store, started_at) if run.exit_code != Exit.DONE]
-    return runs.worst(found) if found else code
+    return finer(code, store, started_at)
