@@ -407,6 +407,10 @@ class Resolver:
             )
         return code
 
+    def known_tax_codes(self) -> Sequence[TaxCode]:
+        """The ledger's codes, once something was found."""
+        return self._known.tax_codes or ()
+
     def exchange_rate(self, invoice: Invoice) -> Decimal | None:
         """The ledger's own rate of the invoice's date; None in the home currency.
 
