@@ -23,7 +23,9 @@ def test_a_plan_is_posted_exactly_once_and_what_changed_is_held(bridge):
     planned = bridge.books("plan", "--json")
     assert planned.code == 0, planned.out[-2000:]
     plan = json.loads(planned.out)
-    assert [(row["action"], row["net"], row["ledger_tax"]) for row in plan["rows"]] == [("create", "300.00", "60.00")] * 3
+    assert [(row["action"], row["net"], row["ledger_tax"]) for row in plan["rows"]] == [
+        ("create", "300.00", "60.00")
+    ] * 3
     assert plan["totals"] == [
         {"action": "create", "currency": "GBP", "invoices": 3, "net": "900.00", "tax": "180.00", "total": "1080.00"}
     ]

@@ -184,7 +184,7 @@ def test_a_plan_names_what_an_earlier_run_refused(sqlite_bridge, record, line, p
         (lambda it: it[:50], "is no plan"),
         (lambda it: it.replace('"version":1', '"version":7'), "version 7"),
         (lambda it: it.replace("sandbox:", "production:"), "changed after it was made"),
-        (lambda it: "[]", "is no plan"),
+        (lambda it: it[:0] + "[]", "is no plan"),
     ],
 )
 def test_a_plan_that_is_not_as_it_was_made_is_refused(sqlite_bridge, record, plan_of, spoil, words):
@@ -212,7 +212,10 @@ def test_a_posting_remembers_how_its_parts_were_found(sqlite_bridge, record):
     sqlite_bridge.push(record(4))
     first, later = (json.loads(sqlite_bridge.postings()[each]["mapped"]) for each in ("inv_1", "inv_4"))
     assert first["customer"]["way"] == "created for it"
-    assert later["customer"] == {"id": first["customer"]["id"], "way": "the id stored when this client was first posted"}
+    assert later["customer"] == {
+        "id": first["customer"]["id"],
+        "way": "the id stored when this client was first posted",
+    }
     assert first["services"]["Managed Support"]["name"] == "Hours"
     assert first["services"]["Managed Support"]["way"] == "OpsMerge's own mapping"
     assert first["tax_codes"]["20.0% S"]["way"] == "mappings.yml"

@@ -18,6 +18,7 @@ from books.posting import plan as plans
 from books.posting.plan import Plan, PlanRow
 
 FOLDER = "plans"
+AMOUNTS = ("invoices", "net", "VAT", "total")
 PIPELINE = ("tap-opsmerge--plan", "target-quickbooks--plan")
 TITLES = {
     "reject": "refused",
@@ -103,6 +104,7 @@ def _print(plan: Plan, path: Path) -> None:
         f"Plan {plan.id} for {plan.connection}, made {_moment(plan.made_at)}",
         ["would be", "invoice", "dated", "customer, or why not", "net", "VAT", "total", ""],
         _rows(plan.rows),
+        right=AMOUNTS,
     )
     print_table(
         "In all (VAT and total as QuickBooks will compute them)",
@@ -111,6 +113,7 @@ def _print(plan: Plan, path: Path) -> None:
             (TITLES[each["action"]], each["invoices"], each["net"], each["tax"], each["total"], each["currency"])
             for each in totals(plan.rows)
         ],
+        right=AMOUNTS,
     )
     click.echo(f"Nothing was written. The plan is in {path}")
     if plan.creates:
@@ -121,7 +124,7 @@ def _print(plan: Plan, path: Path) -> None:
 
 def _rows(rows: Sequence[PlanRow]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
-        words = f"{row.words()} {row.remedy}".strip()
+        words = ". ".join(filter(None, (row.words(), row.remedy)))
         yield TITLES[row.action], row.number, row.issue_date, words, row.net, _tax(row), _gross(row), row.currency
 
 
