@@ -72,22 +72,34 @@ def _currencies(facts: Facts) -> Finding:
 
 
 def _accounts(facts: Facts) -> Iterator[Finding]:
-    wanted = {
-        "default_income_account": (facts.rules.income_account, "an income account"),
-        "default_expense_account": (facts.rules.expense_account, "an expense or cost of sales account"),
-    }
-    if not any(name for name, _ in wanted.values()):
+    wanted = _wanted_accounts(facts)
+    if not any(wanted.values()):
         yield Finding(AREA, "default accounts", State.OK, "not set: a service without an item is refused, not created")
         return
-    for setting, (name, kind) in wanted.items():
-        yield _account(facts, setting, name, kind)
+    for setting, name in wanted.items():
+        yield _account(facts, setting, name)
 
 
-def _account(facts: Facts, setting: str, name: str | None, kind: str) -> Finding:
+KINDS = {
+    "default_income_account": "an income account",
+    "default_expense_account": "an expense or cost of sales account",
+}
+
+
+def _wanted_accounts(facts: Facts) -> dict[str, str | None]:
+    return dict(zip(KINDS, (facts.rules.income_account, facts.rules.expense_account), strict=True))
+
+
+def account_problems(facts: Facts) -> list[str]:
+    """Why a missing item could not be created with the default accounts; none where it could, or none are set."""
+    found = [_account(facts, setting, name) for setting, name in _wanted_accounts(facts).items() if name]
+    return [f"{each.what} {each.says}" for each in found if each.state is State.BLOCKS]
+
+
+def _account(facts: Facts, setting: str, name: str | None) -> Finding:
+    kind = KINDS[setting]
     if name is None:
-        return Finding(
-            AREA, setting, State.WARNING, "is not set, and items are created only with both", f"Set {setting}."
-        )
+        return Finding(AREA, setting, State.WARNING, "is not set, and items are created only with both", "Set both.")
     account = next((each for each in facts.accounts if each.name.casefold() == name.casefold()), None)
     problem = _problem(account, setting, kind)
     if problem:

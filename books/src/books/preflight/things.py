@@ -9,6 +9,7 @@ from books.faults import Reject
 from books.ledger import Customer, Invoice, Line, NewItem
 from books.posting.records import plain
 from books.preflight import likeness
+from books.preflight.company import account_problems
 from books.preflight.facts import Facts
 from books.preflight.findings import Finding, State
 
@@ -67,6 +68,12 @@ def _service(facts: Facts, use: Use) -> Finding:
 
 
 def _new_item(facts: Facts, use: Use, item: NewItem) -> Finding:
+    problems = account_problems(facts)
+    if problems:
+        proposed = likeness.suggest_item(use.key, use.label, facts.items.rows)
+        says = f"missing service: QuickBooks has no item {item.name!r}, and it cannot be created: {'; '.join(problems)}"
+        remedy = f"Map {use.label!r} under services in mappings.yml, or correct the default accounts."
+        return Finding("service", use.label, State.BLOCKS, says, remedy, use.numbers, proposed)
     proposed = likeness.suggest_item(use.key, use.label, facts.items.rows, least=likeness.VERY_LIKE)
     says = (
         f"the item {item.name!r} does not exist and will be created with {item.income_account}, {item.expense_account}"
