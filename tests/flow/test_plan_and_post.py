@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from books.posting.plan import Plan, to_json
+
 PRODUCTION = {
     "TARGET_QUICKBOOKS_ENVIRONMENT": "production",
     "TAP_QUICKBOOKS_PAYMENTS_ENVIRONMENT": "production",
@@ -41,3 +43,18 @@ def test_a_plan_is_posted_exactly_once_and_what_changed_is_held(bridge):
     assert [accounting(bridge, each) for each in (first, second, edited)] == ["posted", "posted", "held"]
     numbers = [row["number"] for row in plan["rows"]]
     assert [bridge.quickbooks_invoices(number) for number in numbers] == [1, 1, 0]
+
+
+def test_a_plan_that_cannot_be_made_or_found_says_why(bridge):
+    """Exit codes as everywhere: 69 for a dead connection, 78 for a plan that is not there or another company's."""
+    bridge.open_invoice()
+    bridge.quickbooks.deed("disconnect")
+    dead = bridge.books("plan")
+    assert (dead.code, "token expired" in dead.out) == (69, True), dead.out
+    assert not list(bridge.project.root.glob("plans/*/*.json"))
+    missing = bridge.books("post", "--plan", "nowhere.json")
+    assert (missing.code, "books plan" in missing.out) == (78, True), missing.out
+    foreign = bridge.project.root / "foreign.json"
+    foreign.write_text(to_json(Plan.of("production:1", "2026-11-02T09:00:00Z", [])))
+    refused = bridge.books("post", "--plan", str(foreign))
+    assert (refused.code, "this plan is for production:1" in refused.out) == (78, True), refused.out

@@ -169,6 +169,13 @@ def test_the_retry_of_something_posted_waits_for_a_push_that_may_do_it(sqlite_br
     assert sqlite_bridge.postings()["inv_1"]["external_id"] != kept["external_id"]
 
 
+def test_half_a_plan_is_not_kept(sqlite_bridge, record, tmp_path):
+    """A dry run that QuickBooks cut short leaves no file that could be posted."""
+    sqlite_bridge.sim.control.deed("disconnect")
+    halted = sqlite_bridge.push(record(1), dry_run=True, plan_file=str(tmp_path / "plan.json"))
+    assert (halted.halt.exit_code, list(tmp_path.glob("plan*"))) == (69, [])
+
+
 def test_a_plan_names_what_an_earlier_run_refused(sqlite_bridge, record, line, plan_of):
     """A refusal that stands is in the plan too, with what to do."""
     bad = record(1, lines=[line(service_id=None, service_name=None)])

@@ -275,7 +275,8 @@ def _breaker_values(failures: int, now: Steady) -> dict[str, Any]:
 
 def _too_late(connection: str, wait_seconds: float, why: str) -> Halt:
     return Halt(
-        f"{why}: the next call for {connection} may go in {wait_seconds:.0f} seconds, later than max_wait_seconds allows",
+        f"{why}: the next call for {connection} may go in {wait_seconds:.0f} seconds, "
+        "later than max_wait_seconds allows",
         exit_code=Exit.TRY_LATER,
         code="wait_too_long",
         remedy="run again later; `books status` shows what is waited for",

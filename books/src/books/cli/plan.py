@@ -14,6 +14,7 @@ from books import money
 from books.cli import Context, jobs
 from books.cli.session import Session, json_option, print_json, print_table
 from books.clock import SystemClock
+from books.faults import Exit
 from books.posting import plan as plans
 from books.posting.plan import Plan, PlanRow
 
@@ -32,7 +33,7 @@ TITLES = {
 }
 
 
-@click.command("plan")
+@click.command("plan", short_help="What the next push would do; writes nothing.")
 @json_option
 @click.pass_obj
 def command(context: Context, *, as_json: bool) -> int:
@@ -43,8 +44,8 @@ def command(context: Context, *, as_json: bool) -> int:
     session = Session.open(context)
     ended, path = make(session)
     if path is None:
-        click.echo(jobs.failure(ended), err=True)
-        return ended.code
+        click.echo(f"No plan was made.\n{jobs.failure(ended)}", err=True)
+        return ended.code or Exit.FAILED
     plan = plans.load(path)
     if as_json:
         print_json({**plan.document(), "file": str(path), "totals": totals(plan.rows)})
@@ -60,7 +61,7 @@ def make(session: Session) -> tuple[jobs.Ended, Path | None]:
     stamp = SystemClock().now().format("YYYYMMDDTHHmmss")
     fresh = folder / f"unnamed-{stamp}.json"
     ended = jobs.run(session.configuration, session.store, PIPELINE, _settings(fresh))
-    if not fresh.exists():
+    if ended.code != Exit.DONE or not fresh.exists():
         return ended, None
     named = folder / f"plan-{stamp}-{plans.load(fresh).id}.json"
     return ended, fresh.rename(named)

@@ -37,7 +37,7 @@ COLUMNS = (
 )
 
 
-@click.command("post")
+@click.command("post", short_help="Post exactly what a plan shows.")
 @click.option("--plan", "plan_file", required=True, metavar="FILE", help="The file of a plan, or the plan's id.")
 @click.option("--force", is_flag=True, help="Pass --force to meltano run: safe after a killed run.")
 @json_option

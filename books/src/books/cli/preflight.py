@@ -21,7 +21,7 @@ from books.quickbooks.ledger import QuickBooksLedger
 from books.settings import TargetSettings
 
 
-@click.command("preflight")
+@click.command("preflight", short_help="Everything that would stop an invoice.")
 @click.option("--write", is_flag=True, help="Enter the suggestions into mappings.yml; entries that are there stay.")
 @json_option
 @click.pass_obj

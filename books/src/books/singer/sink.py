@@ -100,10 +100,12 @@ class Intake:
 
     def _push(self, run: PushRun) -> Summary:
         run.summary.unreadable = self._unreadable
+        whole = False
         try:
             run.execute(self._spool)
+            whole = True
         finally:
-            self._tell(run)
+            self._tell(run, whole=whole)
             self.told = "; ".join(run.summary.lines())
         return run.summary
 
@@ -132,21 +134,22 @@ class Intake:
             return Gate(self._plan)
         return Gate(shut=plans.why_shut(store, self.settings.quickbooks.connection))
 
-    def _tell(self, run: PushRun) -> None:
+    def _tell(self, run: PushRun, *, whole: bool) -> None:
         connection = self.settings.quickbooks.connection
         if self.settings.dry_run:
             self._logger.info("Plan for %s; nothing was written", connection)
-            self._tell_plan(run.plan)
+            self._tell_plan(run.plan, whole=whole)
         else:
             self._logger.info("Push to %s", connection)
         for line in run.summary.lines():
             self._logger.info("  %s", line)
 
-    def _tell_plan(self, rows: Sequence[PlanRow]) -> None:
+    def _tell_plan(self, rows: Sequence[PlanRow], *, whole: bool) -> None:
+        """Into the log, and into a file where it is whole: half a plan is not to be posted."""
         plan = Plan.of(self.settings.quickbooks.connection, self._clock.now().to_iso8601_string(), rows)
         for row in plan.rows:
             self._logger.info("  %s", row.line())
-        if self.settings.plan_file:
+        if self.settings.plan_file and whole:
             path = paths.resolve(self.settings.plan_file)
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_private(path, to_json(plan))
