@@ -54,7 +54,7 @@ def push(world, checkpoint, batch_size=30):
 
     `world` has `ledger`, `journal`, `clock`, the `texts` of all records and the ids of those `unsent`.
     """
-    options = Options(settle_seconds=SETTLE_SECONDS, batch_size=batch_size, gate=world.gate)
+    options = Options(settle_seconds=SETTLE_SECONDS, batch_size=batch_size, gate=getattr(world, "gate", Gate()))
     choices = Choices(Mappings(), Catalogue(), "Sales", "Costs")
     run = PushRun(world.ledger, world.journal, world.clock, options, choices, checkpoint, LOGGER)
     sent = {each: world.texts[each] for each in sorted(world.unsent)}

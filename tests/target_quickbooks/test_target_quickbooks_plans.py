@@ -12,6 +12,7 @@ from sqlalchemy import text
 from books.store import Store
 from books.store.tables_posting import posting, push_plan
 
+REALM = "9341453000000001"
 LIVE = {"environment": "production", "post_from": "2026-11-01"}
 
 
@@ -33,16 +34,16 @@ def outcomes(bridge):
 
 
 def test_the_first_push_in_production_waits_for_a_plan(sqlite_bridge, record, plan_of):
-    """Nothing is asked of QuickBooks nor written; it is said once in the store, and at every push in words."""
+    """Looked up once and written never; it is said once in the store, and at every push in words, without a call."""
     pushed = sqlite_bridge.push(record(1), record(2), **LIVE)
-    assert (pushed.halt, len(pushed.states), sum(pushed.calls.values())) == (None, 1, 0)
+    assert (pushed.halt, len(pushed.states), ("POST", "batch") in pushed.calls) == (None, 1, False)
     assert set(outcomes(sqlite_bridge).values()) == {("held", "plan_needed")}
     assert "2 wait for a plan" in pushed.log
     before = sqlite_bridge.postings()
-    idle = sqlite_bridge.push(**LIVE)
+    idle = sqlite_bridge.push(record(1), **LIVE)
     assert "2 wait for a plan" in idle.log
     assert "books post --plan FILE" in idle.log
-    assert sqlite_bridge.postings() == before
+    assert (sqlite_bridge.postings(), sum(idle.calls.values())) == (before, 0)
 
     sqlite_bridge.push(record(1), record(2), plan=plan_of(record(1), record(2), **LIVE), **LIVE)
     assert set(outcomes(sqlite_bridge).values()) == {("created", None)}
@@ -50,17 +51,30 @@ def test_the_first_push_in_production_waits_for_a_plan(sqlite_bridge, record, pl
     assert outcomes(sqlite_bridge)["inv_3"] == ("created", None)
 
 
-def test_what_is_before_the_go_live_date_is_adopted_only_by_the_plan(sqlite_bridge, record, plan_of):
-    """A shut company is not even looked at; with the plan, what is there is adopted and the rest left."""
-    old = {"issue_date": "2026-10-01"}
-    sqlite_bridge.push(record(1, **old))
-    shut = sqlite_bridge.push(record(1, **old), record(2, **old), **LIVE)
-    assert "2 left: before post from" in shut.log
-    records = (record(1, **old), record(2, **old), record(3))
-    sqlite_bridge.push(*records, plan=plan_of(*records, **LIVE), **LIVE)
-    live = [row for row in sqlite_bridge.table(posting) if row["connection"].startswith("production:")]
-    assert {row["number"]: row["outcome"] for row in live} == {"INV-2026-0001": "adopted", "INV-2026-0003": "created"}
-    assert len(sqlite_bridge.books()) == 2
+def test_what_somebody_else_entered_is_adopted_after_the_plan_showed_it(sqlite_bridge, record, plan_of):
+    """An invoice of the same number, customer, date and net, without our note: held, planned, adopted."""
+    sqlite_bridge.push(record(1))
+    (there,) = sqlite_bridge.books()
+    sqlite_bridge.sim.control.deed("update", entity="Invoice", id=there["Id"], set={"PrivateNote": "by hand"})
+    sqlite_bridge.push(record(1), **LIVE)
+    path = plan_of(record(1), **LIVE)
+    assert [row["action"] for row in json.loads(Path(path).read_text())["rows"]] == ["adopt"]
+    told = {row["connection"]: row for row in sqlite_bridge.table(posting)}
+    assert told[f"production:{REALM}"]["fault_code"] == "plan_needed"
+    sqlite_bridge.push(record(1), plan=path, **LIVE)
+    told = {row["connection"]: row for row in sqlite_bridge.table(posting)}
+    assert told[f"production:{REALM}"]["outcome"] == "adopted"
+
+
+def test_a_lost_store_needs_no_new_plan(sqlite_bridge, record):
+    """An invoice that bears our note says that we posted here before: all are adopted, and pushes go on."""
+    sqlite_bridge.push(record(1), record(2, issue_date="2026-10-01"))
+    first = sqlite_bridge.push(record(1), record(2, issue_date="2026-10-01"), record(3), **LIVE)
+    assert "1 wait for a plan" in first.log
+    assert ("POST", "batch") not in first.calls
+    sqlite_bridge.push(**LIVE)
+    live = {row["number"]: row["outcome"] for row in sqlite_bridge.table(posting) if row["connection"][0] == "p"}
+    assert live == {"INV-2026-0001": "adopted", "INV-2026-0002": "adopted", "INV-2026-0003": "created"}
 
 
 def test_a_company_that_was_posted_to_before_needs_no_plan(sqlite_bridge, record):

@@ -27,7 +27,7 @@ class Gate:
     shut: str = ""
 
     def objection(self, candidate: Candidate) -> Reject | None:
-        """Why this invoice is not to be looked up and posted in this run; None where it may be."""
+        """Why this invoice is not to be created in this run; None where it may be."""
         if self.plan is None:
             return _held(PLAN_NEEDED, self.shut, MAKE_A_PLAN) if self.shut else None
         row = self.plan.by_invoice.get(candidate.id)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pendulum
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
+from books.posting.journal import POSTED_BEFORE
 from books.posting.plan import Plan
 from books.posting.postings import Outcome
 from books.store import Store
-from books.store.tables_posting import posting, push_plan
+from books.store.tables_posting import learned, posting, push_plan
 
 PRODUCTION = "production"
 
@@ -36,7 +37,7 @@ def _is(plan: Plan) -> ColumnElement[bool]:
 def why_shut(store: Store, connection: str) -> str:
     """Why nothing may be created without a plan, in words; empty where it may.
 
-    A company that was posted to before plans were asked for needs none.
+    A company that was posted to before needs none, whether this store knows it or QuickBooks' own invoices say so.
     """
     if not connection.startswith(f"{PRODUCTION}:"):
         return ""
@@ -64,4 +65,6 @@ def _newest_begun(conn: Connection, connection: str) -> str:
 def _has_created(conn: Connection, connection: str) -> bool:
     created = Outcome.CREATED.value
     ours = or_(posting.c.outcome == created, posting.c.settled_outcome == created)
-    return conn.execute(select(posting.c.number).where(posting.c.connection == connection, ours)).first() is not None
+    by_us = select(posting.c.number).where(posting.c.connection == connection, ours)
+    before = select(learned.c.key).where(learned.c.connection == connection, learned.c.kind == POSTED_BEFORE)
+    return any(conn.execute(each).first() is not None for each in (by_us, before))

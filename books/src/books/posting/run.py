@@ -20,7 +20,7 @@ from books.posting.adoption import Same, Taken, judge, number_taken
 from books.posting.changes import changed_after_posting
 from books.posting.crash import Checkpoint
 from books.posting.gate import Gate
-from books.posting.journal import Journal, Lesson
+from books.posting.journal import POSTED_BEFORE, Journal, Lesson
 from books.posting.outbox import Outbox, Ready, adopted, by_number, identity_of, posting_of
 from books.posting.plan import CREATE, NEW_CUSTOMER, SEND_AGAIN, PlanRow
 from books.posting.postings import IN_THE_BOOKS, NO_FAULT, Outcome, Posting, with_fault
@@ -182,22 +182,23 @@ class PushRun:
         self._look_up_and_post(steps[Step.SETTLE], steps[Step.POST], steps[Step.ADOPT_ONLY])
 
     def _step(self, candidate: Candidate, now: pendulum.DateTime, left_content: str | None) -> Step:
-        """The next step, as far as the gate lets it: with a shut one nothing is asked of QuickBooks."""
+        """The next step, as far as the gate lets it. With a shut one, an invoice is looked up once, then held."""
         step = decide(candidate, self._policy, now, left_content)
-        if step is Step.ADOPT_ONLY and self._options.gate.shut:
-            return Step.LEAVE
         objection = self._options.gate.objection(candidate) if step is Step.POST and candidate.invoice else None
         if objection is None:
             return step
-        self.summary.kept_back += 1
         if candidate.posting is not None and candidate.posting.in_the_books:
             return Step.EXISTS  # the retry of something posted waits for a push that may do it
-        return Step.KNOWN if _is_held_so(candidate, objection) else Step.GATED
+        if _is_held_so(candidate, objection):
+            self.summary.kept_back += 1
+            return Step.KNOWN
+        return Step.POST if self._options.gate.shut else Step.GATED
 
     def _keep_back(self, candidate: Candidate) -> bool:
         """Hold what the gate objects to; whether it did."""
         objection = self._options.gate.objection(candidate)
         if objection is not None:
+            self.summary.kept_back += 1
             self._refuse(candidate, Outcome.HELD, objection)
         return objection is not None
 
@@ -247,9 +248,9 @@ class PushRun:
         found = by_number(self._ledger.find_invoices([number for number in dict.fromkeys(numbers) if number]))
         self._checkpoint("numbers_looked_up")
         edited = self._settle(opened, settle, found)
-        absent = self._adopt(opened, [*wanted, *edited], found)
+        absent = self._adopt(opened, [*wanted, *edited], found, only_ours=bool(self._options.gate.shut))
         self._leave_alone(self._adopt(opened, adopt_only, found))
-        self._post(opened, absent)
+        self._post(opened, [each for each in absent if not self._keep_back(each)])
         self._post_again(opened)
 
     def _rejected_unread(self, candidate: Candidate) -> bool:
@@ -327,9 +328,18 @@ class PushRun:
             self._record([self._changed(candidate, written[0])])
 
     def _adopt(
-        self, opened: _Open, candidates: Sequence[Candidate], found: dict[str, list[LedgerInvoice]]
+        self,
+        opened: _Open,
+        candidates: Sequence[Candidate],
+        found: dict[str, list[LedgerInvoice]],
+        *,
+        only_ours: bool = False,
     ) -> list[Candidate]:
-        """Adopt what is there, refuse what is taken; gives back what is absent."""
+        """Adopt what is there, refuse what is taken; gives back what is absent.
+
+        `only_ours`: what does not bear our note counts as absent, because a plan has to show it first. What bears it
+        proves that we posted to this company before, from a store that is lost: from the next run on no plan is needed.
+        """
         there = {each.id: found.get(each.number.strip().casefold(), []) for each in candidates}
         self._replace_voided(opened, [each for row in candidates if row.retry for each in there[row.id]])
         opened.resolver.find_customers(
@@ -349,13 +359,17 @@ class PushRun:
             row = posting_of(candidate, self._identity)
             if isinstance(verdict, Same) and _is_ours(candidate, verdict.found):
                 self._still_there(candidate)
+            elif isinstance(verdict, Same) and only_ours and verdict.found.source_id != candidate.id:
+                absent.append(candidate)
             elif isinstance(verdict, Same):
                 outcomes.append(adopted(row, verdict.found, self._journal.now()))
             elif isinstance(verdict, Taken):
                 outcomes.append(with_fault(row, Outcome.CONFLICT, number_taken(verdict.found), self._journal.now()))
             else:
                 absent.append(candidate)
-        self._record(outcomes)
+        written = self._record(outcomes)
+        if only_ours and any(each.outcome is Outcome.ADOPTED for each in written):
+            self._journal.learn([Lesson(POSTED_BEFORE, "note", "", {})])
         self._checkpoint("found_recorded")
         return absent
 
