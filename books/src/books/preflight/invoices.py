@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -102,8 +103,8 @@ def _by_code(problems: list[tuple[str, Reject]]) -> Iterator[Finding]:
 
 
 def _doubled(facts: Facts) -> Iterator[Finding]:
-    numbers = [each.number.strip().casefold() for each in facts.source.invoices]
-    double = tuple(each.number for each in facts.source.invoices if numbers.count(each.number.strip().casefold()) > 1)
+    counts = Counter(each.number.strip().casefold() for each in facts.source.invoices)
+    double = tuple(each.number for each in facts.source.invoices if counts[each.number.strip().casefold()] > 1)
     if double:
         yield Finding(
             "invoice",

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import TypeVar
 
 from books.ledger import Customer, Item, TaxCode
@@ -35,35 +36,44 @@ WORDS = {
     "outside": "no",
     "services": "service",
 }
+WORDS_KEPT = 100_000
+APOSTROPHES = {ord("'"): None, 0x2019: None}
 LEGAL_FORMS = frozenset({"ltd", "plc", "llp", "inc", "co", "the", "and"})
 
 Named = TypeVar("Named", Customer, Item, TaxCode)
 
 
-def words(name: str) -> list[str]:
-    """The words of a name in one spelling: 20.0% and 20 % are 20, Limited is Ltd."""
-    plain = (
-        re.sub(r"(\d+)\.0+\b", r"\1", name.casefold()).replace("'", "").replace("\N{RIGHT SINGLE QUOTATION MARK}", "")
-    )
+@lru_cache(maxsize=WORDS_KEPT)
+def words(name: str) -> tuple[str, ...]:
+    """The words of a name in one spelling, sorted: 20.0% and 20 % are 20, Limited is Ltd."""
+    plain = re.sub(r"(\d+)\.0+\b", r"\1", name.casefold()).translate(APOSTROPHES)
     found = re.findall(r"&|[^\W_]+", plain)
-    return [word for word in (WORDS.get(each, each) for each in found) if word]
+    return tuple(sorted(word for word in (WORDS.get(each, each) for each in found) if word))
 
 
-def likeness(one: str, other: str) -> float:
-    """From 0, nothing alike, to 1, the same words."""
+def likeness(one: str, other: str, least: float = 0.0) -> float:
+    """From 0, nothing alike, to 1, the same words; what cannot reach `least` is 0."""
     ones, others = words(one), words(other)
     if not ones or not others:
         return 0.0
-    if sorted(ones) == sorted(others):
+    if ones == others:
         return 1.0
-    ratio = SequenceMatcher(None, " ".join(sorted(ones)), " ".join(sorted(others))).ratio()
+    first, second = sorted((" ".join(ones), " ".join(others)))  # so that it is the same both ways
+    ratio = _ratio(first, second, least)
     is_part = set(ones) <= set(others) or set(others) <= set(ones)
     return max(ratio, PART_OF) if is_part else ratio
 
 
+def _ratio(one: str, other: str, least: float) -> float:
+    """The cheap upper bounds come first: of thousands of customers few need the exact figure."""
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    possible = matcher.real_quick_ratio() >= least and matcher.quick_ratio() >= least
+    return matcher.ratio() if possible else 0.0
+
+
 def _best(name: str, among: Sequence[Named], least: float) -> tuple[Named, float] | None:
     """The most alike, where it is alike enough and ahead of the next."""
-    scored = sorted(((likeness(name, each.name), each) for each in among), key=lambda pair: -pair[0])
+    scored = sorted(((likeness(name, each.name, least - AHEAD), each) for each in among), key=lambda pair: -pair[0])
     if not scored or scored[0][0] < least:
         return None
     if len(scored) > 1 and scored[0][0] - scored[1][0] < AHEAD:
@@ -95,7 +105,7 @@ def suggest_customer(
     """
     active = [customer for customer in customers if customer.active]
     same = [customer for customer in active if _core(customer.name) == _core(name)]
-    like = sorted(((likeness(name, each.name), each) for each in active), key=lambda pair: -pair[0])
+    like = sorted(((likeness(name, each.name, VERY_LIKE), each) for each in active), key=lambda pair: -pair[0])
     shown = [f"{each.name} ({each.id})" for score, each in like[:CUSTOMERS_SHOWN] if score >= VERY_LIKE]
     if len(same) != 1:
         return None, shown
