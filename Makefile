@@ -35,7 +35,7 @@ soak: $(DEVELOPMENT) ## Long proof runs
 	@$(BIN)/python -m pytest -q -m soak
 
 reset-demo: ## Forget the demo's simulators, store, warehouse and Meltano state
-	@rm -rf .demo warehouse/demo
+	@rm -rf .demo warehouse/demo plans/demo
 	@[ ! -x $(BIN)/python ] || $(BIN)/python scripts/forget_demo_state.py
 
 lock: $(DEVELOPMENT) ## Resolve anew, for every supported Python, into the committed lock files

@@ -110,8 +110,8 @@ class Bridge:
     def push(self, **more: str) -> Run:
         return self.project.command("meltano", "run", "--force", "push-invoices", **{**self.urls, **more})
 
-    def books(self, *words: str) -> Run:
-        return self.project.command("books", *words, **self.urls)
+    def books(self, *words: str, **more: str) -> Run:
+        return self.project.command("books", *words, **{**self.urls, **more})
 
     def open_invoice(self) -> str:
         line = {"description": "Support, Nov", "quantity": 3, "unit_price": 100, "service_id": "svc_1"}

@@ -136,10 +136,41 @@ def test_why_tells_the_story_of_one_invoice(books):
     assert "What to do: Give the line a service" in refused.out
 
 
-def test_why_says_when_it_knows_nothing(books):
-    """An unknown number is no success, and says so."""
-    answer = books("why", "INV-1999-0001")
-    assert (answer.code, "INV-1999-0001" in answer.out) == (1, True)
+def test_why_tells_how_it_was_mapped_and_paid_and_what_drifted(books, demo):
+    """Each part was found by a way that is named; payments and what OpsMerge was told; the report's findings."""
+    copied = next(each.number for each in planted() if each.drift_class == "I03")
+    ((paid,),) = demo.project.query(
+        "select min(i.number) from raw_opsmerge.invoices i join raw_opsmerge.payments p on p.invoice_id = i.id "
+        "where i.status = 'paid' and not p.voided"
+    )
+    story = books("why", paid.lower())
+    assert "by OpsMerge's own mapping" in story.out
+    assert "OpsMerge shows: posted, QuickBooks id" in story.out
+    assert "Paid in QuickBooks: " in story.out
+    assert "Payment in OpsMerge: " in story.out
+    assert "Drift I03 (break)" in books("why", copied).out
+
+
+def test_why_says_what_could_be_the_reason_of_an_unknown_number(books, demo):
+    """An unknown number is no success: mistyped, a draft, another environment, or not read yet."""
+    answer = books("why", "INV-2026-064")
+    assert answer.code == 1
+    assert "there is INV-2026-0064" in answer.out
+    assert "The last whole push began at" in answer.out
+    ((draft,),) = demo.project.query("select min(number) from raw_opsmerge.invoices where status = 'draft'")
+    assert "drafts are not posted" in books("why", draft).out
+
+
+def test_the_log_can_be_filtered_by_client_and_time(books):
+    """By a part of the client's name, and by a window whose last day counts whole."""
+    rows = json.loads(books("log", "--json", "--client", "brien").out)
+    assert len(rows) >= 2
+    assert {row["client_name"] for row in rows} == {"O'Brien Joinery Ltd"}
+    day = rows[0]["finished_at"][:10]
+    window = ("log", "--json", "--client", rows[0]["client_id"], "--since", day, "--until", day)
+    assert [row["number"] for row in json.loads(books(*window).out)] == [row["number"] for row in rows]
+    wrong = books("log", "--since", "yesterday")
+    assert (wrong.code, "is no day or time" in wrong.out) == (1, True)
 
 
 def test_retry_marks_what_is_named_and_says_what_it_does_not_know(books):

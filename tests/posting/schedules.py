@@ -9,6 +9,7 @@ from books.clock import VirtualClock
 from books.faults import Fault
 from books.mappings import Mappings
 from books.posting import records
+from books.posting.gate import Gate
 from books.posting.postings import IN_THE_BOOKS, Outcome
 from books.posting.pretend import Fate, MemoryJournal, PretendLedger
 from books.posting.references import Catalogue, Choices
@@ -53,7 +54,7 @@ def push(world, checkpoint, batch_size=30):
 
     `world` has `ledger`, `journal`, `clock`, the `texts` of all records and the ids of those `unsent`.
     """
-    options = Options(settle_seconds=SETTLE_SECONDS, batch_size=batch_size)
+    options = Options(settle_seconds=SETTLE_SECONDS, batch_size=batch_size, gate=getattr(world, "gate", Gate()))
     choices = Choices(Mappings(), Catalogue(), "Sales", "Costs")
     run = PushRun(world.ledger, world.journal, world.clock, options, choices, checkpoint, LOGGER)
     sent = {each: world.texts[each] for each in sorted(world.unsent)}
@@ -83,6 +84,7 @@ class World:
         self.texts = {invoice_id: text for invoice_id, _, text in FRESH[:count]}
         self.unsent = set(self.source)
         self.batch_size = self.dice.choice([1, 2, 30])
+        self.gate = Gate()
 
     def fate(self):
         if self.calm or self.dice.random() > FAULTY:

@@ -182,7 +182,8 @@ class Governor:
             if not wait_seconds:
                 return now
             if self._clock.monotonic() + wait_seconds > deadline:
-                raise _too_late(connection, wait_seconds)
+                failing = self.state(connection).breaker_seconds > 0
+                raise _too_late(connection, wait_seconds, "QuickBooks keeps failing" if failing else "rate limited")
             self._clock.sleep(max(wait_seconds, SLEEP_SECONDS_MIN))
 
     def _ask(self, connection: str, kind: CallKind) -> tuple[float, float]:
@@ -272,9 +273,10 @@ def _breaker_values(failures: int, now: Steady) -> dict[str, Any]:
     return {"failures": failures, "epoch": now.epoch, "until": now.seconds + seconds, "seconds": seconds}
 
 
-def _too_late(connection: str, wait_seconds: float) -> Halt:
+def _too_late(connection: str, wait_seconds: float, why: str) -> Halt:
     return Halt(
-        f"the next call for {connection} may go in {wait_seconds:.0f} seconds, later than max_wait_seconds allows",
+        f"{why}: the next call for {connection} may go in {wait_seconds:.0f} seconds, "
+        "later than max_wait_seconds allows",
         exit_code=Exit.TRY_LATER,
         code="wait_too_long",
         remedy="run again later; `books status` shows what is waited for",

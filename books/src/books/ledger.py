@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from books.faults import Fault
 
@@ -156,11 +156,36 @@ class TaxCode:
     id: str
     name: str
     rates: tuple[tuple[str, Decimal], ...]
+    reverse_charge: bool = False
+    """The customer accounts for the VAT: seldom meant on an MSP's sale."""
 
     @property
     def percent(self) -> Decimal:
         """The whole rate."""
         return sum((percent for _, percent in self.rates), Decimal(0))
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of the ledger's chart. `kind` is the vendor's word for it."""
+
+    id: str
+    name: str
+    kind: str
+    active: bool = True
+    takes_income: bool = False
+    takes_expense: bool = False
+
+
+Thing_co = TypeVar("Thing_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Whole(Generic[Thing_co]):
+    """A whole list of the ledger; `complete` is false where its own count says that some are missing."""
+
+    rows: Sequence[Thing_co]
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -285,6 +310,22 @@ class Ledger(Protocol):
 
     def find_invoices(self, numbers: Sequence[str]) -> Sequence[LedgerInvoice]:
         """Invoices by number, voided ones too; deleted ones are gone."""
+        ...
+
+    def find_accounts(self, names: Sequence[str]) -> Sequence[Account]:
+        """Accounts by name (without regard to case), inactive ones too."""
+        ...
+
+    def list_customers(self) -> Whole[Customer]:
+        """All customers, inactive ones too."""
+        ...
+
+    def list_items(self) -> Whole[Item]:
+        """All items, inactive ones too."""
+        ...
+
+    def other_holders(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Names (folded) that no customer can have, because another kind of party has them: name to that kind."""
         ...
 
     def create_customers(self, customers: Sequence[NewCustomer], key: str) -> Sequence[Customer | Fault]:

@@ -105,6 +105,7 @@ TARGET_PROPERTIES: dict[str, dict[str, Any]] = {
     ),
     "dry_run": _property("boolean", "Plan only: read QuickBooks, write nothing there, emit no STATE", default=False),
     "plan_file": _property("string", "Where a dry run writes its plan, besides stderr"),
+    "plan": _property("string", "A plan file: create exactly what it shows, and hold everything else"),
     "fail_on_rejected": _property("boolean", "End with exit code 65 when records were rejected", default=False),
 }
 """What target-quickbooks adds, as JSON schema properties."""
@@ -222,6 +223,7 @@ class TargetSettings:
     post_from: date | None = None
     dry_run: bool = False
     plan_file: str | None = None
+    plan: str | None = None
     fail_on_rejected: bool = False
 
     @classmethod
@@ -243,6 +245,7 @@ class TargetSettings:
             post_from=read.day("post_from"),
             dry_run=read.flag("dry_run"),
             plan_file=read.text("plan_file"),
+            plan=read.text("plan"),
             fail_on_rejected=read.flag("fail_on_rejected"),
         )
         if settings.quickbooks.environment == "production" and settings.post_from is None:

@@ -254,7 +254,7 @@ class TokenStore:
         with self._store.begin() as conn:
             self._put(conn, {"refresh_started_at": cut_off_at, "refused_at": self._store.now(conn)})
         cut_off = f"; a refresh was cut off at {cut_off_at}, and what it brought is lost" if cut_off_at else ""
-        return _dead(f"Intuit refused the refresh token (invalid_grant){cut_off}")
+        return _dead(f"token expired: Intuit refused the refresh token (invalid_grant){cut_off}")
 
     def _give_back(self) -> Halt | None:
         """Tell Intuit of every refresh token there is; what stood in the way, if anything did."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 
 import click
-import pendulum
 
 from books import runs
 from books.cli import Context
+from books.cli.jobs import finer
 from books.cli.meltano import Configuration, meltano_command
 from books.clock import SystemClock
 from books.faults import Exit
@@ -34,13 +34,8 @@ def command(context: Context, *, force: bool) -> int:
 def _run(job: str, configuration: Configuration, store: Store, *, force: bool) -> int:
     """One job; its finer exit code where a plugin left one in the store."""
     started_at = SystemClock().now()
-    call = meltano_command(configuration, job, *(["--force"] if force else []))
+    call = meltano_command(configuration, *(["--force"] if force else []), job)
     code = subprocess.run(call, cwd=configuration.root, check=False).returncode  # noqa: S603 -- our own command
     if code == Exit.DONE:
         return code
-    return _finer(code, store, started_at)
-
-
-def _finer(code: int, store: Store, started_at: pendulum.DateTime) -> int:
-    found = [run.exit_code for run in runs.since(store, started_at) if run.exit_code != Exit.DONE]
-    return runs.worst(found) if found else code
+    return finer(code, store, started_at)

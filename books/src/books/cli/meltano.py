@@ -56,10 +56,10 @@ class Configuration:
         return {key: value for key, value in settings.items() if value not in (None, "") and not key.startswith("_")}
 
 
-def meltano_command(configuration: Configuration, job: str, *options: str) -> list[str]:
-    """The command line of `meltano run` for a job, with this virtual environment's Meltano."""
+def meltano_command(configuration: Configuration, *words: str) -> list[str]:
+    """The command line of `meltano run WORDS`, with this virtual environment's Meltano."""
     meltano = Path(sys.executable).with_name("meltano")
-    return [str(meltano), "--environment", configuration.environment, "run", *options, job]
+    return [str(meltano), "--environment", configuration.environment, "run", *words]
 
 
 def _open_project(root: Path, environment: str | None) -> Project:

@@ -12,6 +12,8 @@ from books import runs, transport
 from books.cli import Context
 from books.cli.session import Session, json_option, print_json, print_table, show
 from books.clock import SystemClock
+from books.posting import plans
+from books.posting.gate import MAKE_A_PLAN
 from books.store.tables_posting import posting
 
 IDLE_WARNING_DAYS = 60
@@ -47,7 +49,7 @@ def gather(session: Session) -> dict[str, Any]:
         "throttle": asdict(governor),
         "postings": _outcomes(session),
         "runs": [asdict(run) for run in runs.latest(session.store)],
-        "warnings": warnings(asdict(token), clock.now()),
+        "warnings": [*warnings(asdict(token), clock.now()), *plan_warnings(session)],
     }
 
 
@@ -66,6 +68,12 @@ def warnings(token: dict[str, Any], now: Any) -> list[str]:
     if token["cut_off_at"]:
         found.append(f"A refresh was cut off at {show(token['cut_off_at'])}: reconnect if the next one fails.")
     return found
+
+
+def plan_warnings(session: Session) -> list[str]:
+    """That nothing is created before a plan was posted, and what to do about it."""
+    shut = plans.why_shut(session.store, session.connection)
+    return [f"Invoices wait for a plan: {shut}. {MAKE_A_PLAN}"] if shut else []
 
 
 def _outcomes(session: Session) -> dict[str, int]:

@@ -15,14 +15,13 @@ from books.cli import Context
 from books.cli.meltano import meltano_command
 from books.cli.session import Session, json_option, print_json, print_table
 from books.faults import Exit, Halt
+from books.flock import PULL_LOCK
 from books.inbox import Inbox
 from books.notices import fold
 from books.quickbooks.webhook import QuickBooksWebhooks
 from books.store.tables_webhooks import webhook_dead_letter, webhook_delivery, webhook_notice
 
 JOB = "pull-payments"
-LOCK_FILE = ".pull.lock"
-"""The file of the README's cron line for the same job."""
 
 READS = {"payment": (), "invoice": ("created", "updated", "emailed")}
 """What the job reads, and which notices of it are no news to payments: an invoice that we have just posted."""
@@ -54,7 +53,9 @@ def serve_command(context: Context, *, host: str, port: int, start_job: bool) ->
     dialect = QuickBooksWebhooks(_verifier_tokens(session))
     logger = _logger()
     listening = bind(host, port)
-    job = Job(meltano_command(session.configuration, JOB), session.configuration.root, _lock_file(session))
+    job = Job(
+        meltano_command(session.configuration, JOB), session.configuration.root, session.configuration.root / PULL_LOCK
+    )
     receiver = Receiver(
         inbox=Inbox(session.store),
         dialect=dialect,
@@ -85,10 +86,6 @@ def _verifier_tokens(session: Session) -> Sequence[str]:
         )
     redact.register(tokens)
     return tokens
-
-
-def _lock_file(session: Session) -> Any:
-    return session.configuration.root / LOCK_FILE
 
 
 def _logger() -> logging.Logger:

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
-from sqlalchemy import select
 
 from books.cli import Context
 from books.cli.log import wrong
 from books.cli.session import Session, json_option, print_json, show
+from books.cli.story import reasons, stories
 from books.faults import Exit
-from books.store.tables_posting import attempt, posting
 
 STORY = {
     "created": "It is in QuickBooks, created by us.",
@@ -29,49 +28,111 @@ STORY = {
 @json_option
 @click.pass_obj
 def command(context: Context, *, number: str, as_json: bool) -> int:
-    """Tell what happened to the invoice NUMBER, and what to do."""
+    """Tell what happened to the invoice NUMBER (or OpsMerge id), and what to do."""
     session = Session.open(context)
     found = stories(session, number)
     if as_json:
         print_json(found)
-    elif not found:
-        click.echo(
-            f"No posting of {number} is known in {session.connection}. It was never seen Open by target-quickbooks."
-        )
     for story in found if not as_json else []:
         click.echo("\n".join(_lines(story)))
+    if not found:
+        click.echo(f"No posting of {number} is known in {session.connection}.", err=as_json)
+        for reason in reasons(session, number):
+            click.echo(f"  {reason}", err=as_json)
     return Exit.DONE if found else Exit.FAILED
-
-
-def stories(session: Session, number: str) -> list[dict[str, Any]]:
-    """Each posting under a number, with its attempts, oldest attempt first."""
-    with session.store.read() as conn:
-        wanted = select(posting).where(posting.c.connection == session.connection, posting.c.number == number)
-        rows = [dict(row) for row in conn.execute(wanted).mappings()]
-        for row in rows:
-            tries = select(attempt).where(
-                attempt.c.connection == session.connection,
-                attempt.c.opsmerge_invoice_id == row["opsmerge_invoice_id"],
-            )
-            row["tries"] = [dict(each) for each in conn.execute(tries.order_by(attempt.c.number)).mappings()]
-    return rows
 
 
 def _lines(story: Mapping[str, Any]) -> Iterator[str]:
     yield f"{story['number']} (OpsMerge {story['opsmerge_invoice_id']}): {story['outcome']}"
     yield STORY[story["outcome"]]
-    if story["external_id"]:
-        yield f"QuickBooks id: {story['external_id']}"
-    if story["total"] is not None:
-        place = "As sent:    " if story["attempts"] else "In OpsMerge:"
-        yield f"{place} net {story['net']}, VAT {story['tax']}, total {story['total']} {story['currency']}"
-    if story["ledger_total"] is not None:
-        yield f"As answered: VAT {story['ledger_tax']}, total {story['ledger_total']}"
-    for each in story["tries"]:
-        code = f" [{each['fault_code']}]" if each["fault_code"] else ""
-        tid = f", intuit_tid {each['intuit_tid']}" if each["intuit_tid"] else ""
-        yield f"Sent {show(each['at'])}: {each['outcome'] or 'no answer'}{code}, request {each['request_id']}{tid}"
+    for part in (_seen, _mapped, _sent, _answered, _told, _paid, _drifted):
+        yield from (f"  {line}" for line in part(story))
     if wrong(story):
         yield f"What is wrong: {wrong(story)}"
     if story["remedy"]:
         yield f"What to do: {story['remedy']}"
+
+
+def _seen(story: Mapping[str, Any]) -> Iterator[str]:
+    seen = story["seen"]
+    client = f"{seen['client_name']} ({seen['client_id']})"
+    yield f"Seen in OpsMerge: {seen['status']}, dated {seen['issue_date']}, for {client}"
+    if story["total"] is not None:
+        amounts = f"net {story['net']}, VAT {story['tax']}, total {story['total']} {story['currency']}"
+        yield f"{'As sent' if story['attempts'] else 'In OpsMerge'}: {amounts}"
+    if story["content_sha256"] != story["seen_sha256"]:
+        yield "It has changed in OpsMerge since then."
+
+
+def _mapped(story: Mapping[str, Any]) -> Iterator[str]:
+    mapped = story["mapped"]
+    if mapped is None:
+        return
+    yield f"Mapped: customer {mapped['customer']['id']}, by {mapped['customer']['way']}"
+    for word, section in (("service", "services"), ("tax code", "tax_codes")):
+        for name, there in mapped[section].items():
+            yield f"Mapped: {word} {name} -> {there['name']} (id {there['id']}), by {there['way']}"
+
+
+def _sent(story: Mapping[str, Any]) -> Iterator[str]:
+    for each in story["tries"]:
+        code = f" [{each['fault_code']}]" if each["fault_code"] else ""
+        tid = f", intuit_tid {each['intuit_tid']}" if each["intuit_tid"] else ""
+        yield f"Sent {show(each['at'])}: {each['outcome'] or 'no answer'}{code}, request {each['request_id']}{tid}"
+
+
+def _answered(story: Mapping[str, Any]) -> Iterator[str]:
+    if story["external_id"]:
+        yield f"QuickBooks id: {story['external_id']}, settled {show(story['finished_at'])}"
+    if story["ledger_total"] is not None:
+        yield f"As answered: VAT {story['ledger_tax']}, total {story['ledger_total']}"
+        difference = story["ledger_total"] - (story["total"] if story["total"] is not None else story["ledger_total"])
+        if difference:
+            yield f"QuickBooks' total differs by {difference:+}: it rounds VAT per document"
+
+
+def _told(story: Mapping[str, Any]) -> Iterator[str]:
+    told = story["told"]
+    if told is None:
+        yield "OpsMerge has not been told yet: target-opsmerge does it, the last step of a push."
+        return
+    shows = f"{told['status']}, QuickBooks id {told['external_id']}" if told["external_id"] else told["status"]
+    if told["fault_message"]:
+        yield f"OpsMerge could not be told ({shows}): {told['fault_message']} {told['remedy'] or ''}".rstrip()
+    elif told["due"] or told["written_sha256"] is None:
+        yield f"OpsMerge is to be told: {shows}"
+    else:
+        yield f"OpsMerge shows: {shows}"
+
+
+def _paid(story: Mapping[str, Any]) -> Iterator[str]:
+    for each in story["paid"]:
+        yield f"{_payment(each)}, payment {each['payment_id']}; {_payment_told(each)}"
+    for each in story["opsmerge_payments"]:
+        state = "voided" if each["voided"] else "valid"
+        origin = f"ours, {each['external_id']}" if each["external_id"] else "entered by hand"
+        yield f"Payment in OpsMerge: {each['amount']} on {each['paid_on']}, {state}, {origin}"
+
+
+def _payment(each: Mapping[str, Any]) -> str:
+    if not each["amount"]:
+        return "Was paid in QuickBooks and no longer is"
+    when = f" on {each['paid_on']}" if each["paid_on"] else ""
+    reference = f" ({each['reference']})" if each["reference"] else ""
+    return f"Paid in QuickBooks: {each['amount']} {each['currency'] or ''}".rstrip() + when + reference
+
+
+def _payment_told(each: Mapping[str, Any]) -> str:
+    if each["fault_message"]:
+        return f"OpsMerge refused it: {each['fault_message']} {each['remedy'] or ''}".rstrip()
+    if each["linked_payment_id"]:
+        return f"it is OpsMerge's payment {each['linked_payment_id']}, entered by hand"
+    return "OpsMerge is to be told" if each["due"] else "OpsMerge knows it"
+
+
+def _drifted(story: Mapping[str, Any]) -> Iterator[str]:
+    for each in story["drift"]:
+        sides = f"OpsMerge {each['opsmerge_value'] or 'nothing'}, QuickBooks {each['ledger_value'] or 'nothing'}"
+        yield f"Drift {each['class']} ({each['bucket']}) in the report of {each['run_id']}: {each['cause']} {sides}"
+        if each["bucket"] == "break" and each["remedy"]:
+            yield f"What to do about it: {each['remedy']}"

@@ -229,10 +229,11 @@ class OpsMergeClient:
         )
 
     def _not_now(self, status: int, error: ErrorBody) -> Halt:
+        limited = status == 429  # noqa: PLR2004 -- HTTP
         return Halt(
-            f"OpsMerge at {self._settings.host} keeps answering {status}",
+            f"{'rate limited: ' if limited else ''}OpsMerge at {self._settings.host} keeps answering {status}",
             exit_code=Exit.TRY_LATER,
-            code="rate_limited" if status == 429 else "unavailable",  # noqa: PLR2004 -- HTTP
+            code="rate_limited" if limited else "unavailable",
             remedy="run again later: nothing is lost",
             vendor_request_id=error.request_id,
         )

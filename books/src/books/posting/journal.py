@@ -22,6 +22,9 @@ from books.store.tables_posting import attempt, learned, left_alone, posting, pu
 READ_IDS_MAX = 500
 """Ids of one SELECT; SQLite takes more, this keeps the statement small."""
 
+POSTED_BEFORE = "posted"
+"""The kind of lesson that says: an invoice of ours was found in a company that this store had never posted to."""
+
 UNFINISHED = (Outcome.UNKNOWN, Outcome.REJECTED, Outcome.CONFLICT, Outcome.HELD)
 
 

@@ -45,6 +45,8 @@ class Ready:
     candidate: Candidate
     body: bytes
     customer_id: str
+    mapped: str | None = None
+    """JSON for people: what it was sent with, and how that was found."""
 
 
 Report = Callable[[Posting], None]
@@ -131,6 +133,7 @@ class Outbox:
             request_id=key,
             bid=bid,
             body=ready.body.decode(),
+            mapped=ready.mapped,
             generation=candidate.generation,
             attempts=(before.attempts if before else 0) + 1,
             first_attempted_at=(before.first_attempted_at if before else None) or now,

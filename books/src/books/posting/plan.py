@@ -1,19 +1,31 @@
-"""What a dry run would do, a row per invoice that is not simply there already."""
+"""What a dry run would do, a row per invoice that is not simply there already; and its file, which can be posted.
+
+The file's `id` is a hash of its content, so that what is posted is what was shown: an edited file is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
 from books import money
+from books.faults import Exit, Halt
 from books.posting.postings import Outcome, Posting
+from books.posting.records import sha256
 
 VERSION = 1
+ID_CHARS = 12
+FILE_BYTES_MAX = 500_000_000
+
+CREATE = "create"
+SEND_AGAIN = "send again"
+ADOPT = "adopt"
 
 ACTIONS = {
-    Outcome.ADOPTED: "adopt",
+    Outcome.ADOPTED: ADOPT,
     Outcome.REJECTED: "reject",
     Outcome.CONFLICT: "conflict",
     Outcome.HELD: "hold",
@@ -21,16 +33,23 @@ ACTIONS = {
     Outcome.CREATED: "exists",
 }
 
+NEEDS_A_PERSON_FIRST = ("reject", "conflict", "hold", "wait", SEND_AGAIN, CREATE, ADOPT, "exists")
+"""The order of rows for people."""
+
+NEW_CUSTOMER = " (new)"
+AMOUNTS = ("net", "tax", "total", "ledger_tax")
+
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One invoice of the plan. `ledger_tax` is the VAT that QuickBooks will compute."""
+    """One invoice of the plan. `ledger_tax` is the VAT that QuickBooks will compute, or has computed."""
 
     opsmerge_invoice_id: str
     number: str
     action: str
     customer: str = ""
     new_items: tuple[str, ...] = ()
+    issue_date: str | None = None
     currency: str | None = None
     net: Decimal | None = None
     tax: Decimal | None = None
@@ -39,6 +58,7 @@ class PlanRow:
     reason: str = ""
     remedy: str = ""
     content_sha256: str = ""
+    mapping_sha256: str = ""
 
     @classmethod
     def of_posting(cls, posting: Posting, action: str | None = None) -> PlanRow:
@@ -47,6 +67,7 @@ class PlanRow:
             opsmerge_invoice_id=posting.opsmerge_invoice_id,
             number=posting.number,
             action=action or ACTIONS[posting.outcome],
+            issue_date=posting.issue_date.isoformat() if posting.issue_date else None,
             currency=posting.currency,
             net=posting.net,
             tax=posting.tax,
@@ -55,38 +76,105 @@ class PlanRow:
             reason=posting.fault_message or "",
             remedy=posting.remedy or "",
             content_sha256=posting.content_sha256,
+            mapping_sha256=posting.mapping_sha256,
         )
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> PlanRow:
+        """Read a row of a plan file."""
+        known = {each.name: document[each.name] for each in fields(cls)}
+        amounts = {name: None if known[name] is None else Decimal(known[name]) for name in AMOUNTS}
+        return cls(**{**known, **amounts, "new_items": tuple(known["new_items"])})
+
+    @property
+    def ledger_total(self) -> Decimal | None:
+        """The total that QuickBooks will show, where its VAT is known."""
+        return None if self.net is None or self.ledger_tax is None else self.net + self.ledger_tax
 
     def document(self) -> dict[str, Any]:
         """The row as JSON: amounts as texts, so that no reader makes floats of them."""
-        amounts = {"net": self.net, "tax": self.tax, "total": self.total, "ledger_tax": self.ledger_tax}
-        return {
-            "opsmerge_invoice_id": self.opsmerge_invoice_id,
-            "number": self.number,
-            "action": self.action,
-            "customer": self.customer,
-            "new_items": list(self.new_items),
-            "currency": self.currency,
-            **{name: None if value is None else str(value) for name, value in amounts.items()},
-            "reason": self.reason,
-            "remedy": self.remedy,
-            "content_sha256": self.content_sha256,
-        }
+        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        amounts = {name: None if told[name] is None else str(told[name]) for name in AMOUNTS}
+        return {**told, **amounts, "new_items": list(self.new_items)}
+
+    def words(self) -> str:
+        """The customer and what is created for it; or why nothing is."""
+        new = f", new items {', '.join(self.new_items)}" if self.new_items else ""
+        return self.reason or f"{self.customer}{new}"
 
     def line(self) -> str:
         """The row for people."""
         amount = f"{self.total:>12} {self.currency}" if self.total is not None else " " * 16
-        new = f", new items {', '.join(self.new_items)}" if self.new_items else ""
-        words = self.reason or f"{self.customer}{new}"
-        return f"{self.action:<10} {self.number:<21} {amount}  {words}".rstrip()
+        return f"{self.action:<10} {self.number:<21} {amount}  {self.words()}".rstrip()
 
 
-def to_json(connection: str, made_at: str, rows: Sequence[PlanRow]) -> str:
+@dataclass(frozen=True)
+class Plan:
+    """A whole plan, of one company at one moment."""
+
+    id: str
+    """Names this plan and no other: a hash of all that it says."""
+    connection: str
+    made_at: str
+    rows: tuple[PlanRow, ...]
+    by_invoice: Mapping[str, PlanRow] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, connection: str, made_at: str, rows: Sequence[PlanRow]) -> Plan:
+        """A plan of these rows, of each invoice the last: what needs a person first, then by date and number."""
+        order = {action: place for place, action in enumerate(NEEDS_A_PERSON_FIRST)}
+        latest = {row.opsmerge_invoice_id: row for row in rows}
+        ordered = tuple(sorted(latest.values(), key=lambda row: (order[row.action], row.issue_date or "", row.number)))
+        plan_id = sha256(money.dumps(_said(connection, made_at, ordered)))[:ID_CHARS]
+        return cls(plan_id, connection, made_at, ordered, latest)
+
+    @property
+    def creates(self) -> int:
+        """How many invoices it would create."""
+        return sum(row.action == CREATE for row in self.rows)
+
+    def document(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        return {"id": self.id, **_said(self.connection, self.made_at, self.rows)}
+
+
+def _said(connection: str, made_at: str, rows: Sequence[PlanRow]) -> dict[str, Any]:
+    documents = [row.document() for row in rows]
+    return {"version": VERSION, "connection": connection, "made_at": made_at, "rows": documents}
+
+
+def to_json(plan: Plan) -> str:
     """The plan file."""
-    document = {
-        "version": VERSION,
-        "connection": connection,
-        "made_at": made_at,
-        "rows": [row.document() for row in rows],
-    }
-    return money.dumps(document) + "\n"
+    return money.dumps(plan.document()) + "\n"
+
+
+def load(path: Path) -> Plan:
+    """Read a plan file.
+
+    Raises:
+        Halt: MISCONFIGURED; it cannot be read, is no plan, or is not as it was made.
+    """
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise ValueError("it is larger than any plan")  # noqa: TRY301 -- one way out for every unreadable file
+        document = money.loads(path.read_text("utf-8"))
+        if document["version"] != VERSION:
+            raise ValueError(f"it has version {document['version']!r}, not {VERSION}")  # noqa: TRY301 -- as above
+        rows = [PlanRow.of_document(row) for row in document["rows"]]
+        plan = Plan.of(str(document["connection"]), str(document["made_at"]), rows)
+    except OSError as error:
+        raise _refusal(path, f"cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, InvalidOperation) as error:
+        raise _refusal(path, f"is no plan: {error}") from None
+    if plan.id != document.get("id"):
+        raise _refusal(path, "was changed after it was made, so it is not what was shown")
+    return plan
+
+
+def _refusal(path: Path, problem: str) -> Halt:
+    return Halt(
+        f"the plan {path} {problem}",
+        exit_code=Exit.MISCONFIGURED,
+        code="plan_refused",
+        remedy="Make a plan with `books plan`, and name the file that it prints.",
+    )

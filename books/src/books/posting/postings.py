@@ -82,6 +82,7 @@ class Posting:
     settled_outcome: str | None = None
     issue_date: date | None = None
     retry: bool = False
+    mapped: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Posting:

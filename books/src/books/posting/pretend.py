@@ -21,6 +21,7 @@ from books import money
 from books.clock import Clock
 from books.faults import Fault, Retry, ServerError, Unknown
 from books.ledger import (
+    Account,
     Capabilities,
     Changes,
     Company,
@@ -34,6 +35,7 @@ from books.ledger import (
     References,
     Spent,
     TaxCode,
+    Whole,
 )
 from books.posting.journal import UNFINISHED, Lesson
 from books.posting.postings import Outcome, Posting
@@ -147,6 +149,23 @@ class PretendLedger:
         for each in items:
             self.items.setdefault(each.name.casefold(), Item(str(len(self.items) + 1), each.name))
         return [self.items[each.name.casefold()] for each in items]
+
+    def list_customers(self) -> Whole[Customer]:
+        """All."""
+        return Whole(list(self.customers.values()), complete=True)
+
+    def list_items(self) -> Whole[Item]:
+        """All."""
+        return Whole(list(self.items.values()), complete=True)
+
+    def find_accounts(self, names: Sequence[str]) -> Sequence[Account]:
+        """Any name is an account for both."""
+        return [Account(name, name, "Any", takes_income=True, takes_expense=True) for name in names]
+
+    def other_holders(self, names: Sequence[str]) -> Mapping[str, str]:
+        """None."""
+        del names
+        return {}
 
     def predict_tax(self, invoice: Invoice, tax_codes: Sequence[TaxCode]) -> Decimal:
         """One rate over the whole document."""

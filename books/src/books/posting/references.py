@@ -16,6 +16,7 @@ from functools import cached_property
 
 import pendulum
 
+from books import money
 from books.clock import Clock
 from books.faults import Exit, Fault, Halt, Reject
 from books.ledger import (
@@ -64,6 +65,14 @@ class Catalogue:
         return {**active, **invoiced}
 
 
+BY_FILE = "mappings.yml"
+BY_OPSMERGE = "OpsMerge's own mapping"
+BY_NAME = "its name"
+BY_STORED_ID = "the id stored when this client was first posted"
+BY_CREATION = "created for it"
+"""The ways in which a ledger thing is found, in words."""
+
+
 @dataclass(frozen=True)
 class Choices:
     """Which ledger thing is meant by a line or an invoice, before the ledger was asked."""
@@ -75,23 +84,33 @@ class Choices:
 
     def item(self, line: Line) -> Named:
         """The item of a line: the file's, what OpsMerge carries, else one of the service's own name."""
+        return self.item_and_way(line)[0]
+
+    def item_and_way(self, line: Line) -> tuple[Named, str]:
+        """The item of a line, and by which way it was chosen."""
         chosen = self.mappings.service(line.service_id, line.service_name)
         if chosen is not None:
-            return chosen
+            return chosen, BY_FILE
         service = self.catalogue.services.get(line.service_id or "")
         if service is not None:
-            return Named(name=service.item or service.name or line.service_name)
-        return Named(name=line.service_name or line.service_id)
+            way = BY_OPSMERGE if service.item else BY_NAME
+            return Named(name=service.item or service.name or line.service_name), way
+        return Named(name=line.service_name or line.service_id), BY_NAME
 
     def tax_code(self, line: Line) -> Named:
         """The tax code of a line, by the same order."""
+        return self.tax_code_and_way(line)[0]
+
+    def tax_code_and_way(self, line: Line) -> tuple[Named, str]:
+        """The tax code of a line, and by which way it was chosen."""
         chosen = self.mappings.tax_code(line.tax_code_id, line.tax_code_name)
         if chosen is not None:
-            return chosen
+            return chosen, BY_FILE
         code = self.catalogue.tax_codes.get(line.tax_code_id or "")
         if code is not None:
-            return Named(name=code.code or code.name or line.tax_code_name)
-        return Named(name=line.tax_code_name or line.tax_code_id)
+            way = BY_OPSMERGE if code.code else BY_NAME
+            return Named(name=code.code or code.name or line.tax_code_name), way
+        return Named(name=line.tax_code_name or line.tax_code_id), BY_NAME
 
     def tax_rate(self, line: Line) -> Decimal | None:
         """The rate that OpsMerge means, per cent."""
@@ -126,6 +145,8 @@ class _Known:
 
     customers: dict[str, Customer] = field(default_factory=dict)
     clients: dict[str, Customer] = field(default_factory=dict)
+    ways: dict[str, str] = field(default_factory=dict)
+    """Client id to the way in which its customer was found; without one, it was known before this run."""
     items: dict[str, list[Item]] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     problems: dict[str, Reject] = field(default_factory=dict)
@@ -285,8 +306,15 @@ class Resolver:
             raise _inactive_customer(name)
         self._check_owner(invoice, customer)
         self._known.clients[invoice.client_id] = customer
+        self._known.ways[invoice.client_id] = BY_NAME
         self._journal.learn([_customer_lesson(f"client:{invoice.client_id}", customer)])
         return customer
+
+    def customer_way(self, invoice: Invoice) -> str:
+        """How the customer of this invoice was found, in words."""
+        if self._choices.mappings.client(invoice.client_id) is not None:
+            return BY_FILE
+        return self._known.ways.get(invoice.client_id, BY_STORED_ID)
 
     def _check_same_name(self, invoice: Invoice, name: str) -> None:
         others = [
@@ -379,6 +407,10 @@ class Resolver:
             )
         return code
 
+    def known_tax_codes(self) -> Sequence[TaxCode]:
+        """The ledger's codes, once something was found."""
+        return self._known.tax_codes or ()
+
     def exchange_rate(self, invoice: Invoice) -> Decimal | None:
         """The ledger's own rate of the invoice's date; None in the home currency.
 
@@ -412,6 +444,16 @@ class Resolver:
             raise _not_created()
         ready = tuple(item for item in items if isinstance(item, Item))
         return References(customer, ready, self.tax_codes(invoice), self.exchange_rate(invoice))
+
+    def told(self, invoice: Invoice, references: References) -> str:
+        """What an invoice is sent with and how each was found, as JSON for people: ids and names, of services once."""
+        services, tax_codes = {}, {}
+        for line, item, code in zip(invoice.lines, references.items, references.tax_codes, strict=True):
+            item_way, code_way = self._choices.item_and_way(line)[1], self._choices.tax_code_and_way(line)[1]
+            services[line.service_name or line.service_id] = _spell_found(item.id, item.name, item_way)
+            tax_codes[line.tax_code_name or line.tax_code_id] = _spell_found(code.id, code.name, code_way)
+        customer = {"id": references.customer.id, "way": self.customer_way(invoice)}
+        return money.dumps({"customer": customer, "services": services, "tax_codes": tax_codes})
 
     # Creating.
 
@@ -467,6 +509,7 @@ class Resolver:
             settled = found.get(name.casefold()) if place in lost or place in taken else outcome
             if isinstance(settled, Customer) and settled.active:
                 self._known.clients[client_id] = settled
+                self._known.ways[client_id] = BY_CREATION if settled is outcome else BY_NAME
                 lessons.append(_customer_lesson(f"client:{client_id}", settled))
             elif isinstance(settled, Halt):
                 raise settled
@@ -581,6 +624,10 @@ def _pick_tax_code(codes: Sequence[TaxCode], chosen: Named) -> TaxCode | None:
     exact = next((code for code in codes if code.name == chosen.name), None)
     folded = (chosen.name or "").casefold()
     return exact or next((code for code in codes if code.name.casefold() == folded), None)
+
+
+def _spell_found(ledger_id: str, name: str, way: str) -> dict[str, str]:
+    return {"id": ledger_id, "name": name, "way": way}
 
 
 def _spell_tax_code(code: TaxCode) -> dict[str, object]:

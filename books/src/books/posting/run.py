@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -19,9 +19,10 @@ from books.posting import checks, records
 from books.posting.adoption import Same, Taken, gone, judge, number_taken
 from books.posting.changes import changed_after_posting
 from books.posting.crash import Checkpoint
-from books.posting.journal import Journal, Lesson
+from books.posting.gate import Gate
+from books.posting.journal import POSTED_BEFORE, Journal, Lesson
 from books.posting.outbox import Outbox, Ready, adopted, by_number, identity_of, posting_of
-from books.posting.plan import PlanRow
+from books.posting.plan import CREATE, NEW_CUSTOMER, SEND_AGAIN, PlanRow
 from books.posting.postings import IN_THE_BOOKS, NO_FAULT, Outcome, Posting, with_fault
 from books.posting.references import Choices, Resolver, is_fresh
 from books.posting.spool import Spool
@@ -42,6 +43,8 @@ class Options:
     batch_size: int = 30
     vat_difference: str = "post"
     dry_run: bool = False
+    gate: Gate = field(default_factory=Gate)
+    """Which of the invoices that are due may go."""
 
 
 @dataclass
@@ -78,7 +81,7 @@ class PushRun:
         self._policy = Policy(options.post_from, options.settle_seconds)
         self._opened: _Open | None = None
         self._identity = identity_of(ledger)
-        self.summary = Summary()
+        self.summary = Summary(shut=options.gate.shut)
         self.plan: list[PlanRow] = []
 
     def execute(self, spool: Spool) -> Summary:
@@ -163,7 +166,7 @@ class PushRun:
         left = self._journal.is_left_alone(unseen) if unseen else {}
         steps: dict[Step, list[Candidate]] = {step: [] for step in Step}
         for candidate in candidates:
-            steps[decide(candidate, self._policy, now, left.get(candidate.id))].append(candidate)
+            steps[self._step(candidate, now, left.get(candidate.id))].append(candidate)
         self._count(steps)
         self._record(
             [
@@ -173,7 +176,30 @@ class PushRun:
                 *(self._withdrawn(each) for each in steps[Step.WITHDRAWN]),
             ]
         )
+        for each in steps[Step.GATED]:
+            self._keep_back(each)
         self._look_up_and_post(steps[Step.SETTLE], steps[Step.FIND_AGAIN], steps[Step.POST], steps[Step.ADOPT_ONLY])
+
+    def _step(self, candidate: Candidate, now: pendulum.DateTime, left_content: str | None) -> Step:
+        """The next step, as far as the gate lets it. With a shut one, an invoice is looked up once, then held."""
+        step = decide(candidate, self._policy, now, left_content)
+        objection = self._options.gate.objection(candidate) if step is Step.POST and candidate.invoice else None
+        if objection is None:
+            return step
+        if candidate.posting is not None and candidate.posting.in_the_books:
+            return Step.EXISTS  # the retry of something posted waits for a push that may do it
+        if _is_held_so(candidate, objection):
+            self.summary.kept_back += 1
+            return Step.KNOWN
+        return Step.POST if self._options.gate.shut else Step.GATED
+
+    def _keep_back(self, candidate: Candidate) -> bool:
+        """Hold what the gate objects to; whether it did."""
+        objection = self._options.gate.objection(candidate)
+        if objection is not None:
+            self.summary.kept_back += 1
+            self._refuse(candidate, Outcome.HELD, objection)
+        return objection is not None
 
     def _count(self, steps: dict[Step, list[Candidate]]) -> None:
         self.summary.existing += sum(not each.from_store for each in steps[Step.EXISTS])
@@ -183,6 +209,8 @@ class PushRun:
         for each in (*steps[Step.KNOWN], *steps[Step.WAIT]):
             if each.posting is not None and not each.from_store:
                 self.summary.known[each.posting.outcome.value] += 1
+            if each.posting is not None and self._options.dry_run:
+                self.plan.append(PlanRow.of_posting(each.posting))
 
     def _remembered(self, candidate: Candidate) -> Posting:
         """What rests keeps what was sent, and learns what OpsMerge says now."""
@@ -224,9 +252,9 @@ class PushRun:
         self._checkpoint("numbers_looked_up")
         self._find_again(opened, again, found)
         edited = self._settle(opened, settle, found)
-        absent = self._adopt(opened, [*wanted, *edited], found)
+        absent = self._adopt(opened, [*wanted, *edited], found, only_ours=bool(self._options.gate.shut))
         self._leave_alone(self._adopt(opened, adopt_only, found))
-        self._post(opened, absent)
+        self._post(opened, [each for each in absent if not self._keep_back(each)])
         self._post_again(opened)
 
     def _find_again(
@@ -317,10 +345,10 @@ class PushRun:
                 self._record([self._withdrawn(candidate)])
             elif same:
                 again.append(posting)
-            elif not self._rejected_unread(candidate):
+            elif not self._rejected_unread(candidate) and not self._keep_back(candidate):
                 edited.append(candidate)
         if self._options.dry_run:
-            self.plan.extend(PlanRow.of_posting(each, "send again") for each in again)
+            self.plan.extend(PlanRow.of_posting(each, SEND_AGAIN) for each in again)
         else:
             opened.outbox.resend(again)
         return edited
@@ -332,9 +360,18 @@ class PushRun:
             self._record([self._changed(candidate, written[0])])
 
     def _adopt(
-        self, opened: _Open, candidates: Sequence[Candidate], found: dict[str, list[LedgerInvoice]]
+        self,
+        opened: _Open,
+        candidates: Sequence[Candidate],
+        found: dict[str, list[LedgerInvoice]],
+        *,
+        only_ours: bool = False,
     ) -> list[Candidate]:
-        """Adopt what is there, refuse what is taken; gives back what is absent."""
+        """Adopt what is there, refuse what is taken; gives back what is absent.
+
+        `only_ours`: what does not bear our note counts as absent, because a plan has to show it first. What bears it
+        proves that we posted to this company before, from a store that is lost: from the next run on no plan is needed.
+        """
         there = {each.id: found.get(each.number.strip().casefold(), []) for each in candidates}
         self._replace_voided(opened, [each for row in candidates if row.retry for each in there[row.id]])
         opened.resolver.find_customers(
@@ -354,13 +391,17 @@ class PushRun:
             row = posting_of(candidate, self._identity)
             if isinstance(verdict, Same) and _is_ours(candidate, verdict.found):
                 self._still_there(candidate)
+            elif isinstance(verdict, Same) and only_ours and verdict.found.source_id != candidate.id:
+                absent.append(candidate)
             elif isinstance(verdict, Same):
                 outcomes.append(adopted(row, verdict.found, self._journal.now()))
             elif isinstance(verdict, Taken):
                 outcomes.append(with_fault(row, Outcome.CONFLICT, number_taken(verdict.found), self._journal.now()))
             else:
                 absent.append(candidate)
-        self._record(outcomes)
+        written = self._record(outcomes)
+        if only_ours and any(each.outcome is Outcome.ADOPTED for each in written):
+            self._journal.learn([Lesson(POSTED_BEFORE, "note", "", {})])
         self._checkpoint("found_recorded")
         return absent
 
@@ -428,6 +469,8 @@ class PushRun:
         except Reject as refused:
             self._reject(candidate, refused)
             return False
+        if hold is None and self._options.gate.plan is not None:
+            hold = self._options.gate.objection_to_creating(self._planned(opened, candidate))
         if hold is not None:
             self._refuse(candidate, Outcome.HELD, hold)
         return hold is None
@@ -441,7 +484,8 @@ class PushRun:
         except Reject as refused:
             self._reject(candidate, refused)
             return None
-        return Ready(candidate, body, references.customer.id)
+        mapped = opened.resolver.told(candidate.invoice, references)
+        return Ready(candidate, body, references.customer.id, mapped)
 
     def _planned(self, opened: _Open, candidate: Candidate) -> PlanRow:
         invoice = candidate.invoice
@@ -453,15 +497,17 @@ class PushRun:
         return PlanRow(
             opsmerge_invoice_id=invoice.id,
             number=invoice.number,
-            action="create",
-            customer=f"{customer.name} ({customer.id})" if customer else f"{name} (new)",
+            action=CREATE,
+            customer=f"{customer.name} ({customer.id})" if customer else f"{name}{NEW_CUSTOMER}",
             new_items=tuple(dict.fromkeys(new_items)),
+            issue_date=invoice.issue_date.isoformat(),
             currency=invoice.currency,
             net=invoice.subtotal,
             tax=invoice.tax_total,
             total=invoice.total,
             ledger_tax=self._ledger.predict_tax(invoice, opened.resolver.tax_codes(invoice)),
             content_sha256=candidate.content_sha256,
+            mapping_sha256=candidate.mapping_sha256,
         )
 
     # Recording.
@@ -510,6 +556,14 @@ def _known(candidate: Candidate) -> Posting:
     if candidate.posting is None:
         raise TypeError("only a posting that exists gets this far")
     return candidate.posting
+
+
+def _is_held_so(candidate: Candidate, objection: Reject) -> bool:
+    """Whether the store says already that this invoice is held for this reason."""
+    posting = candidate.posting
+    said = (posting.outcome, posting.fault_code, posting.fault_message) if posting is not None else ()
+    same = posting is not None and posting.content_sha256 == candidate.content_sha256
+    return same and said == (Outcome.HELD, objection.code, objection.message)
 
 
 def _is_news(candidate: Candidate) -> bool:

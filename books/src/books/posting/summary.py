@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from books.posting.gate import MAKE_A_PLAN
 from books.posting.postings import Outcome, Posting
 
 WORDS = {
@@ -32,6 +33,10 @@ class Summary:
     metered_reads: int = 0
     seconds: float = 0.0
     halted: str = ""
+    shut: str = ""
+    """Why nothing may be created without a plan."""
+    kept_back: int = 0
+    """Due, and held by a plan or for want of one; those of earlier runs too."""
 
     def note(self, posting: Posting) -> None:
         """Take in what became of an invoice; the last word counts."""
@@ -54,6 +59,8 @@ class Summary:
             lines.append(f"{self.existing} already posted and unchanged")
         lines += [f"{count} still {outcome}" for outcome, count in sorted(self.known.items())]
         lines += [f"{count} left: {reason.replace('_', ' ')}" for reason, count in sorted(self.left.items())]
+        if self.shut and self.kept_back:
+            lines.append(f"{self.kept_back} wait for a plan: {self.shut}. What to do: {MAKE_A_PLAN}")
         if self.unreadable:
             lines.append(f"{self.unreadable} records without an id, not kept")
         calls = f"{self.calls} calls to QuickBooks, {self.metered_reads} of them metered reads"

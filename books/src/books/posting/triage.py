@@ -40,6 +40,8 @@ class Step(str, Enum):
     """In the books, changed, and changed back: no conflict any more."""
     WITHDRAWN = "withdrawn"
     """Refused or in conflict before; now voided or opted out, so nothing more is wanted."""
+    GATED = "gated"
+    """Due, and kept back: by a plan, or for want of one."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,8 @@ def _decide_refused(candidate: Candidate, posting: Posting, policy: Policy, *, w
     if not wanted:
         return Step.KNOWN if posting.outcome is Outcome.HELD and posting.fault_code in WITHDRAWALS else Step.WITHDRAWN
     same = candidate.content_sha256 == posting.content_sha256 and candidate.mapping_sha256 == posting.mapping_sha256
-    was_withdrawn = posting.fault_code in WITHDRAWALS
-    if same and not posting.retry and not was_withdrawn:
+    was_kept_back = posting.fault_code in WITHDRAWALS | GATES
+    if same and not posting.retry and not was_kept_back:
         return Step.KNOWN
     if candidate.invoice is not None and _before_go_live(candidate.invoice, policy):
         return Step.ADOPT_ONLY
@@ -149,6 +151,13 @@ def _decide_refused(candidate: Candidate, posting: Posting, policy: Policy, *, w
 
 WITHDRAWALS = frozenset({"voided", "opted_out", "draft", "paid"})
 """Fault codes of postings held because OpsMerge no longer wants them posted."""
+
+PLAN_NEEDED = "plan_needed"
+NOT_IN_PLAN = "not_in_plan"
+CHANGED_SINCE_PLAN = "changed_since_plan"
+PLAN_DIFFERS = "plan_differs"
+GATES = frozenset({PLAN_NEEDED, NOT_IN_PLAN, CHANGED_SINCE_PLAN, PLAN_DIFFERS})
+"""Fault codes of postings held by a plan or for want of one: due again at every push."""
 
 
 def withdrawal(reason: str) -> Reject:

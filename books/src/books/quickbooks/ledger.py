@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from books.faults import Exit, Fault, Halt, Reject, Unknown
 from books.ledger import (
+    Account,
     Capabilities,
     Changes,
     Company,
@@ -23,6 +24,7 @@ from books.ledger import (
     References,
     Spent,
     TaxCode,
+    Whole,
 )
 from books.quickbooks import faults, mapping, query
 from books.quickbooks.client import BATCH_ITEMS_MAX, BatchItem, QuickBooksClient
@@ -44,6 +46,9 @@ ALLOW_DUPLICATE = "allowduplicatedocnum"
 
 CDC_ROWS_MAX = 1000
 """Of one answer of changes, all kinds together; that many means it was cut short."""
+
+ACTIVE_OR_NOT = "Active IN (true,false)"
+"""Without it QuickBooks lists active rows only."""
 
 AT_PAR_WITH_STERLING = frozenset({"FKP", "GGP", "GIP", "IMP", "JEP", "SHP"})
 
@@ -105,16 +110,43 @@ class QuickBooksLedger:
         """Rows whose field has one of these values, inactive ones too."""
         found: list[dict[str, Any]] = []
         for some in query.chunks(values):
-            found.extend(self.client.rows(entity, f"{query.in_list(field, some)} AND Active IN (true,false)"))
+            found.extend(self.client.rows(entity, f"{query.in_list(field, some)} AND {ACTIVE_OR_NOT}"))
         return found
+
+    def list_customers(self) -> Whole[Customer]:
+        """Page by page, and counted."""
+        return self._whole("Customer", mapping.read_customer)
+
+    def list_items(self) -> Whole[Item]:
+        """Page by page, and counted."""
+        return self._whole("Item", mapping.read_item)
+
+    def _whole(self, entity: str, read: Callable[[Mapping[str, Any]], Made]) -> Whole[Made]:
+        rows = [read(row) for row in self.client.rows(entity, ACTIVE_OR_NOT)]
+        return Whole(rows, complete=self.client.count(entity, ACTIVE_OR_NOT) == len(rows))
+
+    def find_accounts(self, names: Sequence[str]) -> Sequence[Account]:
+        """By name, or by full name where it has a colon."""
+        rows = [
+            *self._rows("Account", "Name", [name for name in names if ":" not in name]),
+            *self._rows("Account", "FullyQualifiedName", [name for name in names if ":" in name]),
+        ]
+        return [mapping.read_account(row) for row in rows]
+
+    def other_holders(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Vendors and employees: QuickBooks keeps one list of names for all parties."""
+        return {
+            str(row.get("DisplayName")).casefold(): entity.lower()
+            for entity in ("Vendor", "Employee")
+            for row in self._rows(entity, "DisplayName", names)
+        }
 
     def tax_codes(self) -> Sequence[TaxCode]:
         """The active codes with the per cent of their sales rates: two reads."""
-        percents = {
-            str(row["Id"]): Decimal(str(row.get("RateValue", 0)))
-            for row in self.client.rows("TaxRate", "Active IN (true,false)")
-        }
-        read = (mapping.read_tax_code(row, percents) for row in self.client.rows("TaxCode"))
+        rates = list(self.client.rows("TaxRate", ACTIVE_OR_NOT))
+        percents = {str(row["Id"]): Decimal(str(row.get("RateValue", 0))) for row in rates}
+        reversed_ = {str(row["Id"]) for row in rates if row.get("SpecialTaxType") == mapping.REVERSE_CHARGE}
+        read = (mapping.read_tax_code(row, percents, reversed_) for row in self.client.rows("TaxCode"))
         return [tax_code for tax_code in read if tax_code is not None]
 
     def exchange_rate(self, currency: str, on: date) -> Decimal | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from books import money
 from books.faults import Reject
 from books.ledger import (
+    Account,
     Address,
     Company,
     Customer,
@@ -234,8 +235,31 @@ def read_item(row: Mapping[str, Any]) -> Item:
     )
 
 
-def read_tax_code(row: Mapping[str, Any], percents: Mapping[str, Decimal]) -> TaxCode | None:
-    """A tax code; None where it is hidden, inactive or has no rate for sales."""
+def read_account(row: Mapping[str, Any]) -> Account:
+    """An account under its full name."""
+    kind = str(row.get("AccountType") or "")
+    return Account(
+        id=str(row["Id"]),
+        name=str(row.get("FullyQualifiedName") or row.get("Name") or ""),
+        kind=kind,
+        active=row.get("Active") is not False,
+        takes_income=kind in ("Income", "Other Income"),
+        takes_expense=kind in ("Cost of Goods Sold", "Expense", "Other Expense"),
+    )
+
+
+REVERSE_CHARGE = "REVERSE_CHARGE"
+"""A tax rate's SpecialTaxType."""
+_REVERSE_CHARGE_NAME = re.compile(r"\bRC\b")
+
+
+def read_tax_code(
+    row: Mapping[str, Any], percents: Mapping[str, Decimal], reverse_charge: Collection[str] = ()
+) -> TaxCode | None:
+    """A tax code; None where it is hidden, inactive or has no rate for sales.
+
+    `reverse_charge`: ids of rates that say of themselves that they are; the UK's codes also bear it in their names.
+    """
     details = (row.get("SalesTaxRateList") or {}).get("TaxRateDetail") or []
     rates = tuple(
         (rate_id, percents[rate_id])
@@ -244,7 +268,9 @@ def read_tax_code(row: Mapping[str, Any], percents: Mapping[str, Decimal]) -> Ta
     )
     if row.get("Active") is False or row.get("Hidden") is True or not rates:
         return None
-    return TaxCode(str(row["Id"]), str(row.get("Name") or ""), rates)
+    name = str(row.get("Name") or "")
+    is_reverse = any(rate_id in reverse_charge for rate_id, _ in rates) or bool(_REVERSE_CHARGE_NAME.search(name))
+    return TaxCode(str(row["Id"]), name, rates, reverse_charge=is_reverse)
 
 
 def read_company(connection: str, info: Mapping[str, Any], preferences: Mapping[str, Any]) -> Company:

@@ -7,7 +7,9 @@ services, tax codes and clients may come after the invoices that need them.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from singer_sdk import Target
@@ -17,9 +19,11 @@ from books import mappings, paths
 from books.clock import Clock, SystemClock
 from books.faults import Exit, Halt
 from books.ledger import Ledger
-from books.posting import crash, records
+from books.posting import crash, plans, records
+from books.posting.gate import Gate
 from books.posting.journal import SqlJournal
-from books.posting.plan import PlanRow, to_json
+from books.posting.plan import Plan, PlanRow, to_json
+from books.posting.plan import load as load_plan
 from books.posting.preview import PreviewJournal
 from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
@@ -42,6 +46,7 @@ class Intake:
         self._logger = logger
         self._clock = clock or SystemClock()
         self._mappings = mappings.load(paths.resolve(settings.mapping_file))
+        self._plan = _plan_to_post(settings)
         self._spool = Spool()
         self._catalogue = Catalogue()
         self._unreadable = 0
@@ -78,17 +83,29 @@ class Intake:
         store = Store.open(self.settings.quickbooks.store_url, self._clock)
         try:
             client = open_client(self.settings.quickbooks, store, self._clock)
-            return self._push(self._run(store, QuickBooksLedger(client, self.settings.quickbooks.connection)))
+            run = self._run(store, QuickBooksLedger(client, self.settings.quickbooks.connection))
+            return self._push(run) if self._plan is None else self._push_plan(run, store, self._plan)
         finally:
             store.close()
             self._spool.close()
 
+    def _push_plan(self, run: PushRun, store: Store, plan: Plan) -> Summary:
+        """Post a plan. One that was begun and not ended shuts the company to pushes without it (`plans.why_shut`)."""
+        if self.settings.dry_run:
+            return self._push(run)
+        plans.begin(store, plan)
+        summary = self._push(run)
+        plans.finish(store, plan)
+        return summary
+
     def _push(self, run: PushRun) -> Summary:
         run.summary.unreadable = self._unreadable
+        whole = False
         try:
             run.execute(self._spool)
+            whole = True
         finally:
-            self._tell(run)
+            self._tell(run, whole=whole)
             self.told = "; ".join(run.summary.lines())
         return run.summary
 
@@ -105,30 +122,67 @@ class Intake:
             batch_size=settings.batch_size,
             vat_difference=settings.vat_difference,
             dry_run=settings.dry_run,
+            gate=self._gate(store),
         )
         accounts = (settings.default_income_account, settings.default_expense_account)
         choices = Choices(self._mappings, self._catalogue, *accounts)
         return PushRun(ledger, journal, self._clock, options, choices, self.checkpoint, self._logger)
 
-    def _tell(self, run: PushRun) -> None:
+    def _gate(self, store: Store) -> Gate:
+        """What a plan lets through; where none is set, whether this company still needs its first one."""
+        if self._plan is not None or self.settings.dry_run:
+            return Gate(self._plan)
+        return Gate(shut=plans.why_shut(store, self.settings.quickbooks.connection))
+
+    def _tell(self, run: PushRun, *, whole: bool) -> None:
         connection = self.settings.quickbooks.connection
         if self.settings.dry_run:
             self._logger.info("Plan for %s; nothing was written", connection)
-            self._tell_plan(run.plan)
+            self._tell_plan(run.plan, whole=whole)
         else:
             self._logger.info("Push to %s", connection)
         for line in run.summary.lines():
             self._logger.info("  %s", line)
 
-    def _tell_plan(self, rows: Sequence[PlanRow]) -> None:
-        for row in rows:
+    def _tell_plan(self, rows: Sequence[PlanRow], *, whole: bool) -> None:
+        """Into the log, and into a file where it is whole: half a plan is not to be posted."""
+        plan = Plan.of(self.settings.quickbooks.connection, self._clock.now().to_iso8601_string(), rows)
+        for row in plan.rows:
             self._logger.info("  %s", row.line())
-        if self.settings.plan_file:
+        if self.settings.plan_file and whole:
             path = paths.resolve(self.settings.plan_file)
             path.parent.mkdir(parents=True, exist_ok=True)
-            made_at = self._clock.now().to_iso8601_string()
-            path.write_text(to_json(self.settings.quickbooks.connection, made_at, rows), "utf-8")
-            self._logger.info("  The plan is in %s", path)
+            _write_private(path, to_json(plan))
+            self._logger.info("  The plan %s is in %s", plan.id, path)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Whole or not at all, and for its owner only: a plan names customers and amounts."""
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    part.replace(path)
+
+
+def _plan_to_post(settings: TargetSettings) -> Plan | None:
+    """The plan that the settings name.
+
+    Raises:
+        Halt: MISCONFIGURED; it cannot be used, or is another company's.
+    """
+    if settings.plan is None:
+        return None
+    path = paths.resolve(settings.plan)
+    plan = load_plan(path)
+    if plan.connection != settings.quickbooks.connection:
+        raise Halt(
+            f"the plan {path} is for {plan.connection}, and this is {settings.quickbooks.connection}",
+            exit_code=Exit.MISCONFIGURED,
+            code="plan_refused",
+            remedy="Name the plan of this company, or choose its environment.",
+        )
+    return plan
 
 
 def rejected(summary: Summary) -> Halt:

@@ -51,6 +51,7 @@ posting = Table(
     Column("record", Text, nullable=False, doc="the invoice as last seen, JSON, so that it can be sent from here"),
     Column("issue_date", Date),
     Column("retry", Boolean, nullable=False, doc="a person asked for it to be posted again"),
+    Column("mapped", Text, doc="JSON: which customer, items and tax codes it was sent with, and how each was found"),
     Index("ix_posting_connection_seq", "connection", "seq"),
     Index("ix_posting_connection_outcome", "connection", "outcome"),
     Index("ix_posting_connection_number", "connection", "number"),
@@ -78,7 +79,7 @@ learned = Table(
     "learned",
     metadata,
     _connection(),
-    Column("kind", String(16), primary_key=True, doc="customer, item, tax_codes, company or replaced"),
+    Column("kind", String(16), primary_key=True, doc="customer, item, tax_codes, company, replaced or posted"),
     Column("key", String(600), primary_key=True, doc="client:<id>, name:<folded name> or id:<id>"),
     Column("ledger_id", String(64), nullable=False),
     Column("detail", Text, nullable=False, doc="JSON: name, currency, rates"),
@@ -116,3 +117,15 @@ push_run = Table(
     Column("metered_reads", Integer, nullable=False),
     Index("ix_push_run_connection_started_at", "connection", "started_at"),
 )
+
+push_plan = Table(
+    "push_plan",
+    metadata,
+    _connection(),
+    Column("id", String(64), primary_key=True, doc="of the plan's file, from its content"),
+    Column("made_at", Timestamp, nullable=False),
+    Column("invoices", Integer, nullable=False, doc="that it would create"),
+    Column("started_at", Timestamp, nullable=False, doc="when its posting first began"),
+    Column("finished_at", Timestamp, doc="when a run of it came to its end"),
+)
+"""Plans that were posted. A company's first writes in production come from one."""

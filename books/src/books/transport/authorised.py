@@ -31,7 +31,7 @@ class Authorised:
         answer = self._inner.send(_bearing(request, self._tokens.refresh(rejected=access_token)))
         if answer.status == UNAUTHORISED:
             raise Halt(
-                "QuickBooks refuses this connection's token although it has just been renewed (401)",
+                "token expired: QuickBooks refuses this connection's token although it has just been renewed (401)",
                 exit_code=Exit.DEAD_CONNECTION,
                 code="3200",
                 remedy=RECONNECT,

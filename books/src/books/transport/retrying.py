@@ -58,7 +58,7 @@ def _settle(outcome: Outcome, wait_seconds: float | None) -> Response:
         raise outcome
     if outcome.status == policy.TOO_MANY_REQUESTS:
         raise Halt(
-            f"too many requests (429): the next may go in {wait_seconds or 0:.0f} seconds, "
+            f"rate limited (429): the next may go in {wait_seconds or 0:.0f} seconds, "
             "later than max_wait_seconds allows",
             exit_code=Exit.TRY_LATER,
             code="429",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from books.clock import Clock, SystemClock
+from books.flock import try_lock
 
 QUIET_SECONDS = 1.0
 """A bookkeeper's one deed is several notices: wait until none came for so long ..."""
@@ -40,7 +40,7 @@ def due_in(now: float, first_at: float, last_at: float, failures: int, failed_at
 
 @dataclass(frozen=True)
 class Job:
-    """A command, and the file that keeps it and the scheduler's line for the same job apart (see `flock` in README)."""
+    """A command, and the file that keeps it and the scheduler's line for the same job apart (`books.flock`)."""
 
     command: Sequence[str]
     folder: Path
@@ -104,19 +104,11 @@ async def _locked(path: Path) -> AsyncIterator[None]:
     """Hold the lock that `flock` takes in the scheduler's line; freed by the system if this process dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        while not _try_lock(descriptor):  # noqa: ASYNC110 -- the system's lock wakes nobody
+        while not try_lock(descriptor):  # noqa: ASYNC110 -- the system's lock wakes nobody
             await asyncio.sleep(LOCK_POLL_SECONDS)
         yield
     finally:
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 async def _run(job: Job) -> int:

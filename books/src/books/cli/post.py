@@ -1,0 +1,138 @@
+"""`books post --plan FILE`: post exactly what a plan shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy import select
+
+from books.cli import Context, jobs
+from books.cli.log import wrong
+from books.cli.plan import FOLDER
+from books.cli.session import Session, json_option, print_json, print_table
+from books.faults import Exit, Halt
+from books.posting import plan as plans
+from books.posting.plan import Plan
+from books.posting.postings import IN_THE_BOOKS
+from books.posting.triage import GATES
+from books.store.tables_posting import posting
+
+JOB = "push-invoices"
+IDS_IN_ONE_QUERY = 500
+COLUMNS = (
+    "opsmerge_invoice_id",
+    "number",
+    "outcome",
+    "external_id",
+    "fault_code",
+    "fault_field",
+    "fault_message",
+    "remedy",
+    "currency",
+    "total",
+    "ledger_total",
+)
+
+
+@click.command("post", short_help="Post exactly what a plan shows.")
+@click.option("--plan", "plan_file", required=True, metavar="FILE", help="The file of a plan, or the plan's id.")
+@click.option("--force", is_flag=True, help="Pass --force to meltano run: safe after a killed run.")
+@json_option
+@click.pass_obj
+def command(context: Context, *, plan_file: str, force: bool, as_json: bool) -> int:
+    """Create the invoices that a plan shows, and no others, with the push job.
+
+    An invoice that changed since is held, and so is one that is not in the plan; the next push takes both up again.
+    Run it again after an interruption: nothing is posted twice.
+    """
+    session = Session.open(context)
+    path = find(session, plan_file)
+    plan = plans.load(path)
+    _check(plan, session)
+    with jobs.push_lock(session.configuration.root):
+        ended = jobs.run(session.configuration, session.store, _words(force=force), _settings(path))
+    rows = results(session, plan)
+    if as_json:
+        print_json({"plan": plan.id, "exit_code": ended.code, "invoices": rows})
+    else:
+        _print(plan, rows)
+    if ended.code != Exit.DONE:
+        click.echo(jobs.failure(ended), err=True)
+        click.echo(f"What to do: run `books post --plan {path}` again; nothing is posted twice.", err=True)
+    return ended.code
+
+
+def find(session: Session, named: str) -> Path:
+    """The plan's file: as named, else the one of this id that `books plan` kept.
+
+    Raises:
+        Halt: MISCONFIGURED; there is none.
+    """
+    path = Path(named).expanduser().absolute()
+    if path.is_file():
+        return path
+    folder = session.configuration.root / FOLDER / session.configuration.environment
+    found = [each for each in folder.glob("plan-*.json") if each.stem.rpartition("-")[2] == named]
+    if not found:
+        raise Halt(
+            f"there is no plan {named}",
+            exit_code=Exit.MISCONFIGURED,
+            code="plan_missing",
+            remedy=f"Name a file in {folder}, or make a plan with `books plan`.",
+        )
+    return found[0]
+
+
+def _check(plan: Plan, session: Session) -> None:
+    if plan.connection != session.connection:
+        raise Halt(
+            f"this plan is for {plan.connection}, and the environment {session.configuration.environment} is "
+            f"{session.connection}",
+            exit_code=Exit.MISCONFIGURED,
+            code="plan_refused",
+            remedy="Choose the plan's environment with --environment, or make a plan for this one.",
+        )
+
+
+def _words(*, force: bool) -> tuple[str, ...]:
+    """Everything is read: the push's bookmark may have passed what the plan holds."""
+    return (*(["--force"] if force else []), "--full-refresh", JOB)
+
+
+def _settings(path: Path) -> dict[str, str]:
+    return {"TARGET_QUICKBOOKS_PLAN": str(path), "TARGET_QUICKBOOKS_DRY_RUN": "false"}
+
+
+def results(session: Session, plan: Plan) -> list[dict[str, Any]]:
+    """What became of each invoice of the plan, and of those that it held; what needs a person first."""
+    columns = [posting.c[name] for name in COLUMNS]
+    ours = select(*columns).where(posting.c.connection == session.connection)
+    ids = list(plan.by_invoice)
+    rows: dict[str, dict[str, Any]] = {}
+    with session.store.read() as conn:
+        found = [conn.execute(ours.where(posting.c.fault_code.in_(GATES))).mappings()]
+        for start in range(0, len(ids), IDS_IN_ONE_QUERY):
+            some = posting.c.opsmerge_invoice_id.in_(ids[start : start + IDS_IN_ONE_QUERY])
+            found.append(conn.execute(ours.where(some)).mappings())
+        for each in found:
+            rows.update((row["opsmerge_invoice_id"], dict(row)) for row in each)
+    return sorted(rows.values(), key=lambda row: (row["outcome"] in _DONE, row["number"]))
+
+
+_DONE = {outcome.value for outcome in IN_THE_BOOKS}
+
+
+def _print(plan: Plan, rows: list[dict[str, Any]]) -> None:
+    counts = Counter(row["outcome"] for row in rows)
+    open_ = [row for row in rows if row["outcome"] not in _DONE]
+    if open_:
+        print_table(
+            "Not posted",
+            ["invoice", "outcome", "total", "why", "what to do"],
+            [(row["number"], row["outcome"], row["total"], wrong(row), row["remedy"]) for row in open_],
+        )
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing"
+    click.echo(f"Plan {plan.id} for {plan.connection}: {told}.")

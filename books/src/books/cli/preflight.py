@@ -1,0 +1,99 @@
+"""`books preflight`: everything that would stop an invoice, before the first write and at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from books import mappings, paths
+from books.cli import Context
+from books.cli.session import Session, json_option, print_json, print_table
+from books.clock import SystemClock
+from books.faults import Exit
+from books.opsmerge import OpsMergeSettings
+from books.opsmerge import open_client as open_opsmerge
+from books.preflight import Facts, Finding, State, inspect
+from books.preflight.facts import Rules, gather
+from books.preflight.findings import Suggestion
+from books.quickbooks import open_client
+from books.quickbooks.ledger import QuickBooksLedger
+from books.settings import TargetSettings
+
+
+@click.command("preflight", short_help="Everything that would stop an invoice.")
+@click.option("--write", is_flag=True, help="Enter the suggestions into mappings.yml; entries that are there stay.")
+@json_option
+@click.pass_obj
+def command(context: Context, *, write: bool, as_json: bool) -> int:
+    """Check both sides and every invoice that is due; read only.
+
+    Ends with 0 where nothing blocks (warnings or not), with 65 where invoices would be refused.
+    """
+    session = Session.open(context)
+    settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
+    facts = read(session, settings)
+    findings = inspect(facts)
+    suggestions = [each.suggestion for each in findings if each.suggestion is not None]
+    written = _write(settings, suggestions) if write else []
+    blocks = any(each.state is State.BLOCKS for each in findings)
+    if as_json:
+        print_json(
+            {
+                "connection": session.connection,
+                "blocks": blocks,
+                "findings": [each.document() for each in findings],
+                "written": [each.document() for each in written],
+            }
+        )
+    else:
+        _print(session, settings, findings, suggestions, written)
+    return Exit.REJECTED if blocks else Exit.DONE
+
+
+def read(session: Session, settings: TargetSettings) -> Facts:
+    """Read both sides through the clients that tap and target use, with their governor, tokens and settings."""
+    clock = SystemClock()
+    client = open_client(settings.quickbooks, session.store, clock)
+    opsmerge = open_opsmerge(OpsMergeSettings.from_config(session.configuration.plugin("tap-opsmerge")), clock)
+    rules = Rules(
+        mappings.load(paths.resolve(settings.mapping_file)),
+        settings.post_from,
+        settings.vat_difference,
+        settings.default_income_account,
+        settings.default_expense_account,
+    )
+    return gather(QuickBooksLedger(client, session.connection), opsmerge, session.store, clock, rules)
+
+
+def _write(settings: TargetSettings, suggestions: Sequence[Suggestion]) -> list[Suggestion]:
+    from books.preflight.writing import write
+
+    return write(paths.resolve(settings.mapping_file), suggestions)
+
+
+def _print(
+    session: Session,
+    settings: TargetSettings,
+    findings: Sequence[Finding],
+    suggestions: Sequence[Suggestion],
+    written: Sequence[Suggestion],
+) -> None:
+    print_table(
+        f"Preflight of {session.connection}; nothing was written to either side",
+        ["state", "what", "invoices", "where", "found", "what to do"],
+        [
+            (each.state.value, f"{each.area}: {each.what}", len(each.numbers) or "", each.where, each.says, each.to_do)
+            for each in findings
+        ],
+    )
+    for each in written:
+        click.echo(f"Entered into {settings.mapping_file}: {each.section}: {each.words}")
+    if suggestions and not written:
+        click.echo(
+            f"{len(suggestions)} suggestions; `books preflight --write` enters them into {settings.mapping_file}."
+        )
+    counts = {state: sum(each.state is state for each in findings) for state in State}
+    click.echo(f"{counts[State.BLOCKS]} block, {counts[State.WARNING]} warnings, {counts[State.OK]} ok.")
+    if written:
+        click.echo("Check the new entries, then run `books preflight` again.")

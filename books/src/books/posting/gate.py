@@ -1,0 +1,88 @@
+"""Which invoices a plan lets through, and that a company's first writes in production need one: pure.
+
+Nothing here forbids looking, adopting or settling what was sent before: a plan is about what is written to the books.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from books import money
+from books.faults import Reject
+from books.posting.plan import CREATE, NEW_CUSTOMER, SEND_AGAIN, Plan, PlanRow
+from books.posting.triage import CHANGED_SINCE_PLAN, NOT_IN_PLAN, PLAN_DIFFERS, PLAN_NEEDED, Candidate
+
+MAKE_A_PLAN = "`books plan`, look at it, then `books post --plan FILE`."
+DUE_AGAIN = "Nothing, if the next push may post it; else make a new plan with `books plan`."
+
+COMPARED = ("customer", "new_items", "currency", "net", "tax", "total", "ledger_tax")
+"""What a person saw in the plan, and is to find in the books."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Open, or as narrow as a plan, or shut with the reason in `shut`."""
+
+    plan: Plan | None = None
+    shut: str = ""
+
+    def objection(self, candidate: Candidate) -> Reject | None:
+        """Why this invoice is not to be created in this run; None where it may be."""
+        if self.plan is None:
+            return _held(PLAN_NEEDED, self.shut, MAKE_A_PLAN) if self.shut else None
+        row = self.plan.by_invoice.get(candidate.id)
+        if row is None:
+            return _held(NOT_IN_PLAN, f"not in the plan {self.plan.id}", DUE_AGAIN)
+        changes = _changes(row, candidate)
+        return _held(CHANGED_SINCE_PLAN, f"{changes} since the plan {self.plan.id}", DUE_AGAIN) if changes else None
+
+    def objection_to_creating(self, now: PlanRow) -> Reject | None:
+        """Why an invoice that is absent and could be created is not what the plan showed; `now` is its row today."""
+        row = self.plan.by_invoice.get(now.opsmerge_invoice_id) if self.plan else None
+        if self.plan is None or row is None:
+            return None
+        differences = _differences(row, now)
+        words = f"not as in the plan {self.plan.id}: {differences}"
+        return _held(PLAN_DIFFERS, words, DUE_AGAIN) if differences else None
+
+
+def _held(code: str, words: str, remedy: str) -> Reject:
+    return Reject(words, code=code, remedy=remedy)
+
+
+def _changes(row: PlanRow, candidate: Candidate) -> str:
+    """What of the invoice or its mapping is no longer as it was; empty where nothing is."""
+    if row.content_sha256 != candidate.content_sha256:
+        total = candidate.invoice.total if candidate.invoice else None
+        return "changed in OpsMerge" + (f" (total {row.total} -> {total})" if total != row.total else "")
+    return "its mapping changed" if row.mapping_sha256 != candidate.mapping_sha256 else ""
+
+
+def _differences(row: PlanRow, now: PlanRow) -> str:
+    if row.action not in (CREATE, SEND_AGAIN):
+        return f"{row.action} was planned{f' ({row.reason})' if row.reason else ''}, and it would be created"
+    if row.action == SEND_AGAIN:
+        return ""  # the content is the same, and that is all that a plan knows of what was sent before
+    then = replace(row, customer=_customer_then(row, now), new_items=_new_items_then(row, now))
+    told = [
+        f"{name} {_spell(getattr(then, name))} -> {_spell(getattr(now, name))}"
+        for name in COMPARED
+        if getattr(then, name) != getattr(now, name)
+    ]
+    return ", ".join(told)
+
+
+def _customer_then(row: PlanRow, now: PlanRow) -> str:
+    """The plan's customer; today's where the plan created one of this name, and an earlier invoice has done so."""
+    name = row.customer.removesuffix(NEW_CUSTOMER)
+    is_made = row.customer.endswith(NEW_CUSTOMER) and now.customer.casefold().startswith(f"{name.casefold()} (")
+    return now.customer if is_made else row.customer
+
+
+def _new_items_then(row: PlanRow, now: PlanRow) -> tuple[str, ...]:
+    """The plan's new items; those of them that are still missing, as others have been created meanwhile."""
+    return now.new_items if set(now.new_items) <= set(row.new_items) else row.new_items
+
+
+def _spell(value: object) -> str:
+    return money.dumps(value) if isinstance(value, tuple) else str(value)

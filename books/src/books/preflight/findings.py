@@ -1,0 +1,99 @@
+"""What a preflight says: one finding per thing, with its state, where it was met and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+NUMBERS_SHOWN = 5
+
+
+class State(str, Enum):
+    """How bad a finding is."""
+
+    BLOCKS = "blocks"
+    """Invoices would be refused."""
+    WARNING = "warning"
+    """Nothing is refused; a person should look."""
+    OK = "ok"
+
+
+ORDER = (State.BLOCKS, State.WARNING, State.OK)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """An entry for mappings.yml that likeness proposes; `score` goes from 0 to 1."""
+
+    section: str
+    key: str
+    label: str
+    """What OpsMerge calls it."""
+    ledger_id: str
+    ledger_name: str
+    score: float
+
+    @property
+    def words(self) -> str:
+        """The proposal in words."""
+        return f"{self.label} -> {self.ledger_name} (id {self.ledger_id})"
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "section": self.section,
+            "key": self.key,
+            "name": self.label,
+            "id": self.ledger_id,
+            "ledger_name": self.ledger_name,
+            "likeness": round(self.score, 2),
+        }
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the table."""
+
+    area: str
+    what: str
+    state: State
+    says: str
+    remedy: str = ""
+    numbers: tuple[str, ...] = ()
+    """Of the invoices that it concerns."""
+    suggestion: Suggestion | None = None
+
+    @property
+    def where(self) -> str:
+        """The invoices, the first few by number."""
+        shown = ", ".join(self.numbers[:NUMBERS_SHOWN])
+        more = len(self.numbers) - NUMBERS_SHOWN
+        return f"{shown} and {more} more" if more > 0 else shown
+
+    @property
+    def to_do(self) -> str:
+        """The remedy, and what likeness proposes."""
+        proposed = (
+            f"Looks like: {self.suggestion.words}; `books preflight --write` enters it." if self.suggestion else ""
+        )
+        return " ".join(filter(None, (self.remedy, proposed)))
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "state": self.state.value,
+            "area": self.area,
+            "what": self.what,
+            "says": self.says,
+            "invoices": len(self.numbers),
+            "numbers": list(self.numbers),
+            "remedy": self.remedy,
+            "suggestion": self.suggestion.document() if self.suggestion else None,
+        }
+
+
+def worst_first(findings: Sequence[Finding]) -> list[Finding]:
+    """By state, then by how many invoices it concerns; else in the order given."""
+    return sorted(findings, key=lambda each: (ORDER.index(each.state), -len(each.numbers)))
