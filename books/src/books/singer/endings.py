@@ -29,6 +29,9 @@ from books.store import Store
 STORE_VARIABLE = "BOOKS_STORE_URL"
 """Where a plugin without a `store_url` of its own (tap-opsmerge) finds the state store; meltano.yml sets it."""
 
+STEP_VARIABLES = ("MELTANO_EXTRACTOR_NAME", "MELTANO_LOADER_NAME")
+"""How Meltano names the tap to itself, and tap and target to the target: which step of a job this process is."""
+
 SWITCH_WORDS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 
 SIGNAL_BASE = 128
@@ -96,7 +99,7 @@ class PluginEndings:
             return
         finished_at = SystemClock().now()
         words = redact.mask("; ".join(filter(None, (cls._words, message))))
-        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words)
+        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words, _step(cls.name))
         try:
             with closing(Store.open(str(url))) as store:
                 runs.record(store, run)
@@ -151,6 +154,10 @@ class PluginEndings:
         del frame
         self.logger.warning("Stopped by signal %d before the end: run again, nothing is lost", signum)
         sys.exit(SIGNAL_BASE + signum)
+
+
+def _step(plugin: str) -> str:
+    return " ".join(filter(None, (os.environ.get(each) for each in STEP_VARIABLES))) or plugin
 
 
 def check_environment(plugin: str, properties: Mapping[str, Any], environment: Mapping[str, str]) -> None:
