@@ -43,7 +43,7 @@ JOBS = {
         "tap-quickbooks-payments--postings target-opsmerge",
     ],
     "pull-payments": ["tap-quickbooks-payments", "tap-quickbooks-payments target-opsmerge"],
-    "reconcile": ["tap-opsmerge--complete", "tap-opsmerge--complete target-duckdb--opsmerge", "books:report"],
+    "reconcile": ["tap-opsmerge--complete", "tap-quickbooks-payments--complete", "books:report"],
     "daily": ["books:daily"],
 }
 

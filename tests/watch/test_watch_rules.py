@@ -151,6 +151,17 @@ def test_a_daily_job_fails_repeatedly_with_its_second_day(world):
     assert set(world.wrong()) == {"failing:reconcile"}
 
 
+def test_a_day_that_failed_in_a_part_without_a_trace_is_told_too(world):
+    """dbt or the loader failed: only `books daily` knows; where a part says it itself, it is not told twice."""
+    world.run("daily")
+    world.hours(24)
+    world.run("daily", 1)
+    assert set(world.wrong()) == {"failing:daily"}
+    for _time in range(3):
+        world.run("push-invoices", 1)
+    assert set(world.wrong()) == {"failing:push-invoices"}
+
+
 def reconciliation(**more):
     values = {"run_id": "r1", "run_at": NOON, "connection": CONNECTION, "failed_gates": {}, "breaks": 2, "critical": {}}
     return Reconciliation(**{**values, **more})

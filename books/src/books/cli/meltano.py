@@ -58,7 +58,7 @@ class Configuration:
     def jobs(self) -> dict[str, list[str]]:
         """Each job's steps, as a plugin's run names them: `tap-x`, `tap-x target-y`, `books:report`.
 
-        A command of a plugin that is not ours (dbt) leaves no trace in the store, and is no step.
+        What leaves no trace in the store is no step: dbt, and a loader that knows no `store_url`.
         """
         from meltano.core.task_sets_service import TaskSetsService
 
@@ -68,11 +68,11 @@ class Configuration:
     def _steps(self, words: Iterable[str]) -> Iterator[str]:
         extractor = ""
         for word in words:
-            kind = self._project.plugins.find_plugin(word.partition(":")[0]).type
-            if kind == "extractors":
+            plugin = self._project.plugins.find_plugin(word.partition(":")[0])
+            if plugin.type == "extractors":
                 extractor = word
                 yield word
-            elif kind == "loaders":
+            elif plugin.type == "loaders" and any(setting.name == "store_url" for setting in plugin.all_settings):
                 yield f"{extractor} {word}"
             elif word.startswith("books:"):
                 yield word

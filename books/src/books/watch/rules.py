@@ -61,8 +61,10 @@ Rule = Callable[[Facts], "Cause | None"]
 def judge(facts: Facts) -> dict[str, Cause | None]:
     """Each cause's state by its key: what is wrong, or None where all is well. A key left out could not be judged."""
     judged = {key: rule(facts) for key, rule in RULES.items()}
-    for job in facts.jobs.keys() - TOLD_BY_THEIR_PARTS:
+    for job in facts.jobs.keys() - RUNS_OF_RUNS:
         judged |= {f"failing:{job}": _failing(facts, job), f"overdue:{job}": _overdue(facts, job)}
+    told = any(cause for key, cause in judged.items() if key.startswith("failing:"))
+    judged |= {f"failing:{job}": None if told else _failing(facts, job) for job in facts.jobs.keys() & RUNS_OF_RUNS}
     judged[f"disk:{facts.disk.machine}"] = _disk(facts)
     if facts.reconciliation is not None and facts.reconciliation.connection == facts.connection:
         judged["gate_failed"] = _gate_failed(facts)
@@ -325,7 +327,8 @@ RULES: Mapping[str, Rule] = {
 }
 
 ONCE_A_DAY = frozenset({"reconcile"})
-TOLD_BY_THEIR_PARTS = frozenset({"daily"})
+RUNS_OF_RUNS = frozenset({"daily"})
+"""Told by their parts, unless it was one that leaves no trace: dbt, or the loader of the warehouse."""
 
 
 # Words
