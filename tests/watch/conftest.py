@@ -81,7 +81,7 @@ class World:
 
     def step(self, step: str, code: int = 0, message: str = "") -> None:
         now = self.clock.now()
-        runs.record(self.store, Run(CONNECTION, step.split()[-1], now, now, code, message, step))
+        runs.record(self.store, Run(CONNECTION, step.rsplit(maxsplit=1)[-1], now, now, code, message, step))
 
     def tokens(self, **more) -> None:
         """Tokens refreshed now; Intuit's usual ends."""

@@ -41,7 +41,7 @@ def test_one_message_per_cause_and_one_when_it_is_over(world, hook):
 
 
 def test_it_comes_by_mail_too(world, mailbox):
-    """A real mail server: subject, what is wrong, what to do, on lines of their own; and nothing is asked of the network."""
+    """A real mail server: subject, what is wrong, what to do; and no link or picture that would be fetched."""
     world.refuse("INV-2026-0007")
     assert world.check(mailbox.url).failures == []
     [text] = mailbox.texts
@@ -184,7 +184,7 @@ def debug_log(tmp_path):
 
 
 def test_no_part_of_an_address_is_in_a_log_the_store_or_a_failure(world, hook, mailbox, debug_log):
-    """At DEBUG, through success and refusal by mail and HTTP: passwords and tokens are nowhere, even where a server says them."""
+    """At DEBUG, through success and refusal by mail and HTTP, even where a server repeats them: found nowhere."""
     world.tokens(refused_at=world.clock.now())
     urls = f"{hook.url} {mailbox.url}"
     hook.status, mailbox.refuses = 503, True

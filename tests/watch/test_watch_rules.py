@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pendulum
 import pytest
 from sqlalchemy import insert
@@ -9,6 +12,7 @@ from sqlalchemy import insert
 from books import runs
 from books.governor import Governor, limits_of
 from books.store.tables_infra import token
+from books.watch import rules
 from books.watch.facts import Disk
 from books.watch.reconciliation import Reconciliation
 
@@ -32,7 +36,9 @@ def test_a_store_that_was_never_used_raises_nothing(world):
     assert world.wrong() == {}
 
 
-@pytest.mark.parametrize(("idle_days", "levels"), [(39, None), (41, {"60"}), (71, {"60", "30"}), (94, {"60", "30", "7"})])
+@pytest.mark.parametrize(
+    ("idle_days", "levels"), [(39, None), (41, {"60"}), (71, {"60", "30"}), (94, {"60", "30", "7"})]
+)
 def test_an_idle_connection_is_told_60_30_and_7_days_before_it_dies(world, idle_days, levels):
     """100 days after the last refresh the chain is dead; each threshold is an item of its own."""
     world.hours(24 * idle_days)
@@ -41,7 +47,7 @@ def test_an_idle_connection_is_told_60_30_and_7_days_before_it_dies(world, idle_
 
 
 def test_the_consent_s_hard_end_is_told_before(world):
-    """Five years after the consent it ends whatever is done: 20 days before, two thresholds are passed, and the day named."""
+    """Five years after the consent it ends whatever is done: 20 days before, two thresholds are passed."""
     world.tokens(hard_expires_at=world.clock.now().add(days=20))
     cause = world.wrong()["hard_expiry"]
     assert set(cause.items) == {"60", "30"}
@@ -144,7 +150,7 @@ def test_a_job_fails_repeatedly_after_three_times_in_a_row(world):
 
 
 def test_a_daily_job_fails_repeatedly_with_its_second_day(world):
-    """Where a job runs once a day, three times in a row would be three days: half a day without a good run is enough."""
+    """Where a job runs once a day, three in a row would be three days: half a day without a good run will do."""
     world.run("reconcile")
     world.hours(24)
     world.run("reconcile", 1)
@@ -152,7 +158,7 @@ def test_a_daily_job_fails_repeatedly_with_its_second_day(world):
 
 
 def test_a_day_that_failed_in_a_part_without_a_trace_is_told_too(world):
-    """dbt or the loader failed: only `books daily` knows; where a part says it itself, it is not told twice."""
+    """Dbt or the loader failed: only `books daily` knows; where a part says it itself, it is not told twice."""
     world.run("daily")
     world.hours(24)
     world.run("daily", 1)
@@ -196,6 +202,16 @@ def test_silent_webhooks_are_told_where_there_is_a_receiver(world):
     assert "webhook_silence" not in world.wrong(unnoticed=None)
     assert "webhook_silence" not in world.wrong(unnoticed=[])
     assert "2 payments" in world.wrong(unnoticed=["12", "13"])["webhook_silence"].message
+
+
+def test_the_runbook_has_every_cause_and_no_other(world):
+    """docs/operations.md says of each cause what it means, where to see it and what to do."""
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    table = page.partition("### Runbook")[2].partition("\n## ")[0]
+    in_docs = set(re.findall(r"^\| `([a-zA-Z_:]+)` \|", table, re.MULTILINE))
+    facts = world.facts(reconciliation=reconciliation(), unnoticed=[], disk=Disk("MACHINE", 1, 1))
+    causes = {re.sub(r"^(overdue|failing):.*", r"\1:JOB", key) for key in rules.judge(facts)}
+    assert in_docs == causes
 
 
 # Runs put together into jobs
