@@ -128,7 +128,7 @@ def test_daily_runs_all_three_and_ends_with_the_worst_code(bridge):
 
 
 def test_alerts_without_anybody_to_tell_or_with_a_wrong_address_say_so(bridge):
-    """`--test` without addresses is 78 and says which variable; an address that is none is 78 and named by its place."""
+    """`--test` without addresses is 78 and names the variable; an address that is none is 78, named by its place."""
     nobody = bridge.books("alerts", "--test")
     assert (nobody.code, "BOOKS_ALERT_URLS" in nobody.out) == (78, True)
     bridge.urls["BOOKS_ALERT_URLS"] = "nosuch://canary-password@host"
