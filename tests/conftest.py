@@ -16,6 +16,7 @@ LONGEST_FIRST = (
     "test_simulation.py",
     "test_simulation_odd_seeds.py",
     "test_meltano_project.py",
+    "test_operations.py",
     "test_target_quickbooks_kills.py",
     "test_target_quickbooks_posting.py",
     "test_real_dbt.py",

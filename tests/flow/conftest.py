@@ -22,6 +22,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `brow
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_SECONDS_MAX = 300
+SANDBOX_KEYS = {
+    "client_id": "sandbox-client",
+    "client_secret": "sandbox-secret",
+    "refresh_token": "RT-sandbox-0001",
+}
 
 
 @dataclass(frozen=True)
@@ -119,15 +124,18 @@ class Bridge:
         return self.opsmerge.deed("create_invoice", client_id="cl_1", lines=lines)["id"]
 
     def opsmerge_invoice(self, invoice_id: str) -> dict:
-        url = f"{self.urls['TAP_OPSMERGE_API_URL']}/psa/invoices/{invoice_id}"
-        return requests.get(url, headers={"Authorization": "Bearer om_sandbox_key"}, timeout=10).json()
+        return self.opsmerge_get(f"/psa/invoices/{invoice_id}")
 
-    def quickbooks_invoices(self, number: str) -> int:
+    def opsmerge_get(self, path: str, key: str = "om_sandbox_key") -> dict:
+        url = f"{self.urls['TAP_OPSMERGE_API_URL']}{path}"
+        return requests.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=10).json()
+
+    def quickbooks_invoices(self, number: str, keys: dict[str, str] = SANDBOX_KEYS) -> int:
         """How many invoices QuickBooks has under a number, asked as any client would."""
         grant = requests.post(
             f"{self.urls['TARGET_QUICKBOOKS_API_URL']}/oauth2/v1/tokens/bearer",
-            data={"grant_type": "refresh_token", "refresh_token": "RT-sandbox-0001"},
-            auth=("sandbox-client", "sandbox-secret"),
+            data={"grant_type": "refresh_token", "refresh_token": keys["refresh_token"]},
+            auth=(keys["client_id"], keys["client_secret"]),
             timeout=10,
         )
         token = grant.json()["access_token"]
@@ -142,8 +150,25 @@ class Bridge:
 
 @pytest.fixture
 def bridge(tmp_path: Path, opsmerge_sim, quickbooks_sim) -> Bridge:
-    opsmerge, quickbooks = f"{opsmerge_sim.url}/api/v1", quickbooks_sim.url
-    urls = {
+    return make_bridge(tmp_path / "project", opsmerge_sim.url, quickbooks_sim.url)
+
+
+@pytest.fixture(scope="session")
+def new_bridge() -> Callable[..., Bridge]:
+    """For tests that share one bridge: makes it in a folder, on simulators that run."""
+    return make_bridge
+
+
+def make_bridge(folder: Path, opsmerge_url: str, quickbooks_url: str) -> Bridge:
+    opsmerge = Control(opsmerge_url)
+    furnish(opsmerge)
+    return Bridge(make_project(folder), opsmerge, Control(quickbooks_url), addresses(opsmerge_url, quickbooks_url))
+
+
+def addresses(opsmerge_url: str, quickbooks: str) -> dict[str, str]:
+    """Meltano's variables that point every plugin at these simulators."""
+    opsmerge = f"{opsmerge_url}/api/v1"
+    return {
         "TAP_OPSMERGE_API_URL": opsmerge,
         "TARGET_OPSMERGE_API_URL": opsmerge,
         "TARGET_QUICKBOOKS_API_URL": quickbooks,
@@ -152,10 +177,13 @@ def bridge(tmp_path: Path, opsmerge_sim, quickbooks_sim) -> Bridge:
         "TAP_QUICKBOOKS_PAYMENTS_TOKEN_URL": quickbooks,
         "TARGET_QUICKBOOKS_MAPPING_FILE": "mappings.yml",
     }
-    opsmerge_sim.control.deed("save_client", id="cl_1", name="Hartley & Sons")
-    opsmerge_sim.control.deed("save_service", id="svc_1", name="Managed Support")
-    opsmerge_sim.control.deed("save_tax_code", id="tax_1", name="VAT", rate=20, quickbooks_tax_code="20.0% S")
-    return Bridge(make_project(tmp_path / "project"), opsmerge_sim.control, quickbooks_sim.control, urls)
+
+
+def furnish(opsmerge: Control) -> None:
+    """One client, one service, one tax code."""
+    opsmerge.deed("save_client", id="cl_1", name="Hartley & Sons")
+    opsmerge.deed("save_service", id="svc_1", name="Managed Support")
+    opsmerge.deed("save_tax_code", id="tax_1", name="VAT", rate=20, quickbooks_tax_code="20.0% S")
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def test_a_mistyped_dry_run_is_refused_and_posts_nothing(bridge):
 
 
 def test_daily_runs_all_three_and_ends_with_the_worst_code(bridge):
-    """A dead connection stops none of the three jobs from being tried, and ends as 69."""
+    """A dead connection stops none of the three jobs from being tried, ends as 69, and opens an alert."""
     bridge.quickbooks.deed("disconnect")
     bridge.open_invoice()
     answer = bridge.books("daily")
@@ -120,3 +120,28 @@ def test_daily_runs_all_three_and_ends_with_the_worst_code(bridge):
     assert all(
         f"demo:{tap}" in answer.out for tap in ("tap-opsmerge-to", "tap-quickbooks-payments-to", "tap-opsmerge--")
     )
+    assert "ALERT The connection to QuickBooks is dead" in answer.out
+    alerts = json.loads(bridge.books("alerts", "--json").out)
+    assert [each["cause"] for each in alerts["open"]] == ["connection_dead"]
+    daily = next(job for job in json.loads(bridge.books("status", "--json").out)["jobs"] if job["job"] == "daily")
+    assert (daily["exit_code"], daily["step"]) == (69, "books:daily")
+
+
+def test_alerts_without_anybody_to_tell_or_with_a_wrong_address_say_so(bridge):
+    """`--test` without addresses is 78 and names the variable; an address that is none is 78, named by its place."""
+    nobody = bridge.books("alerts", "--test")
+    assert (nobody.code, "BOOKS_ALERT_URLS" in nobody.out) == (78, True)
+    bridge.urls["BOOKS_ALERT_URLS"] = "nosuch://canary-password@host"
+    wrong = bridge.books("alerts", "--test")
+    assert (wrong.code, "1 unknown" in wrong.out, "canary" in wrong.out) == (78, True, False)
+
+
+def test_the_store_that_is_named_outside_wins(bridge, tmp_path):
+    """BOOKS_STORE_URL is where everything is kept, whatever default the environment has; it cannot be opened: 75."""
+    bridge.urls["BOOKS_STORE_URL"] = f"sqlite:///{tmp_path}/elsewhere/books.db"
+    assert bridge.books("status").code == 0
+    assert (tmp_path / "elsewhere" / "books.db").is_file()
+    assert not (bridge.project.root / ".demo").exists()
+    bridge.urls["BOOKS_STORE_URL"] = "postgresql://bridge:canary-password@127.0.0.1:1/bridge"
+    blind = bridge.books("alerts", "check")
+    assert (blind.code, "cannot be opened" in blind.out, "canary" in blind.out) == (75, True, False)

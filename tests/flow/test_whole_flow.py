@@ -226,3 +226,21 @@ def test_a_client_can_be_forgotten_and_the_warehouse_still_reconciles(demo, tmp_
     assert copy.query("select sum(unexplained) from recon.control_totals") == [(0,)]
     assert "16 of 16 checks pass" in copy.command("books", "report", "--show").out
     assert "Nothing is stored" in copy.command("books", "forget", "--client", name, "--yes").out
+
+
+def test_status_knows_the_last_reconciliation_and_each_job(books):
+    """The gates' state, breaks and critical ones as published; the last run of each job; what waits for a person."""
+    status = json.loads(books("status", "--json").out)
+    run = status["reconciliation"]
+    assert (run["trusted"], run["breaks"]) == (True, 5)
+    assert any("I03 Duplicate in QuickBooks" in each for each in run["critical"])
+    assert {job["job"]: job["exit_code"] for job in status["jobs"]} == {
+        "push-invoices": 0,
+        "pull-payments": 0,
+        "reconcile": 0,
+        "daily": None,
+    }
+    assert sorted(warning.split(".")[0] for warning in status["warnings"]) == [
+        "Critical breaks between OpsMerge and QuickBooks",
+        "Invoices were refused",
+    ]

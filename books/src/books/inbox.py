@@ -203,6 +203,20 @@ class Inbox:
             rows = connection.execute(query.order_by(columns.changed_at.desc()).limit(limit)).mappings()
             return [dict(row) for row in rows]
 
+    def is_used(self) -> bool:
+        """Whether a receiver was ever started on this store."""
+        with self._store.read() as connection:
+            return bool(connection.execute(select(exists(select(webhook_listener)))).scalar_one())
+
+    def silent_about(self, connection_name: str, hours: int) -> list[str]:
+        """Objects that changed within the last hours, were missed, and since whose change no notice came at all."""
+        with self._store.read() as connection:
+            since = self._store.now(connection).subtract(hours=hours)
+            of_company = webhook_notice.c.connection == connection_name
+            heard_at = connection.execute(select(func.max(webhook_notice.c.noted_at)).where(of_company)).scalar()
+        rows = [row for row in self.missed(since=since) if row["connection"] == connection_name]
+        return [row["entity_id"] for row in rows if heard_at is None or heard_at < row["changed_at"]]
+
     def replay(self, *conditions: Any) -> int:
         """Append the notices that fit once more, at the end of the log: their objects are read again. How many."""
         columns = webhook_notice.c

@@ -122,6 +122,20 @@ TAP_PROPERTIES: dict[str, dict[str, Any]] = {
 """What tap-quickbooks-payments adds, as JSON schema properties."""
 
 
+WATCH_PROPERTIES: dict[str, dict[str, Any]] = {
+    "alert_urls": _property(
+        "string", "Where alerts go: Apprise addresses (mailtos://, slack://, ...), separated by spaces", secret=True
+    ),
+    "alert_quiet_hours": _property(
+        "integer", "Alert when no job has ended, or a frequent one has not ended well, for so long", default=3
+    ),
+    "monthly_reads": _property(
+        "integer", "Metered reads a month that the Intuit app's tier allows (Builder: 500,000)", default=500_000
+    ),
+}
+"""What the utility plugin `books` is told about watching, as JSON schema properties."""
+
+
 def config_schema(added: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """A whole `config_jsonschema` for the Singer SDK: the shared settings and those that a plugin adds.
 
@@ -275,6 +289,29 @@ class TapSettings:
             start_date=read.text("start_date"),
             overlap_seconds=read.number("overlap_seconds", least=0),
             full_refresh=read.flag("full_refresh"),
+        )
+
+
+@dataclass(frozen=True)
+class WatchSettings:
+    """Whom to tell when something is wrong, and when that is."""
+
+    alert_urls: str = field(default="", repr=False)
+    alert_quiet_hours: int = 3
+    monthly_reads: int = 500_000
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> WatchSettings:
+        """Read the utility plugin's configuration.
+
+        Raises:
+            Halt: MISCONFIGURED; the message names the setting and what it should be.
+        """
+        read = _Reader(config, WATCH_PROPERTIES)
+        return cls(
+            alert_urls=read.text("alert_urls") or "",
+            alert_quiet_hours=read.number("alert_quiet_hours", least=1),
+            monthly_reads=read.number("monthly_reads", least=1),
         )
 
 

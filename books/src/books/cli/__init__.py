@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import click
 
+from books import redact
 from books.faults import Exit, Halt
 
 
@@ -21,6 +22,7 @@ class LazyGroup(click.Group):
     """Imports a command's module only when that command is asked for: start-up stays short."""
 
     modules = {  # noqa: RUF012 -- a constant of the class
+        "alerts": "books.cli.alerts",
         "connect": "books.cli.connect",
         "contract-check": "books.cli.contract_check",
         "daily": "books.cli.daily",
@@ -64,6 +66,7 @@ def group(ctx: click.Context, environment: str | None) -> None:
 
 def main() -> None:
     """Run a command; end with the contract's exit codes."""
+    redact.install()
     try:
         code = group.main(standalone_mode=False)
     except Halt as halt:

@@ -1,8 +1,9 @@
-"""`books daily`: the three jobs of a day, whatever the former returned."""
+"""`books daily`: the three jobs of a day, whatever the former returned, and a look at the alerts."""
 
 from __future__ import annotations
 
 import subprocess
+from contextlib import closing
 
 import click
 
@@ -10,8 +11,9 @@ from books import runs
 from books.cli import Context
 from books.cli.jobs import finer
 from books.cli.meltano import Configuration, meltano_command
+from books.cli.session import kept_run, store_of
 from books.clock import SystemClock
-from books.faults import Exit
+from books.faults import Exit, Halt
 from books.store import Store
 
 JOBS = ("push-invoices", "pull-payments", "reconcile")
@@ -21,14 +23,21 @@ JOBS = ("push-invoices", "pull-payments", "reconcile")
 @click.option("--force", is_flag=True, help="Pass --force to meltano run: safe after a killed run.")
 @click.pass_obj
 def command(context: Context, *, force: bool) -> int:
-    """Run push-invoices, pull-payments and reconcile, each whatever the former returned.
+    """Run push-invoices, pull-payments and reconcile, each whatever the former returned; then check the alerts.
 
     Ends with the worst exit code of the three.
     """
     configuration = Configuration(context.environment)
-    store = Store.open(configuration.plugin("target-quickbooks").get("store_url", "sqlite:///.books/books.db"))
-    codes = [_run(job, configuration, store, force=force) for job in JOBS]
-    return int(runs.worst(codes))
+    try:
+        return _three(configuration, force=force)
+    finally:
+        _check_alerts(configuration)
+
+
+def _three(configuration: Configuration, *, force: bool) -> int:
+    with closing(store_of(configuration)) as store, kept_run(configuration, store, "books:daily") as codes:
+        codes += [_run(job, configuration, store, force=force) for job in JOBS]
+        return int(runs.worst(codes))
 
 
 def _run(job: str, configuration: Configuration, store: Store, *, force: bool) -> int:
@@ -39,3 +48,18 @@ def _run(job: str, configuration: Configuration, store: Store, *, force: bool) -
     if code == Exit.DONE:
         return code
     return finer(code, store, started_at)
+
+
+def _check_alerts(configuration: Configuration) -> None:
+    """What the day came to is told; that it could not be is no reason for another exit code."""
+    from books.cli.alerts import look
+
+    try:
+        _addresses, checked = look(configuration)
+    except Halt as halt:
+        click.echo(f"The alerts could not be checked: {halt.message}", err=True)
+        return
+    for each in checked.open:
+        click.echo(f"ALERT {each.title}. {each.message}", err=True)
+    for failure in checked.failures:
+        click.echo(f"An alert could not be sent: {failure}", err=True)

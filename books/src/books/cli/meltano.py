@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,34 @@ class Configuration:
             ) from None
         settings = PluginSettingsService(self._project, plugin).as_dict(redacted=False)
         return {key: value for key, value in settings.items() if value not in (None, "") and not key.startswith("_")}
+
+    def jobs(self) -> dict[str, list[str]]:
+        """Each job's steps, as a plugin's run names them: `tap-x`, `tap-x target-y`, `books:report`.
+
+        What leaves no trace in the store is no step: dbt, and a loader that knows no `store_url`.
+        """
+        from meltano.core.task_sets_service import TaskSetsService
+
+        found = TaskSetsService(self._project).list_task_sets()
+        return {job.name: list(self._steps(words_of(job.tasks))) for job in found}
+
+    def _steps(self, words: Iterable[str]) -> Iterator[str]:
+        extractor = ""
+        for word in words:
+            plugin = self._project.plugins.find_plugin(word.partition(":")[0])
+            if plugin.type == "extractors":
+                extractor = word
+                yield word
+            elif plugin.type == "loaders" and any(setting.name == "store_url" for setting in plugin.all_settings):
+                yield f"{extractor} {word}"
+            elif word.startswith("books:"):
+                yield word
+
+
+def words_of(tasks: Iterable[str | Iterable[str]]) -> Iterator[str]:
+    """The words of a job's tasks, each of which is a text or a list of texts."""
+    for task in tasks:
+        yield from task.split() if isinstance(task, str) else words_of(task)
 
 
 def meltano_command(configuration: Configuration, *words: str) -> list[str]:

@@ -1,73 +1,69 @@
-"""`books status`: connection, tokens, throttle, postings, last runs."""
+"""`books status`: connection, tokens, throttle, reads, inbox, jobs, postings, alerts, the last reconciliation."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import click
-from sqlalchemy import func, select
 
-from books import runs, transport
+from books import runs
 from books.cli import Context
-from books.cli.session import Session, json_option, print_json, print_table, show
+from books.cli.alerts import told
+from books.cli.session import Session, json_option, print_json, print_table
 from books.clock import SystemClock
 from books.posting import plans
 from books.posting.gate import MAKE_A_PLAN
-from books.store.tables_posting import posting
+from books.watch import journal
+from books.watch.facts import Facts, gather
+from books.watch.reconciliation import Reconciliation
+from books.watch.rules import found, judge
 
-IDLE_WARNING_DAYS = 60
-"""A chain of tokens dies after about 100 days without a refresh."""
-
-HARD_EXPIRY_WARNING_DAYS = 60
+WRAPPERS = frozenset({"books:daily"})
+"""A run of runs: its code is the worst of others that are here themselves, and newer."""
 
 
 @click.command("status")
 @json_option
 @click.pass_obj
 def command(context: Context, *, as_json: bool) -> int:
-    """Show the connection's health; end with the worst exit code among the plugins' last runs."""
+    """Show the bridge's health; end with the worst exit code among the plugins' last runs."""
     session = Session.open(context)
-    facts = gather(session)
-    code = int(runs.worst([run["exit_code"] for run in facts["runs"]]))
+    facts = gather_all(session)
     if as_json:
-        print_json({**facts, "exit_code": code})
+        print_json(facts)
     else:
         _print(facts)
-    return code
+    return int(facts["exit_code"])
 
 
-def gather(session: Session) -> dict[str, Any]:
-    """Every fact, without a call to QuickBooks."""
-    clock = SystemClock()
-    token = transport.tokens_of(session.settings, session.store, clock).state()
-    governor = transport.governor_of(session.settings, session.store, clock).state(session.connection)
+def gather_all(session: Session) -> dict[str, Any]:
+    """Every fact, without a call to QuickBooks or OpsMerge."""
+    facts = gather(session.sources(), SystemClock())
+    with session.store.read() as conn:
+        alerts = journal.current(conn, facts.connection)
+    last = [run for run in facts.plugins if run.plugin not in WRAPPERS]
     return {
-        "connection": session.connection,
-        "environment": session.configuration.environment,
-        "tokens": asdict(token),
-        "throttle": asdict(governor),
-        "postings": _outcomes(session),
-        "runs": [asdict(run) for run in runs.latest(session.store)],
-        "warnings": [*warnings(asdict(token), clock.now()), *plan_warnings(session)],
+        "connection": facts.connection,
+        "environment": facts.environment,
+        "tokens": asdict(facts.token),
+        "throttle": {**asdict(facts.governor), "left": _left(facts)},
+        "reads": {"used": facts.governor.metered_reads, "allowed": facts.monthly_reads},
+        "inbox": asdict(facts.inbox) if facts.inbox else None,
+        "postings": facts.outcomes,
+        "jobs": [asdict(each) for each in facts.job_runs],
+        "runs": [asdict(run) for run in last],
+        "reconciliation": _told(facts.reconciliation),
+        "alerts": told(alerts),
+        "warnings": [*_warnings(facts), *plan_warnings(session)],
+        "exit_code": int(runs.worst([run.exit_code for run in last])),
     }
 
 
-def warnings(token: dict[str, Any], now: Any) -> list[str]:
-    """What will stop the connection, said early."""
-    found = []
-    if token["refused_at"]:
-        found.append(f"QuickBooks refused the refresh token at {show(token['refused_at'])}: reconnect.")
-    if (token["refresh_age_days"] or 0) > IDLE_WARNING_DAYS:
-        found.append(f"Not refreshed for {token['refresh_age_days']:.0f} days: at about 100 the connection dies.")
-    if (
-        token["hard_expires_at"]
-        and (token["hard_expires_at"] - now).total_seconds() < HARD_EXPIRY_WARNING_DAYS * 86_400
-    ):
-        found.append(f"Consent ends for good at {show(token['hard_expires_at'])}: reconnect before.")
-    if token["cut_off_at"]:
-        found.append(f"A refresh was cut off at {show(token['cut_off_at'])}: reconnect if the next one fails.")
-    return found
+def _left(facts: Facts) -> dict[str, int]:
+    used = facts.governor.used
+    return {name: max(0, most - used[name]) for name, most in facts.governor.allowed.items()}
 
 
 def plan_warnings(session: Session) -> list[str]:
@@ -76,39 +72,92 @@ def plan_warnings(session: Session) -> list[str]:
     return [f"Invoices wait for a plan: {shut}. {MAKE_A_PLAN}"] if shut else []
 
 
-def _outcomes(session: Session) -> dict[str, int]:
-    counted = (
-        select(posting.c.outcome, func.count().label("postings"))
-        .where(posting.c.connection == session.connection)
-        .group_by(posting.c.outcome)
-        .order_by(posting.c.outcome)
-    )
-    with session.store.read() as conn:
-        return {row.outcome: row.postings for row in conn.execute(counted)}
+def _told(run: Reconciliation | None) -> dict[str, Any] | None:
+    """What the gates of the newest published run say; None where this machine has none."""
+    return {**asdict(run), "trusted": run.trusted, "critical": list(run.critical.values())} if run else None
+
+
+def _warnings(facts: Facts) -> Iterator[str]:
+    """What is wrong, or will be, by the same rules as the alerts; and a refresh that was cut off."""
+    for cause in found(judge(facts)):
+        yield f"{cause.title}. {cause.message} What to do: {cause.remedy}"
+    if facts.token.cut_off_at:
+        at = facts.token.cut_off_at.to_datetime_string()
+        yield f"A refresh of the tokens was cut off at {at}Z: reconnect if the next one fails."
 
 
 def _print(facts: dict[str, Any]) -> None:
-    token, throttle = facts["tokens"], facts["throttle"]
-    used = ", ".join(f"{throttle['used'][name]} of {most} {name}" for name, most in throttle["allowed"].items())
+    print_table(f"Connection {facts['connection']} ({facts['environment']})", ["what", "now"], list(_health(facts)))
     print_table(
-        f"Connection {facts['connection']} ({facts['environment']})",
-        ["what", "now"],
+        "Last run of each job",
+        ["job", "began", "ended", "exit code", "decided by", "message"],
         [
-            ("connected", "yes" if token["connected"] else "no"),
-            ("tokens encrypted", "yes" if token["encrypted"] else "no"),
-            ("last refresh", token["refreshed_at"]),
-            ("refresh token dies", token["refresh_expires_at"]),
-            ("consent ends for good", token["hard_expires_at"]),
-            ("calls in their windows", used),
-            ("paused for", f"{throttle['paused_seconds']:.0f} s {throttle['pause_reason']}".strip()),
-            ("push in flight", "yes" if throttle["push_in_flight"] else "no"),
-            ("metered reads this month", throttle["metered_reads"]),
-            *((f"postings {outcome}", count) for outcome, count in facts["postings"].items()),
-            *((f"WARNING {place}", text) for place, text in enumerate(facts["warnings"], start=1)),
+            (run["job"], run["started_at"] or "never", *_ending(run), run["step"], run["message"])
+            for run in facts["jobs"]
         ],
     )
     print_table(
-        "Last runs",
+        "Last run of each plugin",
         ["plugin", "finished", "exit code", "message"],
         [(run["plugin"], run["finished_at"], run["exit_code"], run["message"]) for run in facts["runs"]],
     )
+
+
+def _ending(run: dict[str, Any]) -> tuple[Any, Any]:
+    if run["started_at"] is None or run["finished_at"]:
+        return run["finished_at"], run["exit_code"]
+    return "not yet, or cut off", None
+
+
+def _health(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    token, throttle = facts["tokens"], facts["throttle"]
+    yield "connected", "yes" if token["connected"] else "no"
+    yield "tokens encrypted", "yes" if token["encrypted"] else "no"
+    yield "access token ends", token["access_expires_at"]
+    yield "last refresh", _aged(token)
+    yield "refresh token dies, unless refreshed", token["refresh_expires_at"]
+    yield "consent ends for good", token["hard_expires_at"]
+    yield (
+        "calls left",
+        ", ".join(f"{throttle['left'][name]} of {most} {_words(name)}" for name, most in throttle["allowed"].items()),
+    )
+    yield "paused for", f"{throttle['paused_seconds']:.0f} s {throttle['pause_reason']}".strip()
+    if throttle["breaker_seconds"]:
+        yield "stopped for", f"{throttle['breaker_seconds']:.0f} s after {throttle['consecutive_failures']} failures"
+    yield "push in flight", "yes" if throttle["push_in_flight"] else "no"
+    yield "metered reads this month", f"{facts['reads']['used']:,} of {facts['reads']['allowed']:,}"
+    yield "webhook inbox", _inbox(facts["inbox"])
+    yield from ((f"postings {outcome}", count) for outcome, count in facts["postings"].items())
+    yield "last reconciliation", _reconciliation(facts["reconciliation"])
+    yield "open alerts", len(facts["alerts"])
+    yield from (
+        (f"ALERT {each['title']}", f"not sent: {each['failure']}") for each in facts["alerts"] if each["failure"]
+    )
+    yield from ((f"WARNING {place}", text) for place, text in enumerate(facts["warnings"], start=1))
+
+
+def _aged(token: dict[str, Any]) -> str:
+    if token["refreshed_at"] is None:
+        return "never"
+    return f"{token['refreshed_at'].to_datetime_string()}Z, {token['refresh_age_days']:.1f} days ago"
+
+
+def _words(limit: str) -> str:
+    """`requests a minute` for `requests_per_minute`."""
+    return limit.replace("_per_", " a ")
+
+
+def _inbox(lag: dict[str, Any] | None) -> str:
+    if lag is None:
+        return "no receiver"
+    oldest = lag["oldest_received_at"]
+    return f"{lag['waiting']} waiting" + (f", the oldest since {oldest.to_datetime_string()}Z" if oldest else "")
+
+
+def _reconciliation(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return "none on this machine"
+    what = f"{run['run_at'].to_datetime_string()}Z: {run['breaks']} breaks, {len(run['critical'])} critical"
+    if run["trusted"]:
+        return f"{what}; every check passes"
+    return f"{what}; DO NOT ACT: {', '.join(run['failed_gates'])}"

@@ -18,13 +18,10 @@ from books.faults import Exit, Halt
 from books.flock import PULL_LOCK
 from books.inbox import Inbox
 from books.notices import fold
-from books.quickbooks.webhook import QuickBooksWebhooks
+from books.quickbooks.webhook import READS, QuickBooksWebhooks
 from books.store.tables_webhooks import webhook_dead_letter, webhook_delivery, webhook_notice
 
 JOB = "pull-payments"
-
-READS = {"payment": (), "invoice": ("created", "updated", "emailed")}
-"""What the job reads, and which notices of it are no news to payments: an invoice that we have just posted."""
 
 VERIFIER_TOKENS = "webhook_verifier_tokens"
 

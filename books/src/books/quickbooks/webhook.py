@@ -32,6 +32,9 @@ OPERATIONS = {
 }
 """The legacy verbs, and stray spellings of the new ones, in the words of the new ones."""
 
+READS: Mapping[str, Sequence[str]] = {"payment": (), "invoice": ("created", "updated", "emailed")}
+"""What pull-payments reads, and which notices of it are no news to payments: an invoice that we have just posted."""
+
 REALM = re.compile(r"[0-9]{1,20}")
 OBJECT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 EVENT_CHARS_MAX = 2000

@@ -26,8 +26,11 @@ from books.faults import Exit, Fault, Halt
 from books.runs import Run
 from books.store import Store
 
-STORE_VARIABLE = "BOOKS_STORE_URL"
-"""Where a plugin without a `store_url` of its own (tap-opsmerge) finds the state store; meltano.yml sets it."""
+STORE_VARIABLES = ("BOOKS_STORE_URL", "BOOKS_DEFAULT_STORE_URL")
+"""Where a plugin without a `store_url` of its own (tap-opsmerge) finds the state store; meltano.yml sets the second."""
+
+STEP_VARIABLES = ("MELTANO_EXTRACTOR_NAME", "MELTANO_LOADER_NAME")
+"""How Meltano names the tap to itself, and tap and target to the target: which step of a job this process is."""
 
 SWITCH_WORDS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 
@@ -87,16 +90,16 @@ class PluginEndings:
 
     @classmethod
     def keep_run(cls, started_at: pendulum.DateTime, code: int, message: str) -> None:
-        """Keep the run's end in the state store, where the settings or BOOKS_STORE_URL name one.
+        """Keep the run's end in the state store, where the settings or the environment name one.
 
         A store that cannot be written is logged and changes nothing: the run is over.
         """
-        url = cls.settings_seen.get("store_url") or os.environ.get(STORE_VARIABLE)
+        url = next(filter(None, (cls.settings_seen.get("store_url"), *map(os.environ.get, STORE_VARIABLES))), None)
         if not (cls._is_run and url):
             return
         finished_at = SystemClock().now()
         words = redact.mask("; ".join(filter(None, (cls._words, message))))
-        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words)
+        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words, _step(cls.name))
         try:
             with closing(Store.open(str(url))) as store:
                 runs.record(store, run)
@@ -151,6 +154,10 @@ class PluginEndings:
         del frame
         self.logger.warning("Stopped by signal %d before the end: run again, nothing is lost", signum)
         sys.exit(SIGNAL_BASE + signum)
+
+
+def _step(plugin: str) -> str:
+    return " ".join(filter(None, (os.environ.get(each) for each in STEP_VARIABLES))) or plugin
 
 
 def check_environment(plugin: str, properties: Mapping[str, Any], environment: Mapping[str, str]) -> None:

@@ -1,0 +1,37 @@
+"""What the webhook inbox says. The one place where the receiver's tables meet `status` and the alerts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from books.inbox import Inbox
+from books.quickbooks.webhook import READS
+from books.store import Store
+
+SILENCE_HOURS = 24
+"""How far back a change counts that no notice told of."""
+
+
+@dataclass(frozen=True)
+class InboxLag:
+    """Deliveries and notices that were received and not yet followed up by a payments run."""
+
+    waiting: int
+    oldest_seconds: float | None
+    missed: int
+    """Changes of the last 30 days that no webhook told of: found by reading."""
+
+
+def lag(store: Store) -> InboxLag | None:
+    """How far the payments job is behind the inbox; None where no receiver has ever been used."""
+    inbox = Inbox(store)
+    if not inbox.is_used():
+        return None
+    backlog = inbox.backlog(READS)
+    return InboxLag(backlog.unsplit + backlog.unread, backlog.oldest_seconds, len(inbox.missed()))
+
+
+def unnoticed(store: Store, connection: str) -> list[str] | None:
+    """Payments that a read found and no notice announced, nor any since; None where no receiver is used."""
+    inbox = Inbox(store)
+    return inbox.silent_about(connection, SILENCE_HOURS) if inbox.is_used() else None
