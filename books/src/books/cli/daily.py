@@ -14,6 +14,7 @@ from books.cli.meltano import Configuration, meltano_command
 from books.cli.session import kept_run, store_of
 from books.clock import SystemClock
 from books.faults import Exit, Halt
+from books.inbox import Inbox
 from books.store import Store
 
 JOBS = ("push-invoices", "pull-payments", "reconcile")
@@ -37,7 +38,20 @@ def command(context: Context, *, force: bool) -> int:
 def _three(configuration: Configuration, *, force: bool) -> int:
     with closing(store_of(configuration)) as store, kept_run(configuration, store, "books:daily") as codes:
         codes += [_run(job, configuration, store, force=force) for job in JOBS]
+        _count_missed(store)
         return int(runs.worst(codes))
+
+
+def _count_missed(store: Store) -> None:
+    """Say what came back although no webhook told of it; nothing where no receiver is used."""
+    inbox = Inbox(store)
+    if inbox.is_used():
+        missed = len(inbox.missed(since=SystemClock().now().subtract(days=1)))
+        click.echo(
+            f"Found by reading in the last day, with no webhook that told of it: {missed}. "
+            "`books webhooks log --missed` lists them.",
+            err=True,
+        )
 
 
 def _run(job: str, configuration: Configuration, store: Store, *, force: bool) -> int:

@@ -150,8 +150,8 @@ def _words(limit: str) -> str:
 def _inbox(lag: dict[str, Any] | None) -> str:
     if lag is None:
         return "no receiver"
-    oldest = lag["oldest_received_at"]
-    return f"{lag['waiting']} waiting" + (f", the oldest since {oldest.to_datetime_string()}Z" if oldest else "")
+    oldest = "" if lag["oldest_seconds"] is None else f", the oldest for {lag['oldest_seconds']:,.0f} s"
+    return f"{lag['waiting']} waiting{oldest}; webhooks missed {lag['missed']} changes in 30 days"
 
 
 def _reconciliation(run: dict[str, Any] | None) -> str:
