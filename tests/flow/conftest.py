@@ -3,71 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pytest
-import requests
-
-from sandbox.control import Control
-
-ROOT = Path(__file__).resolve().parents[2]
-DEMO_SECONDS_MAX = 300
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one `make run` printed, and how it ended."""
-
-    code: int
-    out: str
-
-
-@dataclass(frozen=True)
-class Project:
-    """A copy of the project in an empty folder, on the same virtual environment."""
-
-    root: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("MELTANO", "TAP_", "TARGET_"))}
-        return {**kept, "MELTANO_PROJECT_ROOT": str(self.root), "NO_COLOR": "1", "COLUMNS": "200"}
-
-    def command(self, *words: str, **more: str) -> Run:
-        done = subprocess.run(
-            [str(self.root / ".venv" / "bin" / words[0]), *words[1:]],
-            cwd=self.root,
-            env={**self.environment, **more},
-            capture_output=True,
-            text=True,
-            timeout=DEMO_SECONDS_MAX,
-            check=False,
-        )
-        return Run(done.returncode, done.stdout + done.stderr)
-
-    def demo(self) -> Run:
-        return self.command("python", "scripts/demo.py", "--opsmerge-port", "0", "--quickbooks-port", "0")
-
-    def query(self, sql: str) -> list[tuple]:
-        with duckdb.connect(str(self.root / "warehouse" / "demo" / "books.duckdb"), read_only=True) as warehouse:
-            return warehouse.execute(sql).fetchall()
-
-
-def make_project(root: Path) -> Project:
-    root.mkdir()
-    for name in ("meltano.yml", "scripts"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, root / name)
-    shutil.copytree(ROOT / "transform", root / "transform", ignore=shutil.ignore_patterns("target", "logs"))
-    (root / ".venv").symlink_to(sys.prefix)
-    (root / "sandbox").symlink_to(ROOT / "sandbox")
-    return Project(root)
+from meltano_project import ROOT, Bridge, Project, Run, make_bridge, make_project
 
 
 @pytest.fixture(scope="session")
@@ -75,64 +15,9 @@ def root() -> Path:
     return ROOT
 
 
-@dataclass(frozen=True)
-class Bridge:
-    """A project and both simulators, with one client, one service and one tax code in OpsMerge."""
-
-    project: Project
-    opsmerge: Control
-    quickbooks: Control
-    urls: dict[str, str]
-
-    def push(self, **more: str) -> Run:
-        return self.project.command("meltano", "run", "--force", "push-invoices", **{**self.urls, **more})
-
-    def books(self, *words: str) -> Run:
-        return self.project.command("books", *words, **self.urls)
-
-    def open_invoice(self) -> str:
-        line = {"description": "Support, Nov", "quantity": 3, "unit_price": 100, "service_id": "svc_1"}
-        lines = [{**line, "tax_code_id": "tax_1"}]
-        return self.opsmerge.deed("create_invoice", client_id="cl_1", lines=lines)["id"]
-
-    def opsmerge_invoice(self, invoice_id: str) -> dict:
-        url = f"{self.urls['TAP_OPSMERGE_API_URL']}/psa/invoices/{invoice_id}"
-        return requests.get(url, headers={"Authorization": "Bearer om_sandbox_key"}, timeout=10).json()
-
-    def quickbooks_invoices(self, number: str) -> int:
-        """How many invoices QuickBooks has under a number, asked as any client would."""
-        grant = requests.post(
-            f"{self.urls['TARGET_QUICKBOOKS_API_URL']}/oauth2/v1/tokens/bearer",
-            data={"grant_type": "refresh_token", "refresh_token": "RT-sandbox-0001"},
-            auth=("sandbox-client", "sandbox-secret"),
-            timeout=10,
-        )
-        token = grant.json()["access_token"]
-        answer = requests.get(
-            f"{self.urls['TARGET_QUICKBOOKS_API_URL']}/v3/company/9341453000000001/query",
-            params={"query": f"select count(*) from Invoice where DocNumber = '{number}'"},
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-            timeout=10,
-        )
-        return answer.json()["QueryResponse"]["totalCount"]
-
-
 @pytest.fixture
 def bridge(tmp_path: Path, opsmerge_sim, quickbooks_sim) -> Bridge:
-    opsmerge, quickbooks = f"{opsmerge_sim.url}/api/v1", quickbooks_sim.url
-    urls = {
-        "TAP_OPSMERGE_API_URL": opsmerge,
-        "TARGET_OPSMERGE_API_URL": opsmerge,
-        "TARGET_QUICKBOOKS_API_URL": quickbooks,
-        "TARGET_QUICKBOOKS_TOKEN_URL": quickbooks,
-        "TAP_QUICKBOOKS_PAYMENTS_API_URL": quickbooks,
-        "TAP_QUICKBOOKS_PAYMENTS_TOKEN_URL": quickbooks,
-        "TARGET_QUICKBOOKS_MAPPING_FILE": "mappings.yml",
-    }
-    opsmerge_sim.control.deed("save_client", id="cl_1", name="Hartley & Sons")
-    opsmerge_sim.control.deed("save_service", id="svc_1", name="Managed Support")
-    opsmerge_sim.control.deed("save_tax_code", id="tax_1", name="VAT", rate=20, quickbooks_tax_code="20.0% S")
-    return Bridge(make_project(tmp_path / "project"), opsmerge_sim.control, quickbooks_sim.control, urls)
+    return make_bridge(tmp_path / "project", opsmerge_sim, quickbooks_sim)
 
 
 @dataclass(frozen=True)

@@ -298,8 +298,12 @@ class History:
         """A deed; what the product refuses to a person did not happen."""
         try:
             said = getattr(self, deed)()
-        except (ControlError, IndexError):
-            return
+        except IndexError:
+            return  # there is nothing to do it to
+        except ControlError as error:
+            if ": 400 " in str(error) or ": 409 " in str(error):
+                return
+            raise
         self.told.append(f"{deed} {said}")
 
     def _quickbooks(self, deed: str, **details: Any) -> str:
