@@ -6,7 +6,6 @@ process on one store; time passes only where a history says so.
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import shutil
@@ -202,9 +201,7 @@ class Between:
         return list(self.opsmerge.state.store.all("payment"))
 
     def writes(self) -> list[str]:
-        return [
-            f"{row['method']} {row['path']}" for row in self.opsmerge.control.requests() if row["method"] != "GET"
-        ]
+        return [f"{row['method']} {row['path']}" for row in self.opsmerge.control.requests() if row["method"] != "GET"]
 
     def unexplained(self) -> dict[str, Decimal]:
         with self.store() as store:
@@ -232,6 +229,8 @@ class History:
         self.told: list[str] = []
         """What happened, for people."""
         self._delivered: list[bytes] = []
+        self._twins: dict[str, tuple[tuple[str, str], str]] = {}
+        """Payments entered by hand before ours was there: which allocation each is, and of which state of it."""
         self.by_hand = self.dice.random() < 0.4
         between.renew()
         between.opsmerge.control.switches(refuse_overpayment=self.dice.random() < 0.5)
@@ -241,7 +240,10 @@ class History:
         """Invoices of one customer, the last one perhaps posted without our knowing yet; one that is not OpsMerge's."""
         opsmerge, quickbooks = self.between.opsmerge.control, self.between.quickbooks.control
         opsmerge.seed({"clients": [{"id": "cl_1", "name": "Acme"}], "services": [{"id": "svc_1", "name": "Support"}]})
-        accounts = {"IncomeAccountRef": {"name": "Sales of Product Income"}, "ExpenseAccountRef": {"name": "Cost of sales"}}
+        accounts = {
+            "IncomeAccountRef": {"name": "Sales of Product Income"},
+            "ExpenseAccountRef": {"name": "Cost of sales"},
+        }
         item = {"Name": "Support", "Type": "Service", **accounts}
         quickbooks.seed({"entities": {"Customer": [{"DisplayName": "Acme"}], "Item": [item]}})
         nets = self.dice.sample(NETS, self.dice.randint(2, 4))
@@ -252,7 +254,7 @@ class History:
             self.invoices.append(Invoice(made["id"], external_id, made["number"], Decimal(made["total"])))
         self._in_quickbooks("OTHER-1", "80.00")
         quickbooks.seed({"entities": {"CreditMemo": [self._document("CN-1", "60.00")]}})
-        self.unknown = self.invoices[-1:] if self.dice.random() < 0.3 else []
+        self.unknown = self.invoices[-1:] if self.dice.random() < 0.5 else []
         for invoice in self.invoices:
             if invoice not in self.unknown:
                 self._know(invoice)
@@ -277,7 +279,7 @@ class History:
         for _ in range(self.dice.randint(2, DEEDS_MAX)):
             self._turn_switches()
             self._do(self.dice.choice(BOOKKEEPER))
-            if self.by_hand and self.dice.random() < 0.3:
+            if self.by_hand and self.dice.random() < 0.5:
                 self._do(self.dice.choice(OPSMERGE_PEOPLE))
             self.between.wait(self.dice.choice(WAITS))
             if self.dice.random() < 0.4:
@@ -385,14 +387,22 @@ class History:
 
     def enter_by_hand(self) -> str:
         """A payment of QuickBooks entered in OpsMerge too, or one that only OpsMerge has."""
-        known = [(each, amount) for each in self.invoices for (_, key), amount in self.between.allocations().items()
-                 if key == each.external_id]
-        invoice, amount = self.dice.choice(known) if known and self.dice.random() < 0.7 else (
-            self.dice.choice(self.invoices), Decimal("1.00"))
-        reference = self.dice.choice(REFERENCES)
+        if self.dice.random() < 0.3:
+            return self._by_hand(self.dice.choice(self.invoices), Decimal("1.00"), self.dice.choice(REFERENCES))["id"]
+        ours = {each.external_id: each for each in self.invoices}
+        known = [(key, amount) for key, amount in self.between.allocations().items() if key[1] in ours]
+        key, amount = self.dice.choice(known)
+        payment = self.between.quickbooks.state.books().need("Payment", key[0])
+        entered = self._by_hand(ours[key[1]], amount, payment.get("PaymentRefNum"))
+        if not any(each["external_id"] == f"{REALM}:{':'.join(key)}" for each in self.between.payments()):
+            self._twins[entered["id"]] = (key, payment["SyncToken"])
+        return f"{entered['id']} of {amount} for {key}"
+
+    def _by_hand(self, invoice: Invoice, amount: Decimal, reference: str | None) -> dict[str, Any]:
         words = {"reference": reference} if reference else {}
-        self.between.opsmerge.control.deed("record_payment", invoice_id=invoice.opsmerge_id, amount=amount, **words)
-        return f"{invoice.number} {amount} {reference}"
+        return self.between.opsmerge.control.deed(
+            "record_payment", invoice_id=invoice.opsmerge_id, amount=amount, **words
+        )
 
     def void_in_opsmerge(self) -> str:
         """A person voids a payment in OpsMerge, one of ours perhaps."""
@@ -403,7 +413,7 @@ class History:
     # -- how the news travels
 
     def _deliver(self) -> None:
-        """What is due, some of it lost, some again, in any order; the receiver may be killed or die before it splits."""
+        """What is due, some of it lost, some again, in any order; the receiver may die, also before it splits."""
         hooks = self.between.quickbooks.state.webhooks
         bodies = []
         while prepared := hooks.prepare():
@@ -441,6 +451,7 @@ class History:
         asked = self._asked_for()
         assert self.by_hand or not asked, f"refused, and no person is to blame: {asked}"
         self._compare(asked)
+        self._check_twins()
         if asked:
             self._follow_remedy(asked)
             self.between.run()
@@ -482,8 +493,11 @@ class History:
 
     def _shown(self) -> dict[tuple[str, str], Decimal]:
         """What OpsMerge shows for each allocation: our live payments, and those linked to one. None stands for two."""
-        links = {row["linked_payment_id"]: (row["payment_id"], row["transaction_id"]) for row in self.between.ledger()
-                 if row["linked_payment_id"]}
+        links = {
+            row["linked_payment_id"]: (row["payment_id"], row["transaction_id"])
+            for row in self.between.ledger()
+            if row["linked_payment_id"]
+        }
         shown: dict[tuple[str, str], Decimal] = {}
         for each in self.between.payments():
             if each["voided"]:
@@ -494,10 +508,28 @@ class History:
                 shown[key] = each["amount"]
         return shown
 
+    def _check_twins(self) -> None:
+        """What was entered by hand first, and is in QuickBooks as it was then, is not doubled."""
+        books = self.between.quickbooks.state.books()
+        payments = {each["id"]: each for each in self.between.payments()}
+        ours = {each["external_id"] for each in payments.values() if not each["voided"]}
+        for identifier, (key, token) in self._twins.items():
+            payment = books.get("Payment", key[0])
+            same = payment is not None and payment["SyncToken"] == token
+            if same and not payments[identifier]["voided"] and self._is_alone(payments[identifier]):
+                assert f"{REALM}:{':'.join(key)}" not in ours, f"{key} was entered by hand, and is there twice"
+
+    def _is_alone(self, chosen: dict[str, Any]) -> bool:
+        """Whether nobody ever entered another payment on its invoice, which might have been linked instead."""
+        on_it = [each for each in self.between.payments() if each["invoice_id"] == chosen["invoice_id"]]
+        return sum(not each["external_id"] for each in on_it) == 1
+
     def _compare_invoice(self, invoice: Invoice) -> None:
         """Paid and open fit what is paid."""
         document = self.between.opsmerge.state.need("invoice", invoice.opsmerge_id)
-        live = [each for each in self.between.payments() if each["invoice_id"] == invoice.opsmerge_id and not each["voided"]]
+        live = [
+            each for each in self.between.payments() if each["invoice_id"] == invoice.opsmerge_id and not each["voided"]
+        ]
         paid = sum((each["amount"] for each in live), ZERO)
         assert document["amount_paid"] == paid
         assert (document["status"] == "paid") == (paid >= document["total"])

@@ -121,7 +121,9 @@ def second_day(days: Days) -> None:
     days.change("unapplied", "edit_payment", invoices=[])
     days.change("voided", "void_payment")
     days.change("deleted", "delete_payment")
-    days.change("open again", "edit_payment", amount=20, invoices=[{"invoice": days.numbers["open again"], "amount": 20}])
+    days.change(
+        "open again", "edit_payment", amount=20, invoices=[{"invoice": days.numbers["open again"], "amount": 20}]
+    )
 
 
 PAID, NOTHING = ("paid", "360.00"), ("open", "0.00")

@@ -292,7 +292,7 @@ def test_an_outage_keeps_what_was_done(world: Any) -> None:
 
 
 def test_what_was_refused_is_tried_again_when_its_invoice_is_touched(world: Any) -> None:
-    """Refused because the money that made room for it was not heard of yet: told as soon as that is, not minutes later."""
+    """Refused because what makes room for it was not heard of yet: told as soon as that is, not minutes later."""
     world.control.switches(refuse_overpayment=True)
     invoice = world.invoice()
     world.payments(world.payment("190", ("130", invoice, "120.00")))
