@@ -5,14 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent / "lib"))  # so that test folders share what is in it
+
 LONGEST_FIRST = (
     "test_whole_flow.py",
+    "test_pay_histories.py",
+    "test_pay_through_meltano.py",
     "test_simulation.py",
     "test_simulation_odd_seeds.py",
     "test_meltano_project.py",

@@ -666,3 +666,11 @@ def test_a_deposit_on_the_invoice_lowers_its_balance(qbo):
     made = qbo.invoice(customer, "100.00", Deposit="20.00")
     assert (made["TotalAmt"], made["Balance"]) == (120, 100)
     assert qbo.read("Customer", customer)["Balance"] == 100
+
+
+def test_whole_numbers_of_a_line_survive_a_change_of_something_else(qbo):
+    """A sparse update without lines keeps the stored ones, also where quantity and price are whole numbers."""
+    customer = qbo.customer()
+    made = qbo.made("Invoice", qbo.invoice_body(customer, qbo.line("300.00", Qty=3, UnitPrice=100)))
+    changed = qbo.made("Invoice", {**qbo.key(made), "sparse": True, "Deposit": 60})
+    assert (changed["TotalAmt"], changed["Balance"]) == (360, 300)

@@ -289,3 +289,27 @@ def test_an_outage_keeps_what_was_done(world: Any) -> None:
     assert sum(world.shown(invoice)[0] == "paid" for invoice in invoices) == 25
     assert len(world.payments(*rows).writes) == 5
     assert all(world.shown(invoice) == ("paid", "120.00") for invoice in invoices)
+
+
+def test_what_was_refused_is_tried_again_when_its_invoice_is_touched(world: Any) -> None:
+    """Refused because what makes room for it was not heard of yet: told as soon as that is, not minutes later."""
+    world.control.switches(refuse_overpayment=True)
+    invoice = world.invoice()
+    world.payments(world.payment("190", ("130", invoice, "120.00")))
+    world.payments(world.payment("191", ("130", invoice, "120.00")))
+    assert world.ledger()[1]["fault_code"] == "conflict"
+    world.payments({"realm_id": REALM, "id": "190", "status": "deleted"})
+    assert world.shown(invoice) == ("paid", "120.00")
+    assert world.ledger()[1]["fault_code"] is None
+
+
+def test_what_was_refused_is_tried_again_when_a_person_makes_room(world: Any) -> None:
+    """A payment entered by hand was in the way: once it is voided in OpsMerge, the next run tells ours at once."""
+    world.control.switches(refuse_overpayment=True)
+    invoice = world.invoice()
+    by_hand = world.control.deed("record_payment", invoice_id=invoice, amount=100)
+    world.payments(world.payment("190", ("130", invoice, "120.00")))
+    assert world.ledger()[0]["fault_code"] == "conflict"
+    world.control.deed("void_payment", payment_id=by_hand["id"])
+    world.payments()
+    assert world.shown(invoice) == ("paid", "120.00")

@@ -33,6 +33,7 @@ class Bridge:
         self._run = str(uuid.uuid4())
         self._realms: set[str] = set()
         self._unexplained: set[tuple[str, str]] = set()
+        self._invoices: set[tuple[str, str]] = set()
         self._complete: set[str] = set()
         self._look = False
         self._untold = True
@@ -62,8 +63,17 @@ class Bridge:
     def take_in_invoices(self, records: Sequence[Record]) -> None:
         """Rows of the stream `invoices`: what QuickBooks says is still owed. Another tap's invoices are left alone."""
         of_the_books = [record for record in records if record.get("realm_id") and record.get("id")]
-        self._unexplained |= set(self._balances.take_in(of_the_books))
+        named = set(self._balances.take_in(of_the_books))
+        self._invoices |= named
+        self._unexplained |= named
         self._untold |= bool(of_the_books)
+
+    def invoices_complete(self) -> None:
+        """All invoices of the realm were shown in this run: of one that was not, nothing is owed any more."""
+        realms = {realm_id for realm_id, _ in self._invoices}
+        gone = sum(self._balances.forget_all_but(self._invoices, realm_id) for realm_id in realms)
+        self._logger.info("All invoices were read; %d are gone", gone)
+        self._untold |= gone > 0
 
     def payments_complete(self) -> None:
         """All payments of the realm were shown in this run. Which realm, if it has none, only a lone one tells."""

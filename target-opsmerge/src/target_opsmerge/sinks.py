@@ -65,7 +65,10 @@ class InvoicesSink(StoredSink):
         self.bridge.take_in_invoices(context.get("records", []))
 
     def activate_version(self, new_version: int) -> None:
-        """Nothing: an invoice that is gone has a row that says so, or stands in the drift report."""
+        """The read was complete: invoices that this run has not shown are gone."""
+        del new_version
+        self._singer_target.drain_one(self)
+        self.bridge.invoices_complete()
 
 
 class IgnoringSink(BatchSink):

@@ -6,7 +6,7 @@ An invoice may be settled by more than payments and credit notes: a journal entr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -54,6 +54,15 @@ class Balances:
             with self._store.begin() as connection:
                 _follow(connection, records[start : start + CHUNK])
         return keys
+
+    def forget_all_but(self, shown: Collection[Key], realm_id: str) -> int:
+        """After a complete read: invoices of a company that it did not show no longer exist. How many."""
+        gone = sorted(set(self.of_realm(realm_id)) - set(shown))
+        for start in range(0, len(gone), CHUNK):
+            named = tuple_(ledger_balance.c.realm_id, ledger_balance.c.transaction_id).in_(gone[start : start + CHUNK])
+            with self._store.begin() as connection:
+                connection.execute(delete(ledger_balance).where(named))
+        return len(gone)
 
     def settled_by(self, payments: Iterable[Key]) -> list[Key]:
         """The invoices that these payments (realm and payment id) give money to, or gave."""

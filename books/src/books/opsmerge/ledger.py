@@ -162,12 +162,16 @@ class AllocationLedger:
             return connection.execute(query).first() is not None
 
     def due(self) -> list[Due]:
-        """The allocations to look at now, in a fixed order."""
+        """The allocations to look at now, in a fixed order.
+
+        One that was refused lately waits, unless another one touches its invoice: that may have made room for it.
+        """
         with self._store.read() as connection:
+            ripe = _ripe(allocation, self._store.now(connection))
+            touched = select(allocation.c.opsmerge_invoice_id).where(allocation.c.due, ripe)
             query = (
                 select(allocation)
-                .where(allocation.c.due, allocation.c.opsmerge_invoice_id.is_not(None))
-                .where(_ripe(allocation, self._store.now(connection)))
+                .where(allocation.c.due, allocation.c.opsmerge_invoice_id.in_(touched))
                 .order_by(allocation.c.realm_id, allocation.c.payment_id, allocation.c.transaction_id)
             )
             return [_due(row) for row in connection.execute(query).mappings()]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select
 
 from books.allocations import Entry, Settlement, There
 from books.money import ZERO
@@ -184,10 +184,14 @@ def _mark_due(connection: Connection, news: Sequence[Entry]) -> None:
 
 
 def _about(entry: Entry) -> tuple[ColumnElement[bool], ...]:
-    """Which allocations a payment of OpsMerge is about."""
+    """Which allocations a payment of OpsMerge is about: ours; or, of one entered by hand, the one linked to it.
+
+    One entered by hand may also be what OpsMerge refused others for.
+    """
     ours = _ours(entry.external_id)
     if not ours:
-        return (allocation.c.linked_payment_id == entry.id,)
+        refused = and_(allocation.c.opsmerge_invoice_id == entry.invoice_id, allocation.c.attempts > 0)
+        return (or_(allocation.c.linked_payment_id == entry.id, refused),)
     realm_id, payment_id, transaction_id = ours
     return (
         allocation.c.realm_id == realm_id,

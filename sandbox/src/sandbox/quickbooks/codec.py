@@ -29,9 +29,9 @@ def decode(text: bytes | str) -> Any:
         raise ValueError(f"not JSON: {error}") from error
 
 
-def half_up(amount: Decimal) -> Decimal:
+def half_up(amount: Decimal | int) -> Decimal:
     """Round to pennies, halves away from zero."""
-    return amount.quantize(PENNY, rounding=ROUND_HALF_UP)
+    return Decimal(amount).quantize(PENNY, rounding=ROUND_HALF_UP)
 
 
 def money(value: Any) -> Decimal:
