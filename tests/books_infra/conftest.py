@@ -30,14 +30,6 @@ CONNECTION = f"sandbox:{REALM}"
 WORKERS = Path(__file__).parent / "workers.py"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store of each kind in turn."""
-    if request.param == "postgresql":
-        return request.getfixturevalue("postgresql")()
-    return f"sqlite:///{tmp_path}/books/books.db"
-
-
 @pytest.fixture
 def clock() -> VirtualClock:
     return VirtualClock()

@@ -65,11 +65,3 @@ def record():
 @pytest.fixture
 def line():
     return make_line
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request, tmp_path):
-    """An empty store of each kind in turn."""
-    if request.param == "postgresql":
-        return request.getfixturevalue("postgresql")()
-    return f"sqlite:///{tmp_path}/books/books.db"

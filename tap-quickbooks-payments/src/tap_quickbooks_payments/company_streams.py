@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PORTION_ROWS = 500
 """Rows turned at once, so that what the store knows of them is looked up together."""
 
-CURSOR, CONNECTION = "changed_since", "connection"
+CURSOR, CONNECTION, NOTICED = "changed_since", "connection", "notice_seq"
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,12 @@ class Objects:
     entity: Entity
     schema: properties.Schema
     row: Callable[[rows.Json, str], rows.Row] | None = None
+    is_announced: bool = False
+    """Whether each change of an object is expected to be noticed. Not where we write ourselves: nobody says whether
+    QuickBooks tells an app of its own writes."""
 
 
-PAYMENTS = Objects("payments", Entity("Payment"), properties.PAYMENTS)
+PAYMENTS = Objects("payments", Entity("Payment"), properties.PAYMENTS, is_announced=True)
 INVOICES = Objects("invoices", Entity("Invoice"), properties.INVOICES, rows.invoice)
 CREDIT_MEMOS = Objects("credit_memos", Entity("CreditMemo"), properties.CREDIT_MEMOS, rows.credit_memo)
 CUSTOMERS = Objects("customers", Entity("Customer", ACTIVE_OR_NOT), properties.CUSTOMERS, rows.customer)
@@ -66,26 +69,51 @@ class CompanyStream(Extracts):
         Raises:
             Halt: MISCONFIGURED; the state holds something else.
         """
-        if self.tap.settings.full_refresh or self.replication_method == "FULL_TABLE":
+        if self._follows_nothing:
             return None
-        state = self.get_context_state(None)
-        if state.get(CONNECTION) == self.tap.settings.quickbooks.connection and CURSOR in state:
+        state = self._own_state()
+        if CURSOR in state:
             return read_moment(f"the state of {self.name}", str(state[CURSOR]))
         start = self.tap.settings.start_date
         return None if start is None else read_moment("start_date", start)
 
+    @property
+    def _follows_nothing(self) -> bool:
+        """Whether the settings ask for everything, whatever was read before."""
+        return self.tap.settings.full_refresh or self.replication_method == "FULL_TABLE"
+
+    def _own_state(self) -> dict[str, Any]:
+        """The bookmark, unless it is another company's."""
+        state = self.get_context_state(None)
+        return state if state.get(CONNECTION) == self.tap.settings.quickbooks.connection else {}
+
     def read(self, context: Any) -> Iterator[dict[str, Any]]:
-        """The rows; the cursor moves when all have been handed over."""
+        """The rows: what changed or everything, then what was noticed and not shown yet.
+
+        The cursor and the offset in the inbox move when all have been handed over.
+        """
         del context
-        extract = self.tap.reader.extract(self.objects.entity)
+        entity = self.objects.entity
+        news = self.tap.news(entity.name, _offset(self._own_state()))
+        extract = self.tap.reader.extract(entity)
         self._started_at = extract.started_at
         if extract.is_complete:
             self.begin_full()
-        for portion in _portions(extract.rows):
-            yield from self._rows(portion)
-        self._keep(extract.cursor())
+        shown: dict[str, pendulum.DateTime | None] = {}
+        yield from self._rows(extract.rows, shown)
+        if self.objects.is_announced:
+            self.tap.found_by_reading(entity.name, shown)
+        if not extract.is_complete:
+            yield from self._rows(self.tap.reader.objects(entity, news.not_shown_by(shown)), {})
+        self._keep(extract.cursor(), news.seq)
 
-    def _rows(self, portion: list[rows.Row]) -> Iterator[rows.Row]:
+    def _rows(self, source: Iterable[rows.Row], shown: dict[str, pendulum.DateTime | None]) -> Iterator[rows.Row]:
+        """The source's rows, turned; `shown` learns which objects they were and when each changed last."""
+        for portion in _portions(source):
+            shown.update((str(each["Id"]), rows.changed_at(each)) for each in portion)
+            yield from self._turned(portion)
+
+    def _turned(self, portion: list[rows.Row]) -> Iterator[rows.Row]:
         to_row = self.objects.row or self._payment_rows(portion)
         realm_id = self.tap.settings.quickbooks.realm_id
         for each in portion:
@@ -96,10 +124,19 @@ class CompanyStream(Extracts):
         posted = self.tap.posted(rows.linked_invoices(portion))
         return lambda each, home_currency: rows.payment(each, home_currency, posted)
 
-    def _keep(self, cursor: pendulum.DateTime) -> None:
+    def _keep(self, cursor: pendulum.DateTime, noticed: int) -> None:
         state = self.get_context_state(None)
         state[CURSOR] = rows.text_of(cursor)
+        state[NOTICED] = noticed
         state[CONNECTION] = self.tap.settings.quickbooks.connection
+        if not self._follows_nothing:
+            self.tap.handed_on(self.objects.entity.name, noticed)
+
+
+def _offset(state: dict[str, Any]) -> int:
+    """How far the inbox was read; 0 where the state does not say."""
+    told = str(state.get(NOTICED, ""))
+    return int(told) if told.isdigit() else 0
 
 
 def _portions(source: Iterable[rows.Row]) -> Iterator[list[rows.Row]]:

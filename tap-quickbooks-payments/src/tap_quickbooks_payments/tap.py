@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
+import pendulum
 from singer_sdk import Stream, Tap
 from sqlalchemy import select
 
 from books.clock import Clock, SystemClock
+from books.inbox import Inbox, News
+from books.notices import fold
 from books.quickbooks import QuickBooksClient, open_client, query
 from books.quickbooks.reading import CompanyReader
 from books.quickbooks.reading_rows import Posted
+from books.quickbooks.webhook import QuickBooksWebhooks
 from books.settings import TAP_PROPERTIES, TapSettings, config_schema
 from books.singer.endings import PluginEndings
 from books.store import Store
@@ -59,6 +63,28 @@ class TapQuickBooksPayments(PluginEndings, Tap):
         selected = [each for each in self.streams.values() if isinstance(each, CompanyStream) and each.selected]
         cursors = {each.objects.entity: each.cursor for each in selected}
         return CompanyReader(self.client, self.clock, cursors, overlap_seconds=self.settings.overlap_seconds)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """The webhook inbox, with what a receiver has not split yet split."""
+        inbox = Inbox(self.store)
+        quickbooks = self.settings.quickbooks
+        inbox.split(QuickBooksWebhooks(()), quickbooks.environment, [quickbooks.realm_id])
+        return inbox
+
+    def news(self, entity: str, after: int) -> News:
+        """Which objects webhooks told of since an offset in the inbox."""
+        return self.inbox.news(self.settings.quickbooks.connection, fold(entity), after)
+
+    def handed_on(self, entity: str, seq: int) -> None:
+        """What was noticed up to here has been read."""
+        self.inbox.handed_on(self.settings.quickbooks.connection, fold(entity), seq)
+
+    def found_by_reading(self, entity: str, changed: Mapping[str, pendulum.DateTime | None]) -> None:
+        """Count changes that no webhook has told of."""
+        found = self.inbox.found_by_reading(self.settings.quickbooks.connection, fold(entity), changed)
+        if found:
+            self.logger.info("%d changes of %s were found by reading, before any webhook told of them", found, entity)
 
     @cached_property
     def home_currency(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from books.faults import Reject
 from books.opsmerge import OpsMergeClient
 from books.opsmerge.accounting import AccountingBlocks, BlockCounts
+from books.opsmerge.balances import Balances
 from books.opsmerge.ledger import AllocationLedger
 from books.paid import Counts, Payments
 from books.store import Store
@@ -31,9 +32,11 @@ class Bridge:
         self._logger = logger
         self._blocks = AccountingBlocks(store, client)
         self._ledger = AllocationLedger(store)
+        self._balances = Balances(store)
         self._payments = Payments(store, client)
         self._run = str(uuid.uuid4())
         self._realms: set[str] = set()
+        self._unexplained: set[tuple[str, str]] = set()
         self._complete: set[str] = set()
         self._look = False
         self._untold = True
@@ -52,11 +55,19 @@ class Bridge:
         """Rows of the stream `payments`."""
         taken = self._ledger.take_in(records, self._run)
         self._realms |= {str(record["realm_id"]) for record in records}
+        named = [(str(record["realm_id"]), str(record["id"])) for record in records]
+        self._unexplained |= set(self._balances.settled_by(named))
         self._untold = True
         self._logger.info(
             "Took in %d payments, %d of them news, %d older than known", len(records), taken.changed, taken.stale
         )
         self._show(taken.refused)
+
+    def take_in_invoices(self, records: Sequence[Record]) -> None:
+        """Rows of the stream `invoices`: what QuickBooks says is still owed. Another tap's invoices are left alone."""
+        of_the_books = [record for record in records if record.get("realm_id") and record.get("id")]
+        self._unexplained |= set(self._balances.take_in(of_the_books))
+        self._untold |= bool(of_the_books)
 
     def payments_complete(self) -> None:
         """All payments of the realm were shown in this run. Which realm, if it has none, only a lone one tells."""
@@ -64,6 +75,7 @@ class Bridge:
         for realm_id in realms:
             gone = self._ledger.mark_gone(realm_id, self._run)
             self._logger.info("All payments of company %s were read; %d are gone", realm_id, gone)
+            self._unexplained |= set(self._balances.of_realm(realm_id))
         self._complete |= set(realms)
         self._untold = True
 
@@ -78,7 +90,9 @@ class Bridge:
         with self._store.lock(LOCK, LOCK_WAIT_SECONDS):
             blocks = self._blocks.tell()
             payments = self._payments.tell(look=self._look, complete_realms=self._complete)
+            self._balances.explain(self._unexplained)
         self._complete.clear()
+        self._unexplained.clear()
         self._look = self._untold = False
         self._summarise(blocks, payments)
 
@@ -109,6 +123,22 @@ class Bridge:
             self._ledger.count_unknown_invoices(),
         )
         self._show([*blocks.refused, *payments.refused])
+        self._show_remainders()
+
+    def _show_remainders(self) -> None:
+        found = self._balances.unexplained()
+        for each in found[:REFUSALS_SHOWN_MAX]:
+            self._logger.warning(
+                "%s: QuickBooks has %s %s of %s still open; payments and credit notes leave %s of that unexplained. "
+                "What to do: look in QuickBooks for a journal entry or a deposit on the invoice",
+                each.number,
+                each.balance,
+                each.currency or "",
+                each.total,
+                each.remainder,
+            )
+        if len(found) > REFUSALS_SHOWN_MAX:
+            self._logger.warning("... and %d more whose balance is not explained", len(found) - REFUSALS_SHOWN_MAX)
 
     def _show(self, refused: Sequence[Reject]) -> None:
         for fault in refused[:REFUSALS_SHOWN_MAX]:

@@ -1,4 +1,4 @@
-"""What the target does with each stream: two are taken into the store, the others are left alone."""
+"""What the target does with each stream: three are taken into the store, the others are left alone."""
 
 from __future__ import annotations
 
@@ -55,6 +55,17 @@ class PaymentsSink(StoredSink):
         del new_version
         self._singer_target.drain_one(self)
         self.bridge.payments_complete()
+
+
+class InvoicesSink(StoredSink):
+    """What QuickBooks says is still owed of each invoice: the payments must explain it."""
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Follow the balances."""
+        self.bridge.take_in_invoices(context.get("records", []))
+
+    def activate_version(self, new_version: int) -> None:
+        """Nothing: an invoice that is gone has a row that says so, or stands in the drift report."""
 
 
 class IgnoringSink(BatchSink):

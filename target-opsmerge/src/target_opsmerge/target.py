@@ -14,7 +14,9 @@ from books.opsmerge.settings import OPSMERGE_PROPERTIES
 from books.singer.endings import PluginEndings
 from books.store import Store
 from target_opsmerge.bridge import Bridge
-from target_opsmerge.sinks import IgnoringSink, PaymentsSink, PostingsSink
+from target_opsmerge.sinks import IgnoringSink, InvoicesSink, PaymentsSink, PostingsSink
+
+SINKS: dict[str, type[Sink]] = {"postings": PostingsSink, "payments": PaymentsSink, "invoices": InvoicesSink}
 
 STORE_URL = "sqlite:///.books/books.db"
 
@@ -45,8 +47,8 @@ class TargetOpsMerge(PluginEndings, Target):
         self.max_parallelism = 1  # one after the other: both streams end in one store and one conversation
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:
-        """Two streams are ours."""
-        return {"postings": PostingsSink, "payments": PaymentsSink}.get(stream_name, IgnoringSink)
+        """Three streams are ours."""
+        return SINKS.get(stream_name, IgnoringSink)
 
     @cached_property
     def bridge(self) -> Bridge:

@@ -28,6 +28,7 @@ class LazyGroup(click.Group):
         "report": "books.cli.report",
         "retry": "books.cli.retry",
         "status": "books.cli.status",
+        "webhooks": "books.cli.webhooks",
         "why": "books.cli.why",
     }
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from contextlib import closing
-from pathlib import Path
 
 import click
 import pendulum
 
 from books import runs
 from books.cli import Context
-from books.cli.meltano import Configuration
+from books.cli.meltano import Configuration, meltano_command
 from books.cli.session import kept_run, store_of
 from books.clock import SystemClock
 from books.faults import Exit, Halt
@@ -45,8 +43,7 @@ def _three(configuration: Configuration, *, force: bool) -> int:
 def _run(job: str, configuration: Configuration, store: Store, *, force: bool) -> int:
     """One job; its finer exit code where a plugin left one in the store."""
     started_at = SystemClock().now()
-    meltano = Path(sys.executable).with_name("meltano")
-    call = [str(meltano), "--environment", configuration.environment, "run", *(["--force"] if force else []), job]
+    call = meltano_command(configuration, job, *(["--force"] if force else []))
     code = subprocess.run(call, cwd=configuration.root, check=False).returncode  # noqa: S603 -- our own command
     if code == Exit.DONE:
         return code

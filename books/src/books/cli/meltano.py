@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,12 @@ def words_of(tasks: Iterable[str | Iterable[str]]) -> Iterator[str]:
     """The words of a job's tasks, each of which is a text or a list of texts."""
     for task in tasks:
         yield from task.split() if isinstance(task, str) else words_of(task)
+
+
+def meltano_command(configuration: Configuration, job: str, *options: str) -> list[str]:
+    """The command line of `meltano run` for a job, with this virtual environment's Meltano."""
+    meltano = Path(sys.executable).with_name("meltano")
+    return [str(meltano), "--environment", configuration.environment, "run", *options, job]
 
 
 def _open_project(root: Path, environment: str | None) -> Project:

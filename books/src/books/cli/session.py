@@ -62,6 +62,7 @@ class Session:
         Raises:
             Halt: MISCONFIGURED; a setting of the utility plugin `books` is wrong.
         """
+        from books.cli.webhooks import READS
         from books.watch.facts import Sources
 
         return Sources(
@@ -71,6 +72,7 @@ class Session:
             published=published_of(self.configuration),
             jobs=self.configuration.jobs(),
             watch=WatchSettings.from_config(self.configuration.plugin("books")),
+            noticed=tuple(READS),
         )
 
     @property

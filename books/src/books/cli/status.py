@@ -142,8 +142,8 @@ def _words(limit: str) -> str:
 def _inbox(lag: dict[str, Any] | None) -> str:
     if lag is None:
         return "no receiver"
-    oldest = lag["oldest_received_at"]
-    return f"{lag['waiting']} waiting" + (f", the oldest since {oldest.to_datetime_string()}Z" if oldest else "")
+    oldest = lag["oldest_seconds"]
+    return f"{lag['waiting']} waiting" + (f", the oldest for {oldest:.0f} s" if oldest is not None else "")
 
 
 def _reconciliation(run: dict[str, Any] | None) -> str:

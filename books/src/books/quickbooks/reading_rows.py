@@ -237,10 +237,20 @@ def _versions(row: Json) -> Row:
     }
 
 
+def changed_at(row: Json) -> pendulum.DateTime | None:
+    """When the object changed last; a deletion may not say."""
+    return _moment(row, "LastUpdatedTime")
+
+
 def _time(row: Json, name: str) -> str | None:
+    moment = _moment(row, name)
+    return None if moment is None else text_of(moment)
+
+
+def _moment(row: Json, name: str) -> pendulum.DateTime | None:
     told = (row.get("MetaData") or {}).get(name)
     parsed = pendulum.parse(told) if told else None
-    return text_of(parsed) if isinstance(parsed, pendulum.DateTime) else None
+    return parsed if isinstance(parsed, pendulum.DateTime) else None
 
 
 def text_of(at: pendulum.DateTime) -> str:

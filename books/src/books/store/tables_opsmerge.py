@@ -67,6 +67,21 @@ allocation = Table(
 )
 """Which payment settles which invoice with how much, now."""
 
+ledger_balance = Table(
+    "ledger_balance",
+    metadata,
+    Column("realm_id", String(REALM_LENGTH), primary_key=True),
+    Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in QuickBooks"),
+    Column("total", Money, nullable=False),
+    Column("balance", Money, nullable=False),
+    Column("currency", String(3)),
+    Column("sync_token", BigInteger, nullable=False, doc="of the newest row seen; -1 where it had none"),
+    Column("updated_at", String(MOMENT_LENGTH), nullable=False, doc="likewise, UTC text"),
+    Column("remainder", Money, nullable=False, doc="total - balance - what the allocations give it: to be nothing"),
+    Index("ix_ledger_balance_remainder", "remainder"),
+)
+"""What QuickBooks says is still owed of each invoice: the truth that the allocations must explain."""
+
 opsmerge_payment = Table(
     "opsmerge_payment",
     metadata,

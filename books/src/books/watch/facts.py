@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Sources:
     jobs: Mapping[str, Sequence[str]]
     """Each job's steps, as `books.runs` names them."""
     watch: WatchSettings = field(default_factory=WatchSettings)
+    noticed: Collection[str] = ()
+    """The entities whose notices the payments job follows."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,6 @@ def gather(sources: Sources, clock: Clock) -> Facts:
     with store.read() as conn:
         now = store.now(conn)
         outcomes, refused = _outcomes(conn, connection), _refused(conn, connection)
-        lag, unnoticed = inbox.lag(conn, connection), inbox.unnoticed(conn, connection)
     return Facts(
         now=now,
         environment=sources.environment,
@@ -110,8 +111,8 @@ def gather(sources: Sources, clock: Clock) -> Facts:
         job_runs=[runs.last_run(job, of_job, steps) for job, of_job in sources.jobs.items()],
         disk=_disk(sources.published),
         reconciliation=reconciliation.read(sources.published),
-        inbox=lag,
-        unnoticed=unnoticed,
+        inbox=inbox.lag(store, sources.noticed),
+        unnoticed=inbox.unnoticed(store, connection),
     )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Integer, String, Text
 from books.store.types import Timestamp
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 

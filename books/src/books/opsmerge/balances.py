@@ -1,0 +1,163 @@
+"""What QuickBooks says is owed of each invoice, held against what its payments give it.
+
+An invoice may be settled by more than payments and credit notes: a journal entry, a deposit on the invoice itself.
+`Invoice.Balance` counts them all, so what the allocations do not explain of it is a remainder, and is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, select, tuple_, update
+
+from books import allocations
+from books.allocations import DELETED, Version
+from books.money import ZERO, half_up
+from books.store import Store
+from books.store.tables_opsmerge import allocation, ledger_balance
+from books.store.tables_posting import posting
+from books.store.upsert import upsert
+
+CHUNK = 400
+"""Keys in one query: below the limit of bound values of every database, two for each key."""
+
+Key = tuple[str, str]
+"""Realm and the invoice's id in QuickBooks."""
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """An invoice of ours whose balance its payments do not explain. Positive: more is settled than payments give."""
+
+    number: str
+    opsmerge_invoice_id: str
+    external_id: str
+    currency: str | None
+    total: Decimal
+    balance: Decimal
+    remainder: Decimal
+
+
+class Balances:
+    """The table `ledger_balance`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def take_in(self, records: Sequence[Mapping[str, Any]]) -> list[Key]:
+        """Follow rows of the stream `invoices`; older versions than known change nothing. Which invoices were named."""
+        keys = [(str(record["realm_id"]), str(record["id"])) for record in records]
+        for start in range(0, len(records), CHUNK):
+            with self._store.begin() as connection:
+                _follow(connection, records[start : start + CHUNK])
+        return keys
+
+    def settled_by(self, payments: Iterable[Key]) -> list[Key]:
+        """The invoices that these payments (realm and payment id) give money to, or gave."""
+        found: list[Key] = []
+        wanted = sorted(set(payments))
+        with self._store.read() as connection:
+            for start in range(0, len(wanted), CHUNK):
+                named = tuple_(allocation.c.realm_id, allocation.c.payment_id).in_(wanted[start : start + CHUNK])
+                query = select(allocation.c.realm_id, allocation.c.transaction_id).where(named)
+                found.extend((row[0], row[1]) for row in connection.execute(query))
+        return found
+
+    def of_realm(self, realm_id: str) -> list[Key]:
+        """Every invoice known of a company."""
+        query = select(ledger_balance.c.transaction_id).where(ledger_balance.c.realm_id == realm_id)
+        with self._store.read() as connection:
+            return [(realm_id, row[0]) for row in connection.execute(query)]
+
+    def explain(self, invoices: Iterable[Key]) -> None:
+        """Work out anew what the allocations leave unexplained of these invoices."""
+        wanted = sorted(set(invoices))
+        for start in range(0, len(wanted), CHUNK):
+            with self._store.begin() as connection:
+                _explain(connection, wanted[start : start + CHUNK])
+
+    def unexplained(self) -> list[Remainder]:
+        """The invoices of ours with a remainder, by number."""
+        ours = and_(
+            posting.c.realm_id == ledger_balance.c.realm_id, posting.c.external_id == ledger_balance.c.transaction_id
+        )
+        columns = (posting.c.number, posting.c.opsmerge_invoice_id, posting.c.external_id)
+        amounts = tuple(ledger_balance.c[name] for name in ("currency", "total", "balance", "remainder"))
+        query = select(*columns, *amounts).join(ledger_balance, ours).where(ledger_balance.c.remainder != ZERO)
+        with self._store.read() as connection:
+            rows = connection.execute(query.order_by(posting.c.number)).mappings()
+            return [Remainder(**row) for row in rows]
+
+
+def _follow(connection: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+    keys = [(str(record["realm_id"]), str(record["id"])) for record in records]
+    known = _known(connection, keys)
+    rows: dict[Key, dict[str, Any]] = {}
+    for key, record in zip(keys, records, strict=True):
+        version = allocations.read_version(record)
+        if key in known and not version.supersedes(known[key]):
+            continue
+        known[key] = version
+        if version.status == DELETED:
+            rows.pop(key, None)
+            connection.execute(delete(ledger_balance).where(*_is(key)))
+        else:
+            rows[key] = _row(key, record, version)
+    upsert(connection, ledger_balance, list(rows.values()))
+
+
+def _known(connection: Connection, keys: Sequence[Key]) -> dict[Key, Version]:
+    columns = ledger_balance.c
+    query = select(columns.realm_id, columns.transaction_id, columns.sync_token, columns.updated_at)
+    rows = connection.execute(query.where(tuple_(columns.realm_id, columns.transaction_id).in_(keys)))
+    return {(row[0], row[1]): Version("live", row[2], row[3]) for row in rows}
+
+
+def _row(key: Key, record: Mapping[str, Any], version: Version) -> dict[str, Any]:
+    return {
+        "realm_id": key[0],
+        "transaction_id": key[1],
+        "total": _amount(record.get("total_amount")),
+        "balance": _amount(record.get("balance")),
+        "currency": record.get("currency"),
+        "sync_token": version.sync_token,
+        "updated_at": version.updated_at,
+        "remainder": ZERO,
+    }
+
+
+def _amount(value: Any) -> Decimal:
+    """An amount in whole pennies; what is none counts as nothing, and shows as a remainder."""
+    try:
+        amount = Decimal(str(value if value is not None else 0))
+    except InvalidOperation:
+        return ZERO
+    return half_up(amount) if amount.is_finite() else ZERO
+
+
+def _explain(connection: Connection, keys: Sequence[Key]) -> None:
+    columns = ledger_balance.c
+    query = select(ledger_balance).where(tuple_(columns.realm_id, columns.transaction_id).in_(keys))
+    given = _given(connection, keys)
+    for row in connection.execute(query).mappings().all():
+        key = (row["realm_id"], row["transaction_id"])
+        remainder = row["total"] - row["balance"] - given.get(key, ZERO)
+        if remainder != row["remainder"]:
+            connection.execute(update(ledger_balance).where(*_is(key)).values(remainder=remainder))
+
+
+def _given(connection: Connection, keys: Sequence[Key]) -> dict[Key, Decimal]:
+    """What the payments give each invoice now. Summed here: SQLite would add texts as floats."""
+    named = tuple_(allocation.c.realm_id, allocation.c.transaction_id).in_(keys)
+    query = select(allocation.c.realm_id, allocation.c.transaction_id, allocation.c.amount).where(named)
+    given: dict[Key, Decimal] = {}
+    for realm_id, transaction_id, amount in connection.execute(query):
+        given[realm_id, transaction_id] = given.get((realm_id, transaction_id), ZERO) + amount
+    return given
+
+
+def _is(key: Key) -> tuple[Any, ...]:
+    return ledger_balance.c.realm_id == key[0], ledger_balance.c.transaction_id == key[1]

@@ -1,0 +1,98 @@
+"""Tables of the webhook inbox: an append-only log. What was delivered, what it says, and how far it has been read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+
+from books.store.schema import metadata
+from books.store.types import Timestamp
+
+CONNECTION_LENGTH = 64
+ENTITY_LENGTH = 32
+ID_LENGTH = 64
+
+
+def _row_id() -> Column[int]:
+    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+
+
+def _object(*, key: bool) -> tuple[Column[Any], ...]:
+    """Which object of which company."""
+    return (
+        Column("connection", String(CONNECTION_LENGTH), primary_key=key, nullable=False),
+        Column("entity", String(ENTITY_LENGTH), primary_key=key, nullable=False, doc="folded: payment, creditmemo"),
+        Column("entity_id", String(ID_LENGTH), primary_key=key, nullable=False),
+    )
+
+
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    _row_id(),
+    Column("provider", String(32), nullable=False),
+    Column("sha256", String(64), nullable=False, doc="of the raw body: the same delivery again adds no row"),
+    Column("body", LargeBinary, nullable=False, doc="as signed"),
+    Column("received_at", Timestamp, nullable=False),
+    Column("repeats", Integer, nullable=False, doc="how often it came again"),
+    Column("split_at", Timestamp, doc="when its notices were written; empty until then"),
+    UniqueConstraint("provider", "sha256", name="uq_webhook_delivery_provider"),
+    Index("ix_webhook_delivery_split_at", "split_at"),
+)
+"""What was acknowledged with 200: on the disk before the answer."""
+
+webhook_notice = Table(
+    "webhook_notice",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, doc="rises in the order of commits"),
+    *_object(key=False),
+    Column("operation", String(16), nullable=False),
+    Column("event_id", String(128), nullable=False, doc="the vendor's; the same event again adds no row"),
+    Column("occurred_at", Timestamp, nullable=False),
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("noted_at", Timestamp, nullable=False),
+    UniqueConstraint("connection", "entity", "entity_id", "operation", "event_id", name="uq_webhook_notice_connection"),
+)
+"""One object that changed, said once. The bookmark of tap-quickbooks-payments is its offset in here."""
+
+webhook_dead_letter = Table(
+    "webhook_dead_letter",
+    metadata,
+    _row_id(),
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("place", Integer, nullable=False, doc="of the event in the delivery, from 0; -1 for the whole of it"),
+    Column("reason", Text, nullable=False),
+    Column("event", Text, nullable=False, doc="the event, shortened"),
+    Column("noted_at", Timestamp, nullable=False),
+    UniqueConstraint("delivery_id", "place", name="uq_webhook_dead_letter_delivery_id"),
+)
+"""Events that led to no notice, with the reason. Nothing that was signed is dropped."""
+
+webhook_reader = Table(
+    "webhook_reader",
+    metadata,
+    Column("connection", String(CONNECTION_LENGTH), primary_key=True, nullable=False),
+    Column("entity", String(ENTITY_LENGTH), primary_key=True, nullable=False),
+    Column("seq", BigInteger, nullable=False, doc="the last notice whose object was handed on"),
+    Column("read_at", Timestamp, nullable=False),
+)
+"""For people and the receiver: how far notices have been read. The bookmark in Meltano's state decides."""
+
+webhook_listener = Table(
+    "webhook_listener",
+    metadata,
+    Column("provider", String(32), primary_key=True, nullable=False),
+    Column("since", Timestamp, nullable=False, doc="when a receiver was first started on this store"),
+    Column("seen_at", Timestamp, nullable=False, doc="when it last said that it lives"),
+)
+
+webhook_missed = Table(
+    "webhook_missed",
+    metadata,
+    *_object(key=True),
+    Column("changed_at", Timestamp, primary_key=True, nullable=False),
+    Column("found_at", Timestamp, nullable=False),
+    Column("announced_at", Timestamp, doc="when a notice came after all"),
+)
+"""Changes that a read found before any notice told of them; those still without one after a while were missed."""

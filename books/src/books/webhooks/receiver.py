@@ -1,0 +1,205 @@
+"""The HTTP side of the receiver. A delivery is verified as raw bytes, kept, and answered; everything else comes after.
+
+QuickBooks wants its 200 within three seconds, holds later events back until it gets one, and repeats what it did not
+get one for (facts: Intuit, "Webhooks best practices"). So nothing is parsed before the answer, a delivery that cannot
+be read is answered with 200 too and becomes a dead letter, and a store that cannot be written is a 503: send it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from books import redact
+from books.faults import Fault
+from books.inbox import Inbox
+from books.notices import WebhookDialect
+from books.webhooks.trigger import Trigger
+from books.webhooks.writer import Writer
+
+BODY_BYTES_MAX = 1024 * 1024
+BODY_SECONDS_MAX = 5.0
+"""How long a body may take to arrive."""
+
+KEEP_SECONDS_MAX = 2.5
+"""How long keeping it may take: half a second less than QuickBooks waits."""
+
+HEARTBEAT_SECONDS = 60.0
+HEARTBEATS_A_DAY = 1440
+SPLIT_RETRY_SECONDS = 5.0
+
+
+class BodyTooLargeError(Exception):
+    """A body beyond `BODY_BYTES_MAX`."""
+
+
+@dataclass
+class Counts:
+    """What a receiver answered since it was started."""
+
+    accepted: int = 0
+    refused: int = 0
+    failed: int = 0
+
+
+@dataclass
+class Receiver:
+    """One vendor's deliveries on their way into the inbox.
+
+    `reads` are the entities that the triggered job reads, with the operations that are no news to it.
+    """
+
+    inbox: Inbox
+    dialect: WebhookDialect
+    environment: str
+    realms: Collection[str]
+    reads: Mapping[str, Collection[str]]
+    logger: logging.Logger
+    trigger: Trigger | None = None
+    counts: Counts = field(default_factory=Counts)
+
+    def __post_init__(self) -> None:
+        """What waits for the event loop's first turn."""
+        self._arrived = asyncio.Event()
+        self._writer = Writer(self._keep, self._arrived.set)
+
+    def _keep(self, bodies: Any) -> None:
+        self.inbox.receive(self.dialect.provider, bodies)
+
+    async def receive(self, request: Request) -> Response:
+        """Take a delivery in: 200 once it is on the disk. A refusal gives no detail away."""
+        try:
+            body = await asyncio.wait_for(_body(request), BODY_SECONDS_MAX)
+        except BodyTooLargeError:
+            return self._refused(413)
+        except asyncio.TimeoutError:
+            return self._refused(408)
+        except ClientDisconnect:
+            return self._refused(400)
+        if not self.dialect.is_genuine(body, request.headers):
+            return self._refused(401)
+        return await self._kept(body)
+
+    async def _kept(self, body: bytes) -> Response:
+        try:
+            await asyncio.wait_for(asyncio.shield(self._writer.write(body)), KEEP_SECONDS_MAX)
+        except asyncio.TimeoutError:
+            self.logger.warning("A delivery could not be kept in time; QuickBooks sends it again")
+        except (SQLAlchemyError, Fault) as error:
+            self.logger.warning("A delivery could not be kept, QuickBooks sends it again: %s", redact.mask(str(error)))
+        else:
+            self.counts.accepted += 1
+            return Response(status_code=200)
+        self.counts.failed += 1
+        return Response(status_code=503)
+
+    def _refused(self, status: int) -> Response:
+        self.counts.refused += 1
+        return Response(status_code=status)
+
+    async def health(self, request: Request) -> Response:
+        """How the receiver is and how far behind the reading of its notices; 503 where the store cannot be used."""
+        del request
+        try:
+            backlog = await asyncio.to_thread(self.inbox.backlog, self.reads)
+        except (SQLAlchemyError, Fault):
+            return JSONResponse({"status": "store unavailable"}, status_code=503)
+        return JSONResponse(
+            {
+                "status": "ok",
+                "lag": {
+                    "deliveries_unsplit": backlog.unsplit,
+                    "notices_unread": backlog.unread,
+                    "oldest_seconds": backlog.oldest_seconds,
+                },
+                "since_start": vars(self.counts),
+                "job": None
+                if self.trigger is None
+                else {"running": self.trigger.running, "last_exit_code": self.trigger.last_exit_code},
+            }
+        )
+
+    async def split_forever(self) -> None:
+        """Turn what arrives into notices; what a killed receiver left is first."""
+        self._arrived.set()
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            try:
+                await asyncio.to_thread(self._split)
+            except (SQLAlchemyError, Fault) as error:
+                self.logger.warning("Deliveries wait to be split: %s", redact.mask(str(error)))
+                await asyncio.sleep(SPLIT_RETRY_SECONDS)
+                self._arrived.set()
+
+    def _split(self) -> None:
+        done = self.inbox.split(self.dialect, self.environment, self.realms)
+        if done.dead_letters:
+            self.logger.warning("%d events led to no notice; `books webhooks log --dead` says why", done.dead_letters)
+        if self.trigger is not None and self.inbox.has_unread(self.reads):
+            self._loop.call_soon_threadsafe(self.trigger.poke)
+
+    async def beat_forever(self) -> None:
+        """Say once a minute that the receiver lives, and once a day forget what is old."""
+        beats = 0
+        while True:
+            try:
+                await asyncio.to_thread(self.inbox.listening, self.dialect.provider)
+                if beats % HEARTBEATS_A_DAY == 0:
+                    await asyncio.to_thread(self.inbox.prune)
+            except (SQLAlchemyError, Fault) as error:
+                self.logger.warning("The store cannot be written: %s", redact.mask(str(error)))
+            beats += 1
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        """Run what runs beside the HTTP side, for as long as it runs."""
+        del app
+        self._loop = asyncio.get_running_loop()
+        beside = [self.split_forever(), self.beat_forever()]
+        if self.trigger is not None:
+            beside.append(self.trigger.run_forever())
+        tasks = [asyncio.create_task(each) for each in beside]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def make_app(receiver: Receiver) -> Starlette:
+    """The ASGI application: `POST /webhooks/<provider>` and `GET /healthz`."""
+    return Starlette(
+        routes=[
+            Route(f"/webhooks/{receiver.dialect.provider}", receiver.receive, methods=["POST"]),
+            Route("/healthz", receiver.health, methods=["GET"]),
+        ],
+        lifespan=receiver.lifespan,
+    )
+
+
+async def _body(request: Request) -> bytes:
+    """The raw body, up to the limit: by what is announced, and by what comes."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > BODY_BYTES_MAX:
+        raise BodyTooLargeError
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > BODY_BYTES_MAX:
+            raise BodyTooLargeError
+        parts.append(part)
+    return b"".join(parts)

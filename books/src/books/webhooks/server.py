@@ -1,0 +1,80 @@
+"""The process around the receiver: a socket of its own, limits, an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from books.faults import Exit, Halt
+
+CONNECTIONS_MAX = 256
+HEADER_BYTES_MAX = 16 * 1024
+REQUEST_SECONDS_MAX = 10.0
+"""How long a client may take over the head of a request; Intuit sends it at once."""
+
+KEEP_ALIVE_SECONDS = 5
+SHUTDOWN_SECONDS = 25
+
+
+class BoundedProtocol(H11Protocol):
+    """Closes a connection whose first request has not come whole in time: uvicorn itself would wait for ever."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to count."""
+        super().connection_made(transport)
+        self._deadline = asyncio.get_running_loop().call_later(REQUEST_SECONDS_MAX, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop counting."""
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        Halt: MISCONFIGURED; the address is taken, or is none of this machine.
+    """
+    try:
+        family, kind, protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)  # asyncio sends without delay only where TCP is named
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(CONNECTIONS_MAX)  # who comes before the server is up waits instead of being refused
+    except OSError as error:
+        raise Halt(
+            f"the receiver cannot listen on {host}:{port}: {error.strerror or error}",
+            exit_code=Exit.MISCONFIGURED,
+            code="address_unusable",
+            remedy="Name another --port, or stop what is listening there.",
+        ) from None
+    return listening
+
+
+def serve(app: Starlette, listening: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT; what is under way is finished first."""
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listening])

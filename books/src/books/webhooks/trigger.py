@@ -1,0 +1,140 @@
+"""Starts the job that reads what was noticed: soon, once for many notices, one at a time, again after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from books.clock import Clock, SystemClock
+
+QUIET_SECONDS = 1.0
+"""A bookkeeper's one deed is several notices: wait until none came for so long ..."""
+
+LONGEST_SECONDS = 5.0
+"""... but no longer than this after the first."""
+
+RETRY_SECONDS = 30.0
+RETRY_SECONDS_MAX = 600.0
+
+LOCK_POLL_SECONDS = 0.2
+STOP_SECONDS = 20.0
+"""How long a job may take to end once it is told to; what it was doing is done by the next one."""
+
+Start = Callable[[], "asyncio.Future[int]"]
+
+
+def due_in(now: float, first_at: float, last_at: float, failures: int, failed_at: float) -> float:
+    """Seconds until the job is due. All times are of one steady clock; `failures` are those in a row."""
+    due_at = min(last_at + QUIET_SECONDS, first_at + LONGEST_SECONDS)
+    if failures:
+        due_at = max(due_at, failed_at + min(RETRY_SECONDS * 2 ** min(failures - 1, 10), RETRY_SECONDS_MAX))
+    return due_at - now
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command, and the file that keeps it and the scheduler's line for the same job apart (see `flock` in README)."""
+
+    command: Sequence[str]
+    folder: Path
+    lock_file: Path
+
+
+class Trigger:
+    """Runs the job when it is poked. `logger` hears how it ended; its own output goes to stderr."""
+
+    def __init__(self, job: Job, logger: logging.Logger, clock: Clock | None = None) -> None:
+        self._job = job
+        self._logger = logger
+        self._clock = clock or SystemClock()
+        self._poked = asyncio.Event()
+        self._failures = 0
+        self._failed_at = 0.0
+        self.running = False
+        self.last_exit_code: int | None = None
+
+    def poke(self) -> None:
+        """There is something to read."""
+        self._poked.set()
+
+    async def run_forever(self) -> None:
+        """Wait for pokes, start jobs; ends when it is cancelled, and the job with it."""
+        while True:
+            await self._poked.wait()
+            await self._wait_until_due()
+            self._poked.clear()
+            self._note(await self._run())
+
+    async def _wait_until_due(self) -> None:
+        first_at = last_at = self._clock.monotonic()
+        while (wait := due_in(self._clock.monotonic(), first_at, last_at, self._failures, self._failed_at)) > 0:
+            self._poked.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._poked.wait(), wait)
+                last_at = self._clock.monotonic()
+
+    def _note(self, code: int) -> None:
+        self.last_exit_code = code
+        if code == 0:
+            self._failures = 0
+            return
+        self._failures += 1
+        self._failed_at = self._clock.monotonic()
+        self._logger.warning("The job ended with %d; it is started again later. `books status` says why", code)
+        self.poke()
+
+    async def _run(self) -> int:
+        async with _locked(self._job.lock_file):
+            self.running = True
+            try:
+                return await _run(self._job)
+            finally:
+                self.running = False
+
+
+@contextlib.asynccontextmanager
+async def _locked(path: Path) -> AsyncIterator[None]:
+    """Hold the lock that `flock` takes in the scheduler's line; freed by the system if this process dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        while not _try_lock(descriptor):  # noqa: ASYNC110 -- the system's lock wakes nobody
+            await asyncio.sleep(LOCK_POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _run(job: Job) -> int:
+    process = await asyncio.create_subprocess_exec(
+        *job.command, cwd=job.folder, stdin=asyncio.subprocess.DEVNULL, stdout=2, start_new_session=True
+    )
+    try:
+        return await process.wait()
+    except asyncio.CancelledError:
+        await _stop(process)
+        raise
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """End the job and what it started: in its own time, then at once."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except asyncio.TimeoutError:
+            os.killpg(process.pid, signal.SIGKILL)
