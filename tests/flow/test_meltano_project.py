@@ -131,6 +131,8 @@ def test_alerts_without_anybody_to_tell_or_with_a_wrong_address_say_so(bridge):
     """`--test` without addresses is 78 and names the variable; an address that is none is 78, named by its place."""
     nobody = bridge.books("alerts", "--test")
     assert (nobody.code, "BOOKS_ALERT_URLS" in nobody.out) == (78, True)
+    number = bridge.project.command("books", "status", **bridge.urls, BOOKS_ALERT_QUIET_HOURS="three")
+    assert (number.code, "alert_quiet_hours" in number.out, "Traceback" in number.out) == (78, True, False)
     bridge.urls["BOOKS_ALERT_URLS"] = "nosuch://canary-password@host"
     wrong = bridge.books("alerts", "--test")
     assert (wrong.code, "1 unknown" in wrong.out, "canary" in wrong.out) == (78, True, False)

@@ -89,6 +89,7 @@ def test_a_message_that_could_not_be_sent_is_sent_by_the_next_check(world, hook)
     checked = world.check(hook.url)
     assert checked.exit_code(sending.addresses(hook.url)) is Exit.TRY_LATER
     assert "1 JSON" in checked.failures[0]
+    assert "503" in checked.failures[0]
     assert checked.open[0].failure == checked.failures[0]
     hook.status = 200
     checked = world.check(hook.url)

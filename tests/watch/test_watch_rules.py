@@ -11,6 +11,7 @@ from sqlalchemy import insert
 
 from books import runs
 from books.governor import Governor, limits_of
+from books.inbox import Inbox
 from books.store.tables_infra import token
 from books.watch import rules
 from books.watch.facts import Disk
@@ -201,7 +202,23 @@ def test_silent_webhooks_are_told_where_there_is_a_receiver(world):
     """Payments that a read found and no notice announced; without a receiver nothing is judged."""
     assert "webhook_silence" not in world.wrong(unnoticed=None)
     assert "webhook_silence" not in world.wrong(unnoticed=[])
-    assert "2 payments" in world.wrong(unnoticed=["12", "13"])["webhook_silence"].message
+    assert "2 changes" in world.wrong(unnoticed=["payment 12", "payment 13"])["webhook_silence"].message
+
+
+def test_the_inbox_says_what_waits_and_what_no_notice_told_of(world):
+    """From the receiver's own log: nothing without a receiver; then the lag, and a change that only a read found."""
+    assert (world.facts().inbox, world.facts().unnoticed) == (None, None)
+    inbox = Inbox(world.store)
+    inbox.listening("quickbooks")
+    inbox.receive("quickbooks", [b"[]"])
+    world.hours(0.5)
+    assert (world.facts().inbox.waiting, world.facts().inbox.oldest_seconds) == (1, 1800)
+    inbox.found_by_reading(CONNECTION, "payment", {"17": world.clock.now()})
+    assert world.wrong() == {}
+    world.hours(2)
+    assert set(world.wrong()) == {"webhook_silence"}
+    world.hours(24)
+    assert "webhook_silence" not in world.wrong()
 
 
 def test_the_runbook_has_every_cause_and_no_other(world):

@@ -70,6 +70,7 @@ class JobRun:
     step: str
     """The step that decided it: the failed one, or the last that ended."""
     message: str
+    """Of the step that failed; what the steps sum up, where none did."""
 
 
 def record(store: Store, run: Run) -> None:
@@ -127,7 +128,8 @@ def last_run(job: str, steps: Sequence[str], known: Mapping[str, Streak]) -> Job
     code = worst([run.exit_code for run in ended])
     telling = next((run for run in stopped if worst([run.exit_code]) == code), ended[-1])
     finished_at = max(run.finished_at for run in ended)
-    return JobRun(job, began, finished_at if whole else None, code if whole else None, telling.step, telling.message)
+    message = telling.message if stopped else "; ".join(run.message for run in ended if run.message)
+    return JobRun(job, began, finished_at if whole else None, code if whole else None, telling.step, message)
 
 
 def worst(codes: Sequence[int]) -> int:

@@ -13,6 +13,7 @@ from books.faults import Exit, Halt
 from books.paths import project_root
 
 if TYPE_CHECKING:
+    from meltano.core.plugin.settings_service import PluginSettingsService
     from meltano.core.project import Project
 
 
@@ -40,7 +41,7 @@ class Configuration:
         """One plugin's settings, those that are set.
 
         Raises:
-            Halt: meltano.yml has no such plugin (exit 78).
+            Halt: meltano.yml has no such plugin, or a setting is not of its kind (exit 78).
         """
         from meltano.core.plugin.error import PluginNotFoundError
         from meltano.core.plugin.settings_service import PluginSettingsService
@@ -53,7 +54,11 @@ class Configuration:
                 exit_code=Exit.MISCONFIGURED,
                 remedy="Restore it from the repository's meltano.yml.",
             ) from None
-        settings = PluginSettingsService(self._project, plugin).as_dict(redacted=False)
+        service = PluginSettingsService(self._project, plugin)
+        try:
+            settings = service.as_dict(redacted=False)
+        except ValueError:
+            raise _wrong_kind(name, service) from None
         return {key: value for key, value in settings.items() if value not in (None, "") and not key.startswith("_")}
 
     def jobs(self) -> dict[str, list[str]]:
@@ -77,6 +82,25 @@ class Configuration:
                 yield f"{extractor} {word}"
             elif word.startswith("books:"):
                 yield word
+
+
+def _wrong_kind(plugin: str, service: PluginSettingsService) -> Halt:
+    """Which setting it was: Meltano says only that a word is no number. The word is not repeated."""
+    names = [setting.name for setting in service.definitions() if not _readable(service, setting.name)]
+    return Halt(
+        f"setting {' and '.join(names) or 'of unknown name'} of {plugin} is not of its kind, for example no number",
+        exit_code=Exit.MISCONFIGURED,
+        code="setting_refused",
+        remedy="correct it in meltano.yml, .env or the environment",
+    )
+
+
+def _readable(service: PluginSettingsService, name: str) -> bool:
+    try:
+        service.get(name)
+    except ValueError:
+        return False
+    return True
 
 
 def words_of(tasks: Iterable[str | Iterable[str]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the webhook inbox says. The one place where the receiver's tables meet `status` and the alerts."""
+"""What the webhook inbox says: the one place where the receiver's log meets `status` and the alerts."""
 
 from __future__ import annotations
 

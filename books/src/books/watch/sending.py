@@ -90,9 +90,13 @@ def _asset() -> AppriseAsset:
 
 
 def _pieces(url: str) -> Iterator[str]:
-    """An address and every part of it that could be a token: services put them into host, path, user or query."""
+    """An address and every part of it that could be a token: services put them into host, path, user or query.
+
+    A host with a dot in it is a host: a failure without its name would help nobody.
+    """
     yield url
-    for part in re.split(r"[/?&=@:#,]+", url):
+    host = re.match(r"[a-z0-9]+://(?:[^/@]*@)?([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)(?=[:/?]|$)", url)
+    for part in set(re.split(r"[/?&=@:#,]+", url)) - ({host[1]} if host else set()):
         yield part
         yield unquote(part)
 
