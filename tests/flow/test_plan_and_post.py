@@ -33,6 +33,7 @@ def test_a_plan_is_posted_exactly_once_and_what_changed_is_held(bridge):
     ]
     assert Path(plan["file"]).stat().st_mode & 0o077 == 0
 
+    assert "wait for a plan" in json.loads(bridge.books("status", "--json").out)["warnings"][0]
     bridge.opsmerge.deed("edit_invoice", invoice_id=edited, due_date="2027-01-31")
     killed = bridge.books("post", "--plan", plan["id"], BOOKS_CRASH_AT="outcome_committed")
     assert killed.code == 1, killed.out

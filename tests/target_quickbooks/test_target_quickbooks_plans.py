@@ -88,6 +88,36 @@ def test_a_company_that_was_posted_to_before_needs_no_plan(sqlite_bridge, record
     assert outcomes(sqlite_bridge)["inv_2"] == ("created", None)
 
 
+def test_a_plan_cut_short_does_not_stop_a_company_that_is_live(sqlite_bridge, record, plan_of):
+    """Only a first posting has to come from a whole plan."""
+    sqlite_bridge.push(record(1), plan=plan_of(record(1), **LIVE), **LIVE)
+    store = Store.open(sqlite_bridge.store_url)
+    with store.begin() as conn:
+        conn.execute(text("DELETE FROM push_plan"))  # as if it had gone live before there were plans
+    store.close()
+    sqlite_bridge.clock.advance(60)
+    path = plan_of(record(2), **LIVE)
+    sqlite_bridge.sim.control.fault("429", path="/query", times=9, retry_after=900)
+    cut_short = sqlite_bridge.push(record(2), plan=path, max_wait_seconds=1, **LIVE)
+    assert cut_short.halt.exit_code == 75
+    sqlite_bridge.clock.advance(1000)
+    sqlite_bridge.sim.control.post("faults/release", {})
+    pushed = sqlite_bridge.push(record(3), max_wait_seconds=9999, **LIVE)
+    assert pushed.halt is None
+    assert outcomes(sqlite_bridge)["inv_3"] == ("created", None)
+
+
+def test_a_later_go_live_date_leaves_what_was_held_alone(sqlite_bridge, record):
+    """It is looked for once more, says so, and costs no further call; an earlier date makes it due again."""
+    sqlite_bridge.push(record(1), **LIVE)
+    later = {**LIVE, "post_from": "2026-11-03"}
+    sqlite_bridge.push(**later)
+    assert outcomes(sqlite_bridge)["inv_1"] == ("held", "before_post_from")
+    assert not sqlite_bridge.push(record(1), **later).calls
+    sqlite_bridge.push(record(1), **LIVE)
+    assert outcomes(sqlite_bridge)["inv_1"] == ("held", "plan_needed")
+
+
 def test_only_what_the_plan_shows_is_created(bridge, record, line, tmp_path):
     """Changed since, not in it, refused by it: held with the reason, and due again at the next push."""
     path = tmp_path / "plan.json"

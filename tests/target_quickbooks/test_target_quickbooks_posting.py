@@ -350,3 +350,13 @@ def test_a_foreign_invoice_goes_at_quickbooks_own_rate(sqlite_bridge, record):
     assert sqlite_bridge.books()[0]["ExchangeRate"] == Decimal("0.8642")
     sqlite_bridge.push(record(7, client_id="cl_1"))
     assert sqlite_bridge.postings()["inv_7"]["fault_code"] == "customer_currency"
+
+
+def test_an_item_may_be_named_by_its_id_and_by_its_name_in_one_run(sqlite_bridge, record, line):
+    """Two services that are one item: found twice by QuickBooks, it is still one."""
+    accounts = {"IncomeAccountRef": {"value": "1"}, "ExpenseAccountRef": {"value": "2"}}
+    seeded = sqlite_bridge.sim.control.seed({"entities": {"Item": [{"Name": "Labour", **accounts}]}})
+    sqlite_bridge.map(f'services: {{svc_2: {{item_id: "{seeded["ids"]["Item"]["Labour"]}"}}}}\n')
+    lines = [line(service_id="svc_2", service_name="Overtime"), line(service_id="svc_3", service_name="Labour")]
+    sqlite_bridge.push(record(1, lines=lines))
+    assert sqlite_bridge.postings()["inv_1"]["outcome"] == "created"

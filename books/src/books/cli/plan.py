@@ -17,6 +17,7 @@ from books.clock import SystemClock
 from books.faults import Exit
 from books.posting import plan as plans
 from books.posting.plan import Plan, PlanRow
+from books.posting.plans import why_shut
 
 FOLDER = "plans"
 AMOUNTS = ("invoices", "net", "VAT", "total")
@@ -50,7 +51,7 @@ def command(context: Context, *, as_json: bool) -> int:
     if as_json:
         print_json({**plan.document(), "file": str(path), "totals": totals(plan.rows)})
     else:
-        _print(plan, path)
+        _print(plan, path, is_shut=bool(why_shut(session.store, session.connection)))
     return ended.code
 
 
@@ -100,7 +101,7 @@ def _gross(row: PlanRow) -> Decimal | None:
     return row.total if row.ledger_total is None else row.ledger_total
 
 
-def _print(plan: Plan, path: Path) -> None:
+def _print(plan: Plan, path: Path, *, is_shut: bool) -> None:
     print_table(
         f"Plan {plan.id} for {plan.connection}, made {_moment(plan.made_at)}",
         ["would be", "invoice", "dated", "customer, or why not", "net", "VAT", "total", ""],
@@ -117,10 +118,12 @@ def _print(plan: Plan, path: Path) -> None:
         right=AMOUNTS,
     )
     click.echo(f"Nothing was written. The plan is in {path}")
-    if plan.creates:
-        click.echo(f"To post exactly this: books post --plan {path}")
-    else:
+    if not plan.creates:
         click.echo("It would create no invoice.")
+    if plan.creates or is_shut:
+        click.echo(f"To post exactly this: books post --plan {path}")
+    if is_shut:
+        click.echo("It is this company's first plan in production: once it is posted, pushes go on by themselves.")
 
 
 def _rows(rows: Sequence[PlanRow]) -> Iterator[tuple[Any, ...]]:

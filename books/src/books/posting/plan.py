@@ -67,6 +67,7 @@ class PlanRow:
             opsmerge_invoice_id=posting.opsmerge_invoice_id,
             number=posting.number,
             action=action or ACTIONS[posting.outcome],
+            customer=f"in QuickBooks already (id {posting.external_id})" if posting.external_id else "",
             issue_date=posting.issue_date.isoformat() if posting.issue_date else None,
             currency=posting.currency,
             net=posting.net,

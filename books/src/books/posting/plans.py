@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pendulum
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select
 
 from books.posting.journal import POSTED_BEFORE
 from books.posting.plan import Plan
@@ -42,29 +42,33 @@ def why_shut(store: Store, connection: str) -> str:
     if not connection.startswith(f"{PRODUCTION}:"):
         return ""
     with store.read() as conn:
-        begun, finished = _counted(conn, connection)
-        if finished or (not begun and _has_created(conn, connection)):
+        plan = _first(conn, connection)
+        finished = plan is not None and _any_finished(conn, connection)
+        if finished or _was_posted_to(conn, connection, plan["started_at"] if plan else None):
             return ""
-        started = _newest_begun(conn, connection)
-    if started:
-        return f"the plan {started} has been posted only in part"
+    if plan is not None:
+        return f"the plan {plan['id']} has been posted only in part"
     return "nothing was posted to this company yet, and the first posting in production needs a plan"
 
 
-def _counted(conn: Connection, connection: str) -> tuple[int, int]:
-    counts = select(func.count(), func.count(push_plan.c.finished_at)).where(push_plan.c.connection == connection)
-    begun, finished = conn.execute(counts).one()
-    return int(begun), int(finished)
+def _first(conn: Connection, connection: str) -> RowMapping | None:
+    """The plan whose posting was begun first."""
+    begun = select(push_plan).where(push_plan.c.connection == connection).order_by(push_plan.c.started_at)
+    return conn.execute(begun.limit(1)).mappings().first()
 
 
-def _newest_begun(conn: Connection, connection: str) -> str:
-    newest = select(push_plan.c.id).where(push_plan.c.connection == connection).order_by(push_plan.c.started_at.desc())
-    return str(conn.execute(newest).scalar() or "")
+def _any_finished(conn: Connection, connection: str) -> bool:
+    ended = and_(push_plan.c.connection == connection, push_plan.c.finished_at.is_not(None))
+    return conn.execute(select(push_plan.c.id).where(ended).limit(1)).first() is not None
 
 
-def _has_created(conn: Connection, connection: str) -> bool:
+def _was_posted_to(conn: Connection, connection: str, before: pendulum.DateTime | None) -> bool:
+    """Whether an invoice of ours was created here before that moment, or found here by a store that knew of none."""
     created = Outcome.CREATED.value
-    ours = or_(posting.c.outcome == created, posting.c.settled_outcome == created)
-    by_us = select(posting.c.number).where(posting.c.connection == connection, ours)
-    before = select(learned.c.key).where(learned.c.connection == connection, learned.c.kind == POSTED_BEFORE)
-    return any(conn.execute(each).first() is not None for each in (by_us, before))
+    ours = [posting.c.connection == connection]
+    ours.append(or_(posting.c.outcome == created, posting.c.settled_outcome == created))
+    if before is not None:
+        ours.append(posting.c.first_attempted_at < before)
+    by_us = select(posting.c.number).where(*ours).limit(1)
+    by_note = select(learned.c.key).where(learned.c.connection == connection, learned.c.kind == POSTED_BEFORE)
+    return any(conn.execute(each).first() is not None for each in (by_us, by_note))

@@ -212,13 +212,14 @@ class Resolver:
             return
         ids, names = _split([wanted[key] for key in keys])
         lessons = []
-        for item in self._ledger.find_items(names=names, ids=ids):
+        found = {item.id: item for item in self._ledger.find_items(names=names, ids=ids)}  # one may be asked for twice
+        for item in found.values():
             for key in _item_keys(item, keys):
                 self._known.items.setdefault(key, []).append(item)
         for key in keys:
-            found = self._known.items.get(key, [])
-            if len(found) == 1 and found[0].active and found[0].sellable:
-                lessons.append(Lesson("item", key, found[0].id, {"name": found[0].name}))
+            known = self._known.items.get(key, [])
+            if len(known) == 1 and known[0].active and known[0].sellable:
+                lessons.append(Lesson("item", key, known[0].id, {"name": known[0].name}))
         self._journal.learn(lessons)
 
     def find_customers(self, invoices: Sequence[Invoice]) -> None:

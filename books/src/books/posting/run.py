@@ -27,7 +27,7 @@ from books.posting.postings import IN_THE_BOOKS, NO_FAULT, Outcome, Posting, wit
 from books.posting.references import Choices, Resolver, is_fresh
 from books.posting.spool import Spool
 from books.posting.summary import Summary
-from books.posting.triage import Candidate, Policy, Step, decide, reason_to_leave, withdrawal
+from books.posting.triage import Candidate, Policy, Step, before_post_from, decide, reason_to_leave, withdrawal
 
 COMPANY_KEPT_MINUTES = 60
 CHUNK_BATCHES = 40
@@ -399,9 +399,9 @@ class PushRun:
                 outcomes.append(with_fault(row, Outcome.CONFLICT, number_taken(verdict.found), self._journal.now()))
             else:
                 absent.append(candidate)
-        written = self._record(outcomes)
-        if only_ours and any(each.outcome is Outcome.ADOPTED for each in written):
+        if only_ours and any(each.outcome is Outcome.ADOPTED for each in outcomes):
             self._journal.learn([Lesson(POSTED_BEFORE, "note", "", {})])
+        self._record(outcomes)
         self._checkpoint("found_recorded")
         return absent
 
@@ -425,6 +425,9 @@ class PushRun:
         """From before the go-live date and not in the books: counted, and not looked for again."""
         if absent:
             self._journal.leave_alone({each.id: each.content_sha256 for each in absent})
+            for each in absent:
+                if each.posting is not None:  # what was held or refused until now says so no longer
+                    self._refuse(each, Outcome.HELD, before_post_from())
             self.summary.left["before_post_from"] += len(absent)
             self._checkpoint("left_alone_recorded")
 

@@ -60,7 +60,7 @@ class Summary:
         lines += [f"{count} still {outcome}" for outcome, count in sorted(self.known.items())]
         lines += [f"{count} left: {reason.replace('_', ' ')}" for reason, count in sorted(self.left.items())]
         if self.shut and self.kept_back:
-            lines.append(f"{self.kept_back} wait for a plan: {self.shut}. What to do: {MAKE_A_PLAN}")
+            lines.append(f"{self.kept_back} wait for a plan: {self.shut}. What to do: {MAKE_A_PLAN.rstrip('.')}")
         if self.unreadable:
             lines.append(f"{self.unreadable} records without an id, not kept")
         calls = f"{self.calls} calls to QuickBooks, {self.metered_reads} of them metered reads"

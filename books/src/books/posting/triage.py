@@ -141,12 +141,12 @@ def _decide_refused(candidate: Candidate, posting: Posting, policy: Policy, *, w
     if not wanted:
         return Step.KNOWN if posting.outcome is Outcome.HELD and posting.fault_code in WITHDRAWALS else Step.WITHDRAWN
     same = candidate.content_sha256 == posting.content_sha256 and candidate.mapping_sha256 == posting.mapping_sha256
-    was_kept_back = posting.fault_code in WITHDRAWALS | GATES
-    if same and not posting.retry and not was_kept_back:
+    early = candidate.invoice is not None and _before_go_live(candidate.invoice, policy)
+    was_early = posting.fault_code == BEFORE_POST_FROM
+    is_due_again = posting.fault_code in WITHDRAWALS | GATES or (was_early and not early)
+    if same and not posting.retry and not is_due_again:
         return Step.KNOWN
-    if candidate.invoice is not None and _before_go_live(candidate.invoice, policy):
-        return Step.ADOPT_ONLY
-    return Step.POST
+    return Step.ADOPT_ONLY if early else Step.POST
 
 
 WITHDRAWALS = frozenset({"voided", "opted_out", "draft", "paid"})
@@ -158,6 +158,20 @@ CHANGED_SINCE_PLAN = "changed_since_plan"
 PLAN_DIFFERS = "plan_differs"
 GATES = frozenset({PLAN_NEEDED, NOT_IN_PLAN, CHANGED_SINCE_PLAN, PLAN_DIFFERS})
 """Fault codes of postings held by a plan or for want of one: due again at every push."""
+
+
+BEFORE_POST_FROM = "before_post_from"
+"""Fault code of postings held or refused once, now dated before the go-live date, and not in the ledger."""
+
+
+def before_post_from() -> Reject:
+    """Why it is left alone, in words."""
+    return Reject(
+        "dated before the go-live date, and not in QuickBooks",
+        code=BEFORE_POST_FROM,
+        field="issue_date",
+        remedy="Nothing is needed; to have it posted, set post_from to an earlier day.",
+    )
 
 
 def withdrawal(reason: str) -> Reject:
