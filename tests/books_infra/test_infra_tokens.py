@@ -83,7 +83,7 @@ def test_tokens_are_kept_before_they_are_used(
     def full(*_args: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(TokenStore, "_remember_pasted", full)
+    monkeypatch.setattr(TokenStore, "_remember", full)
     with pytest.raises(OSError, match="disk full"):
         tokens.access_token()
     assert row(store)["access_token"] is None
@@ -271,3 +271,31 @@ def test_revoking_ends_the_chain_at_intuit_and_here(tokens: TokenStore, vendor: 
     assert not tokens.state().connected
     assert halted(tokens.access_token).exit_code is Exit.DEAD_CONNECTION
     tokens.revoke()
+
+
+def test_tokens_are_forgotten_although_intuit_cannot_be_told(tokens_for: Any, vendor: Any) -> None:
+    """The revoke finds nobody there and says so; nothing of the chain stays, and the pasted token is old then."""
+    tokens_for().access_token()
+    told = tokens_for(token_url="http://127.0.0.1:9/", max_wait_seconds=0).revoke()
+    assert told is not None
+    assert told.exit_code is Exit.TRY_LATER
+    assert vendor.service.live == {"RT-rotated-0001"}
+    assert not tokens_for().state().connected
+    assert halted(tokens_for().access_token).exit_code is Exit.DEAD_CONNECTION
+
+
+def test_a_seed_that_was_never_used_is_given_back_too(tokens_for: Any, vendor: Any) -> None:
+    """A disconnect before the first run: the token in the settings is revoked, and does not connect by itself later."""
+    assert tokens_for().revoke() is None
+    assert vendor.service.live == set()
+    vendor.service.live.add("RT-pasted-1")
+    assert halted(tokens_for().access_token).exit_code is Exit.DEAD_CONNECTION
+
+
+def test_retired_seeds_do_not_come_back(tokens_for: Any, vendor: Any) -> None:
+    """Seeds of every plugin's settings count as old once retired; one that is pasted later wins as ever."""
+    vendor.service.live |= {"the-code", "RT-of-the-tap", "RT-later"}
+    tokens_for().exchange_code("the-code", "http://localhost:8000/callback")
+    tokens_for().retire_seeds(["RT-of-the-tap", None, "RT-of-the-tap"])
+    assert tokens_for(refresh_token="RT-of-the-tap").access_token() == "access-canary-0001"
+    assert tokens_for(refresh_token="RT-later").access_token() == "access-canary-0002"

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pendulum
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.responses import JSONResponse
 
 from books.clock import VirtualClock
@@ -149,6 +156,37 @@ def test_impossible_requests_halt(url: str) -> None:
     with pytest.raises(Halt) as caught:
         send(url)
     assert caught.value.exit_code is Exit.MISCONFIGURED
+
+
+def test_a_certificate_that_nobody_signed_is_refused(tmp_path: Path) -> None:
+    """Whoever answers in Intuit's place has no certificate for it: the call is not made, and there is no switch."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answering = threading.Thread(target=shake_hands, args=(listener, context))
+        answering.start()
+        with pytest.raises(Halt, match="is not trusted") as caught:
+            send(f"https://localhost:{listener.getsockname()[1]}/x")
+        answering.join(10)
+    assert (caught.value.exit_code, caught.value.code) == (Exit.MISCONFIGURED, "certificate")
+
+
+def shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
+    connection, _ = listener.accept()
+    with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
+        pass
+
+
+def self_signed(folder: Path) -> Path:
+    """A key and a certificate for `localhost`, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW.subtract(days=1), NOW.add(years=9))
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    certificate = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "server.pem").write_bytes(secret + certificate.public_bytes(Encoding.PEM))
+    return folder / "server.pem"
 
 
 def test_a_bad_header_does_not_show_its_value() -> None:

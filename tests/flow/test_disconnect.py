@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import re
@@ -12,7 +13,7 @@ import requests
 
 from books.posting.crash import VARIABLE
 from books.store import Store
-from books.store.tables_infra import token
+from books.store.tables_infra import token, token_seed
 from books.store.tables_posting import attempt, learned, posting
 
 REALM = "9341453000000001"
@@ -47,7 +48,7 @@ class Office:
         )
         said = ""
         while not (found := re.search(r"^ *(http\S+/connect/oauth2\?\S+)$", said, re.MULTILINE)):
-            said += process.stderr.readline()
+            said += process.stdout.readline()
         page = requests.get(found[1], timeout=10)
         form = {name: html.unescape(value) for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', page.text)}
         form |= {"decision": "connect", "realm": REALM}
@@ -122,9 +123,12 @@ def test_after_a_disconnect_and_a_connect_everything_is_as_before(office):
 
 
 def test_an_intuit_that_cannot_be_told_stops_nothing(office):
-    """The revoke fails: that is said, with what to do in QuickBooks, and the rest is done."""
+    """The revoke fails: said, with what to do in QuickBooks; the rest is done, and no seed of any plugin reconnects."""
     office.bridge.quickbooks.fault("5xx_before", method="POST", path="/v2/oauth2/tokens/revoke", times=20)
-    done = office.run("books", "disconnect", "--yes", TARGET_QUICKBOOKS_MAX_WAIT_SECONDS="0")
+    settings = {"TARGET_QUICKBOOKS_MAX_WAIT_SECONDS": "0", "TAP_QUICKBOOKS_PAYMENTS_REFRESH_TOKEN": "RT-of-the-tap"}
+    done = office.run("books", "disconnect", "--yes", **settings)
     assert done.code == 0, done.out
     assert "Intuit could not be told" in done.out
     assert "under Apps" in done.out
+    seeds = {hashlib.sha256(each.encode()).hexdigest() for each in ("RT-sandbox-0001", "RT-of-the-tap")}
+    assert {row["sha256"] for row in office.rows(token_seed)} == seeds

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import yaml
 
+from books.clock import VirtualClock
 from books.faults import Exit, Halt
 from books.opsmerge import api, contract
+from books.opsmerge.client import fetch_description
 from books.opsmerge.description import Description
 from books.opsmerge.fields import Field
 
@@ -299,3 +304,60 @@ def test_megabytes_are_read(tmp_path):
     text = json.dumps(document).encode()
     assert len(text) > 8_000_000
     assert contract.compare(Description.read(text, "json"), "/api/v1").differences == ()
+
+
+@contextmanager
+def serving(status, body=b"{}"):
+    """A host that answers every GET alike, and the keys that it was shown."""
+    shown = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            shown.append(self.headers.get("Authorization"))
+            self.send_response(status if self.headers.get("Authorization") is None else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", shown
+        server.shutdown()
+
+
+def test_the_key_goes_only_where_it_is_asked_for_and_only_to_its_own_host():
+    """First without; where a login is wanted, once more with the key, if the host is that of api_url."""
+    with serving(200) as (open_to_all, shown):
+        fetch_description(f"{open_to_all}/doc", f"{open_to_all}/api/v1", "om_canary", VirtualClock())
+        assert shown == [None]
+    with serving(401) as (own, shown):
+        assert fetch_description(f"{own}/doc", f"{own}/api/v1", "om_canary", VirtualClock()) == b"{}"
+        assert shown == [None, "Bearer om_canary"]
+    with serving(401) as (foreign, shown):
+        with pytest.raises(Halt, match="answers 401") as caught:
+            fetch_description(f"{foreign}/doc", "https://app.opsmerge.cloud/api/v1", "om_canary", VirtualClock())
+        assert caught.value.exit_code is Exit.MISCONFIGURED
+        assert shown == [None]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(404, Exit.MISCONFIGURED), (503, Exit.TRY_LATER), (302, Exit.MISCONFIGURED)]
+)
+def test_a_host_without_a_description_is_said(status, code):
+    """Not there, or not now: the exit code, the status, and the way out."""
+    with serving(status) as (url, _), pytest.raises(Halt, match=str(status)) as caught:
+        fetch_description(f"{url}/doc", f"{url}/api/v1", None, VirtualClock())
+    assert caught.value.exit_code is code
+    assert "--file" in caught.value.remedy
+
+
+def test_nobody_there_and_plain_http_are_said():
+    """Exit code 75 where nobody listens; 78 for a document that anybody on the way could change."""
+    with pytest.raises(Halt) as nobody:
+        fetch_description("http://127.0.0.1:9/doc", "http://127.0.0.1:9/api/v1", None, VirtualClock())
+    with pytest.raises(Halt, match="not reached by https") as plain:
+        fetch_description("http://192.0.2.1/doc", "https://app.opsmerge.cloud/api/v1", None, VirtualClock())
+    assert (nobody.value.exit_code, plain.value.exit_code) == (Exit.TRY_LATER, Exit.MISCONFIGURED)

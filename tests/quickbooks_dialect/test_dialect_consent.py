@@ -204,7 +204,7 @@ def test_an_idle_connection_of_the_browser_holds_nothing_up():
 @pytest.mark.parametrize("typed", ["a\nhttp://x/?state=b&code=c&realmId=1\n\nb\n", ""])
 def test_nothing_usable_pasted_is_said(typed):
     """Some tries, or the end of the input: exit code 1, and what to copy."""
-    with CliRunner().isolation(input=typed) as (_, said, _), pytest.raises(Halt, match="no usable") as caught:
+    with CliRunner().isolation(input=typed) as (said, _, _), pytest.raises(Halt, match="no usable") as caught:
         _pasted(consent(), Redirect("https://msp.example/books"), opens=False)
     assert caught.value.exit_code is Exit.FAILED
     assert said.getvalue().decode().count("Not usable") == (PASTES_MAX if typed else 0)

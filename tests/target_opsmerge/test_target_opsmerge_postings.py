@@ -130,3 +130,13 @@ def test_other_streams_are_left_alone(world: Any) -> None:
     seen = world.run(*world.messages("invoices", {"id": "1", "total": "x", "due_date": "soon"}))
     assert seen.requests == []
     assert len(world.states) == 1
+
+
+def test_an_old_connection_does_not_speak_over_a_new_one(world: Any) -> None:
+    """Of two companies that know an invoice the newer one's word counts, whichever is told or tried again later."""
+    invoice = world.invoice()
+    old = world.posted(invoice, None, seq=1, outcome="held", fault_message="disconnected")
+    new = world.posted(invoice, "7", seq=2, connection="sandbox:8")
+    assert len(world.postings(old, new).writes) == 1
+    assert (world.block(invoice)["connection"], world.block(invoice)["external_id"]) == ("sandbox:8", "7")
+    assert world.postings().writes == []

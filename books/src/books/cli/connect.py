@@ -133,7 +133,7 @@ def _pasted(consent: Consent, redirect: Redirect, *, opens: bool) -> Answer:
 
 def _read_pasted(consent: Consent) -> Answer | None:
     try:
-        return consent.read(click.prompt("Paste that address here, whole", err=True))
+        return consent.read(click.prompt("Paste that address here, whole", err=_for_scripts()))
     except NotTheAnswerError as wrong:
         _say(f"Not usable: {wrong}.")
         return None
@@ -166,7 +166,13 @@ def _has_browser() -> bool:
 
 
 def _say(words: str) -> None:
-    click.echo(words, err=True)
+    click.echo(words, err=_for_scripts())
+
+
+def _for_scripts() -> bool:
+    """Whether stdout is for JSON. Otherwise we speak there: `meltano invoke` makes log lines of what is on stderr."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get("as_json"))
 
 
 def _wrong_company(wanted: str, chosen: str) -> Halt:

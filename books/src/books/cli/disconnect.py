@@ -47,7 +47,7 @@ def command(context: Context, *, yes: bool, as_json: bool) -> None:
     redact.install()
     session = Session.open(context)
     if not yes:
-        _ask(session)
+        _ask(session, for_scripts=as_json)
     parted = part(session, crash.from_environment(crash.DISCONNECT_POINTS))
     if as_json:
         print_json(asdict(parted))
@@ -97,14 +97,14 @@ def _tell_opsmerge(session: Session, blocks: AccountingBlocks) -> BlockCounts:
     return counts
 
 
-def _ask(session: Session) -> None:
+def _ask(session: Session, *, for_scripts: bool) -> None:
     count = breadcrumbs.count_in_the_books(session.store, session.connection)
     click.echo(
         f"This ends the connection {session.connection} ({session.configuration.environment}). "
         f"{count} posted invoices are no longer followed until it is connected again.",
-        err=True,
+        err=for_scripts,
     )
-    if not click.confirm("Disconnect?", err=True):
+    if not click.confirm("Disconnect?", err=for_scripts):
         raise Halt("nothing was changed", exit_code=Exit.FAILED, code="not_confirmed")
 
 
