@@ -27,9 +27,6 @@ PLUGINS = {
 }
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
 HISTORY = ROOT / "CHANGELOG.md"
-TO_COME = {"contract-check"}
-"""Commands of the contract that documents may name before they are built."""
-
 SDK_SETTINGS = re.compile(
     r"add_record_metadata|batch_config|batch_size_rows|faker_|flattening_|load_method|stream_map|validate_records"
 )
@@ -115,8 +112,6 @@ def test_every_command_and_option_in_the_documents_exists():
     """`books X --y` in any page: X is a command, --y one of its options."""
     for page, (path, options) in CALLS:
         command = command_at(path)
-        if command is None and path[0] in TO_COME:
-            continue
         assert command is not None, f"{page.name} names `books {' '.join(path)}`"
         known = options_of(command) | options_of(group) | {"--help"}
         if len(path) > 1:
@@ -253,7 +248,7 @@ def test_the_parts_of_this_test_see_what_they_look_for():
     assert called(words) == (("alerts", "check"), {"--environment", "--json"})
     assert called(["--environment", "production", "status"]) == (("status",), {"--environment"})
     assert called(["are", "closed"]) == (("are",), set())
-    assert not [path for _page, (path, _options) in CALLS if command_at(path) is None and path[0] not in TO_COME]
+    assert not [path for _page, (path, _options) in CALLS if command_at(path) is None]
 
 
 # The systemd units
