@@ -88,7 +88,7 @@ def _build(folder: Path) -> None:
     done = dbt(["build"], folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
     assert done.returncode == 0, done.stdout[-4000:]
     with duckdb.connect(str(folder / "template.duckdb")) as connection:
-        connection.execute("delete from recon.run_history; delete from recon.drift_history")
+        connection.execute("delete from recon.run_history; delete from recon.drift_history; delete from recon.drift_daily")
 
 
 def _in_order(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
