@@ -82,8 +82,8 @@ checks as (
     + (select count(*) - count(distinct id) from {{ source('raw_opsmerge', 'payments') }})
     + (select count(*) - count(distinct realm_id || ':' || id) from {{ source('raw_quickbooks', 'invoices') }})
     + (select count(*) - count(distinct realm_id || ':' || id) from {{ source('raw_quickbooks', 'payments') }})
-    + (select count(line_id) - count(distinct opsmerge_invoice_id || ':' || line_id) from {{ ref('stg_opsmerge__invoice_lines') }})
-    + (select count(line_id) - count(distinct realm_id || ':' || external_id || ':' || line_id) from {{ ref('stg_quickbooks__invoice_lines') }})
+    + (select coalesce(sum(repeated_lines), 0) from {{ ref('opsmerge_line_totals') }})
+    + (select coalesce(sum(repeated_lines), 0) from {{ ref('quickbooks_line_totals') }})
   union all
   select 'numbers_are_unique', true, 'no two OpsMerge invoices bear one number (I04)',
     (select count({{ number_key('number') }}) - count(distinct {{ number_key('number') }}) from {{ ref('stg_opsmerge__invoices') }} where not is_gone)
