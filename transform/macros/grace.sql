@@ -1,6 +1,6 @@
 {# How long a class waits before it counts, from the seed drift_class (grace_hours). #}
 {% macro grace(class) -%}
-  (select grace_hours * interval '1 hour' from {{ ref('drift_class') }} where class = '{{ class }}')
+  (select coalesce(max(grace_hours), 0) * interval '1 hour' from {{ ref('drift_class') }} where class = '{{ class }}')
 {%- endmacro %}
 
 {# Is a break of this class still within its grace, counted from the last change? Needs read_from and read_until. #}

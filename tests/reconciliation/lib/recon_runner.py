@@ -13,10 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN_ID, RUN_AT = "@run_id@", "2000-01-01 00:00:00"
+
+
+def users_command(name: str) -> list[str]:
+    """What `meltano invoke dbt-duckdb:<name>` gives to dbt."""
+    utilities = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["utilities"]
+    [plugin] = [each for each in utilities if each["name"] == "dbt-duckdb"]
+    return str(plugin["commands"][name]["args"]).split()
 
 
 def dbt(
@@ -94,7 +102,7 @@ def statements(model: dict[str, Any], run_id: str, run_at: datetime) -> list[str
 
 def _build(folder: Path) -> None:
     folder.mkdir()
-    done = dbt(["build"], folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
+    done = dbt(users_command("build"), folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
     assert done.returncode == 0, done.stdout[-4000:]
     with duckdb.connect(str(folder / "template.duckdb")) as connection:
         connection.execute(

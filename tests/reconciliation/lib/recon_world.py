@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -381,6 +381,22 @@ def _exact(world: World) -> Callable[[Row], bool]:
     return lambda row: _unpaid(row) and world.partner(row["id"])["tax_amount"] == row["tax_total"]
 
 
+def _of_unnamed_customer(world: World) -> Callable[[Row], bool]:
+    """Of a customer that no deed has renamed yet."""
+
+    def wanted(row: Row) -> bool:
+        customer = world.customers[world.partner(row["id"])["customer_id"]]
+        return _exact(world)(row) and customer["display_name"] == row["client_name"]
+
+    return wanted
+
+
+def _of_large_client(world: World) -> Callable[[Row], bool]:
+    """Of a client with so many invoices that a few of them under other customers change nothing."""
+    sizes = Counter(row["client_id"] for row in world.opsmerge.values())
+    return lambda row: _exact(world)(row) and sizes[row["client_id"]] > 5
+
+
 def _forget(world: World, invoice_id: str) -> None:
     del world.quickbooks[world.postings.pop(invoice_id)["external_id"]]
 
@@ -462,16 +478,20 @@ def absent_from_quickbooks(world: World) -> set[Drift]:
     return {("I09", _number(world, one))}
 
 
+def _neighbours(row: Row) -> set[str]:
+    number = int(row["id"].removeprefix("inv_"))
+    return {f"inv_{number - 1}", f"inv_{number + 1}"}
+
+
 def gone_from_opsmerge(world: World) -> set[Drift]:
-    one = world.take(lambda row: _exact(world)(row) and 1 < int(row["id"][4:]) < len(world.opsmerge) - 1)
+    one = world.take(lambda row: _exact(world)(row) and _neighbours(row) <= world.opsmerge.keys())
     number = _number(world, one)
     del world.opsmerge[one]
     return {("I10", number), ("I16", f"after INV-2026-{int(number.rsplit('-')[-1]) - 1:04d}")}
 
 
 def customer_entered_twice(world: World) -> set[Drift]:
-    one = world.opsmerge[world.take(_exact(world))]
-    first = world.partner(one["id"])["customer_id"]
+    first = world.partner(world.take(_of_unnamed_customer(world)))["customer_id"]
     twin, name = world.fresh(), f"Söhne & Söhne No {first}"
     world.customers[first]["display_name"] = name
     world.customers[twin] = {"realm_id": REALM, "id": twin, "display_name": name.upper() + ".", "active": True}
@@ -584,11 +604,7 @@ def currency_changed(world: World) -> set[Drift]:
 
 
 def other_customer(world: World) -> set[Drift]:
-    one = world.take(
-        lambda row: (
-            _exact(world)(row) and sum(other["client_id"] == row["client_id"] for other in world.opsmerge.values()) > 2
-        )
-    )
+    one = world.take(_of_large_client(world))
     other, name = world.fresh(), f"Somebody {world.last_id}"
     world.customers[other] = {"realm_id": REALM, "id": other, "display_name": name, "active": True}
     world.partner(one).update(customer_id=other, customer_name=name)
@@ -609,7 +625,7 @@ def only_invoice_moved(world: World) -> set[Drift]:
 
 
 def customer_renamed(world: World) -> set[Drift]:
-    one = world.take(_exact(world))
+    one = world.take(_of_unnamed_customer(world))
     customer = world.partner(one)["customer_id"]
     world.customers[customer]["display_name"] = f"Renamed {world.fresh()}"
     return {("H05", customer)}

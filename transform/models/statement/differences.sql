@@ -120,10 +120,10 @@ credited as (
 compared as (
   select
     pairs.*,
-    pairs.applied - pairs.ledger_applied as applied_difference,
-    pairs.ledger_applied - coalesce(allocated.amount, 0) as remainder,
+    {{ money('pairs.applied - pairs.ledger_applied') }} as applied_difference,
+    {{ money('pairs.ledger_applied - coalesce(allocated.amount, 0)') }} as remainder,
     -- The remainder explains its part of the difference, unless both sides agree on what is owed: then there is none.
-    case when pairs.applied = pairs.ledger_applied then 0 else pairs.applied - coalesce(allocated.amount, 0) end as settlement_difference,
+    {{ money('case when pairs.applied = pairs.ledger_applied then 0 else pairs.applied - coalesce(allocated.amount, 0) end') }} as settlement_difference,
     lines.fingerprint is distinct from ledger_lines.fingerprint as lines_differ,
     recoded.opsmerge_invoice_id is not null as codes_differ,
     coalesce(

@@ -37,9 +37,9 @@ parts as (
     payments.updated_at,
     payments.total,
     payments.unapplied,
-    coalesce(allocations.from_credit, 0) as from_credit,
-    payments.total - coalesce(allocations.to_invoices, 0) - payments.unapplied + coalesce(allocations.from_credit, 0) as remainder,
-    coalesce(proved_pennies.pennies, 0) as pennies
+    {{ money('coalesce(allocations.from_credit, 0)') }} as from_credit,
+    {{ money('payments.total - coalesce(allocations.to_invoices, 0) - payments.unapplied + coalesce(allocations.from_credit, 0)') }} as remainder,
+    {{ money('coalesce(proved_pennies.pennies, 0)') }} as pennies
   from payments
   left join allocations on allocations.payment_id = payments.payment_id
   left join proved_pennies on proved_pennies.payment_id = payments.payment_id
