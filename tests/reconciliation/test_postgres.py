@@ -124,7 +124,7 @@ def test_an_accepted_break_is_known_on_both_engines(both):
     """The comparison is not of tables without an accepted break, and more than one day is in it."""
     duck, postgres = both
     sql = "select run_id, class from recon.drift_history where accepted"
-    assert duck.execute(sql).fetchall() == postgres.execute(sql).fetchall() == [("run-3", "I01")]
+    assert duck.execute(sql).fetchall() == postgres.execute(sql).fetchall() == 2 * [("run-3", "I01")]
     assert duck.execute("select count(*) from recon.drift_cases where occurrence = 2").fetchone()[0] > 20
 
 

@@ -84,7 +84,7 @@ class Compiled:
 
     def run(self, connection: duckdb.DuckDBPyConnection, run_id: str, run_at: datetime) -> None:
         """Run every table model. Views are already there."""
-        connection.execute("set TimeZone = 'UTC'; begin")
+        connection.execute("set TimeZone = 'UTC'; set threads = 1; begin")  # small worlds, and two workers
         for model in self.models:
             for statement in statements(model, run_id, run_at):
                 connection.execute(statement)

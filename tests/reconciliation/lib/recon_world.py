@@ -806,6 +806,13 @@ def payment_on_another_day(world: World) -> set[Drift]:
     return {("P12", _number(world, one))}
 
 
+def payment_in_another_currency(world: World) -> set[Drift]:
+    one = world.take(lambda row: _exact(world)(row) and row["currency"] == "GBP")
+    payment_id = pay(world, {one: Decimal("2.00")})
+    world.quickbooks_payments[payment_id]["currency"] = "USD"
+    return {("P10", _number(world, one))}
+
+
 def payment_voided_in_quickbooks(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     payment_id = pay(world, {one: Decimal("2.00")})
@@ -856,10 +863,17 @@ def opted_in_again(world: World) -> set[Drift]:
     return {("T01", _number(world, _unposted(world, updated_at=PUSHED_AT + timedelta(minutes=1))))}
 
 
-def answer_pending(world: World) -> set[Drift]:
+def answer_lost_long_ago(world: World) -> set[Drift]:
     [(_, number)] = rejected(world)
     next(row for row in world.postings.values() if row["number"] == number)["outcome"] = "unknown"
-    return {("T02", number)} if LONG_AGO + timedelta(hours=26) > READ_AT else {("I01", number)}
+    return {("I01", number)}
+
+
+def answer_pending(world: World) -> set[Drift]:
+    [(_, number)] = answer_lost_long_ago(world)
+    posting = next(row for row in world.postings.values() if row["number"] == number)
+    posting["first_attempted_at"] = READ_AT - timedelta(hours=1)
+    return {("T02", number)}
 
 
 def payment_on_its_way(world: World) -> set[Drift]:
@@ -941,6 +955,7 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     paid_twice_in_quickbooks,
     payment_in_another_month,
     payment_on_another_day,
+    payment_in_another_currency,
     payment_voided_in_quickbooks,
     payment_voided_in_opsmerge,
     payment_on_a_journal,
@@ -949,6 +964,7 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     paid_before_posting,
     in_flight,
     opted_in_again,
+    answer_lost_long_ago,
     answer_pending,
     payment_on_its_way,
     edited_after_push,
