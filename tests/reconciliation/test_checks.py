@@ -59,7 +59,7 @@ def test_open_journals_are_accepted_until_they_change(reconcile):
 
 
 def test_a_document_that_our_copy_lacks_shows_in_the_receivables(reconcile):
-    """The third leg proves our copy of QuickBooks: an invoice that never reached it is missing from the account's sum."""
+    """The third leg proves our copy of QuickBooks: an invoice that never reached it is missed."""
     world = agreeing(seed=52, invoices=60)
     whole = world.accounts()
     del world.quickbooks[world.postings[world.take(lambda row: row["amount_paid"] == 0)]["external_id"]]
@@ -101,7 +101,7 @@ def edited_twice(world: World) -> str:
 
 
 def test_each_difference_that_waits_has_a_key_of_its_own(reconcile):
-    """Two timing items of one invoice are two drifts, each with the class that it stands for: history keeps them apart."""
+    """Two timing items of one invoice are two drifts, each with the class that it stands for."""
     world = agreeing(seed=54, invoices=60)
     number = edited_twice(world)
     connection = reconcile(world)

@@ -105,7 +105,7 @@ def test_an_untrusted_run_closes_nothing(replayed):
 
 
 def test_thirty_days_of_opening_new_resolved_revalued_and_closing(month: Month):
-    """On each trusted day, per currency, the roll-forward is what the days' breaks give when they are counted by hand."""
+    """On each trusted day, per currency, the roll-forward is what the breaks give when counted in Python."""
     found = month.connection.execute(
         "select run_id, currency, opening_items, new_items, resolved_items, closing_items,"
         " opening, new, resolved, revalued, closing from recon.drift_rollforward"

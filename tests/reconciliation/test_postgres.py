@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -138,4 +139,4 @@ def test_unit_tests_pass_on_postgresql(server: str, postgres: Postgres, tmp_path
     """Each rule, on rows of its own, gives the same on PostgreSQL."""
     done = dbt(["test", "--select", "test_type:unit"], tmp_path, tmp_path, profile(server, "books"))
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "PASS=17" in done.stdout
+    assert len(re.findall(r"PASS \w+::", done.stdout)) >= 17

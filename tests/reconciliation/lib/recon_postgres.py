@@ -1,4 +1,4 @@
-"""The same models on a real PostgreSQL: built once by dbt, fed from a DuckDB warehouse, run like the harness runs DuckDB."""
+"""The same models on a real PostgreSQL: built by dbt, fed from a DuckDB warehouse, run as the harness runs DuckDB."""
 
 from __future__ import annotations
 
