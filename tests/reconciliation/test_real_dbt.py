@@ -32,7 +32,7 @@ def built(compiled, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set
         "- {class: I01, number: INV-9999-0001, reason: not there, by: Kim, until: 2026-12-31}\n"
         "series:\n- {prefix: TILL-, reason: the shop's own, by: Kim, until: 2026-12-31}\n"
     )
-    done = dbt(users_command("build"), database, folder, run_id="real-1", run_at="2026-11-22 06:02:00")
+    done = dbt(["build"], database, folder, run_id="real-1", run_at="2026-11-22 06:02:00")
     assert done.returncode == 0, done.stdout[-3000:]
     return database, expected, done.stdout
 
@@ -120,11 +120,16 @@ def test_the_contract_tables_have_the_contract_columns(built):
     ]
 
 
-def test_every_rule_on_rows_of_its_own(compiled, tmp_path: Path):
+def test_every_rule_on_rows_of_its_own(built):
     """The unit tests of the models pass: VAT proof, waterfall, signs, cases, roll-forward, acceptance, severity."""
-    done = dbt(["test", "--select", "test_type:unit"], compiled.copy(tmp_path / "build.duckdb"), tmp_path)
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert len(re.findall(r"PASS \w+::", done.stdout)) == len(UNIT_TESTS)
+    _, _, output = built
+    assert len(re.findall(r"PASS \w+::", output)) == len(UNIT_TESTS)
+
+
+def test_the_daily_build_leaves_unit_tests_out():
+    """What runs every day tests the rows of the day; the rules are tried by a command of its own."""
+    assert users_command("build") == ["build", "--exclude-resource-type", "unit_test"]
+    assert users_command("test") == ["test"]
 
 
 def test_every_model_states_its_grain_and_is_tested():
@@ -144,21 +149,20 @@ def test_every_model_states_its_grain_and_is_tested():
     }  # fmt: skip
 
 
-def test_docs_build_without_a_network(compiled, tmp_path: Path):
+def test_docs_build_without_a_network(built):
     """`meltano invoke dbt-duckdb:docs` makes one HTML page of all models that loads nothing from elsewhere."""
     nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    done = dbt(users_command("docs"), compiled.copy(tmp_path / "build.duckdb"), tmp_path, nowhere)
+    database, _, _ = built
+    done = dbt(users_command("docs"), database, database.parent, nowhere, run_id="real-1", run_at="2026-11-22 06:02:00")
     assert done.returncode == 0, done.stdout[-3000:]
-    page = (tmp_path / "static_index.html").read_text()
+    page = (database.parent / "static_index.html").read_text()
     assert "Grain: one drift of this run" in page
     assert "payment_pairs" in page
     assert not re.search(r"""<(script|link|img)[^>]+(src|href)=["']?https?:""", page)
 
 
-SOAK = pytest.mark.soak
-MISSING_REASON = "accepted: [{class: I01, number: N-1, by: Kim, until: 2026-12-31}]"
 REFUSED = [
-    (MISSING_REASON, "entry 1 of accepted: reason is missing"),
+    ("accepted: [{class: I01, number: N-1, by: Kim, until: 2026-12-31}]", "entry 1 of accepted: reason is missing"),
     ("accepted: [{class: I01, number: N-1, reason: x, by: Kim, until: soon}]", "until is soon, which is no date"),
     ("accepted: [I01]", "entry 1 of accepted: class is missing"),
     ("series: [{prefix: QB-, reason: shop, until: 2026-12-31}]", "entry 1 of series: by is missing"),
@@ -167,7 +171,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "says"), [REFUSED[0], *(pytest.param(*each, marks=SOAK) for each in REFUSED[1:])])
+@pytest.mark.soak
+@pytest.mark.parametrize(("text", "says"), REFUSED)
 def test_a_mistyped_acceptance_is_refused(compiled, tmp_path: Path, text: str, says: str):
     """What cannot be taken as accepted stops the build with a word on what is wrong: nothing is accepted by halves."""
     (tmp_path / "accepted.yml").write_text(text + "\n")
