@@ -8,7 +8,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 from recon_runner import Compiled
-from recon_world import PUSHED_AT, READ_AT, RUN_AT, World, agreeing, payment_on_its_way
+from recon_world import PUSHED_AT, READ_AT, RUN_AT, World, agreeing, pay, payment_on_its_way
 
 HALF_A_MINUTE = timedelta(seconds=30)
 
@@ -131,7 +131,7 @@ def test_two_companies_in_one_warehouse_do_not_touch(reconcile):
     """Another company's credit note against an invoice of the same id explains nothing here."""
     world = agreeing(seed=56, invoices=60)
     one = world.take(lambda row: row["amount_paid"] == 0)
-    world.partner(one)["balance"] -= 1
+    pay(world, {one: Decimal(1)}, back=False)
     links = [
         {"transaction_type": "Invoice", "transaction_id": world.partner(one)["id"], "amount": Decimal(1)},
         {"transaction_type": "CreditMemo", "transaction_id": "5", "amount": Decimal(1)},
@@ -139,7 +139,10 @@ def test_two_companies_in_one_warehouse_do_not_touch(reconcile):
     theirs = {**next(iter(world.quickbooks_payments.values())), "realm_id": "2", "id": "1", "allocations": links}
     world.quickbooks_payments["theirs"] = {**theirs, "total_amount": Decimal(0), "unapplied_amount": Decimal(0)}
     connection = reconcile(world)
-    assert connection.execute("select class from recon.drift where bucket = 'break'").fetchall() == [("S04",)]
+    assert connection.execute("select class from recon.drift where bucket = 'break' order by 1 desc").fetchall() == [
+        ("S03",),
+        ("P02",),
+    ]
 
 
 def test_a_date_in_another_vat_quarter_is_critical(reconcile):

@@ -163,6 +163,15 @@ def test_the_daily_summary_is_kept(replayed):
     ).fetchall() == [("run-03", 1, 1), ("run-04", 1, 0), ("run-07", 1, 1)]
 
 
+def test_a_run_that_is_repeated_replaces_its_own_rows(compiled: Compiled):
+    """Whatever is kept over runs is first cleared of this run's rows, so that the same run again adds nothing."""
+    kept = {model["name"]: model for model in compiled.models if model["config"]["materialized"] == "incremental"}
+    assert kept.keys() == {"drift_history", "run_history", "drift_daily"}
+    for name, model in kept.items():
+        [hook] = model["config"]["pre-hook"]
+        assert hook["sql"].startswith(f"delete from recon.{name} where run_id = (select run_id from"), name
+
+
 def test_age_counts_from_the_first_sight(compiled: Compiled, database: Path, tmp_path: Path):
     """Across runs a break keeps the day it was first seen; running one run again changes nothing."""
     with duckdb.connect(str(database)) as connection:
