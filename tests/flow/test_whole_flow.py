@@ -185,7 +185,7 @@ def test_the_report_can_be_shown_again(books, demo):
     """`books report --show` prints the published report and its address, and writes nothing."""
     shown = books("report", "--show")
     assert shown.code == 0
-    assert "16 of 16 checks pass" in shown.out
+    assert "18 of 18 checks pass" in shown.out
     assert "drift-" in shown.out
 
 

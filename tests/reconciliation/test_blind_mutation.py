@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from recon_runner import Compiled
-from recon_world import RUN_AT, agreeing, load
+from recon_world import RUN_AT, World, agreeing, load
 
 UNSEEN = {
     "opsmerge invoice": {
@@ -140,7 +140,132 @@ def test_an_edit_of_any_column_is_seen_or_listed(compiled: Compiled, database: P
     assert unseen == set(UNSEEN[kind])
 
 
+UNSEEN_INSIDE = {
+    "opsmerge line": {
+        "id": "an id of the system; lines are compared whatever their order",
+        "position": "lines are compared whatever their order",
+        "service_id": "which item stands for a service is the mapping's choice, and may change with time",
+        "service_name": "as the service",
+        "tax_code_name": "a tax code is known by its id",
+        "tax_rate": "the VAT amounts are compared, and each line's tax code",
+    },
+    "quickbooks line": {
+        "id": "an id of the system",
+        "item_id": "which item stands for a service is the mapping's choice, and may change with time",
+        "item_name": "as the item",
+    },
+    "allocation": {
+        "invoice_number": "the id names the invoice",
+        "opsmerge_invoice_id": "the posting names the invoice",
+    },
+}
+INSIDE = {
+    "opsmerge line": {
+        "id": "l99",
+        "position": 99,
+        "description": "Something else",
+        "quantity": "77",
+        "unit_price": "0.07",
+        "service_id": "svc_99",
+        "service_name": "Something else",
+        "tax_code_id": {"tx_20": "tx_5", "tx_5": "tx_20", "tx_0": "tx_ex", "tx_ex": "tx_0"},
+        "tax_code_name": "Something else",
+        "tax_rate": "17.5",
+        "net_amount": "0.07",
+        "tax_amount": "0.07",
+    },
+    "quickbooks line": {
+        "id": "99",
+        "item_id": "99",
+        "item_name": "Something else",
+        "description": None,
+        "quantity": "77",
+        "unit_price": "0.07",
+        "amount": "0.07",
+        "tax_code_id": {"6": "7", "7": "6", "10": "11", "11": "10"},
+    },
+    "allocation": {
+        "transaction_type": "JournalEntry",
+        "transaction_id": "99",
+        "invoice_number": "N-99",
+        "opsmerge_invoice_id": "inv_99",
+        "amount": "0.07",
+    },
+}
+
+
+def inside(world: World, kind: str) -> list[tuple[str, dict]]:
+    """Untouched invoices, and the first line or allocation of each (of its one payment), to be edited in place."""
+    if kind == "allocation":
+        single = [row for row in world.quickbooks_payments.values() if len(row["allocations"]) == 1]
+        ours = {posting["external_id"]: invoice for invoice, posting in world.postings.items()}
+        return [(ours[row["allocations"][0]["transaction_id"]], row["allocations"][0]) for row in single]
+    exact = [one for one in world.untouched if world.opsmerge[one]["tax_total"] == world.partner(one)["tax_amount"]]
+    return [
+        (one, (world.opsmerge[one] if kind == "opsmerge line" else world.partner(one))["lines"][0]) for one in exact
+    ]
+
+
+@pytest.mark.parametrize("kind", INSIDE)
+def test_an_edit_inside_a_list_is_seen_or_listed(reconcile, kind: str):
+    """Each field of a line, and of an allocation, is compared or gated, or stands in the list of what is not."""
+    world = agreeing(seed=24, invoices=160)
+    spare, touched = inside(world, kind), {}
+    for name, value in INSIDE[kind].items():
+        invoice, part = spare.pop()
+        part[name] = value[part[name]] if isinstance(value, dict) else value
+        touched[name] = (invoice, world.opsmerge[invoice]["number"])
+    connection = reconcile(world)
+    named = connection.execute("select opsmerge_invoice_id, number from recon.drift where bucket = 'break'").fetchall()
+    broken = {value for row in named for value in row}
+    gated = {name for name, (invoice, _) in touched.items() if invoice in unfooted(connection)}
+    unseen = {name for name, names in touched.items() if not broken & set(names)} - gated
+    assert unseen == set(UNSEEN_INSIDE[kind])
+
+
+def unfooted(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """What the gate lines_add_up counts."""
+    rows = connection.execute(
+        "select invoice.opsmerge_invoice_id from staging.stg_opsmerge__invoices as invoice"
+        " join statement.opsmerge_line_totals as lines using (opsmerge_invoice_id)"
+        " where lines.net <> invoice.net or lines.tax <> invoice.tax"
+    ).fetchall()
+    [(failures,)] = connection.execute("select failures from recon.checks where check_name = 'lines_add_up'").fetchall()
+    assert failures == len(rows)
+    return {invoice for (invoice,) in rows}
+
+
 DIRTY = [
+    ("ids_are_unique", "insert into raw_quickbooks.invoices select * from raw_quickbooks.invoices limit 1"),
+    ("ids_are_unique", "insert into raw_opsmerge.payments select * from raw_opsmerge.payments limit 1"),
+    ("ids_are_unique", "update raw_opsmerge.invoices set lines = json_array(lines->0, lines->0) where id = 'inv_1'"),
+    ("ids_are_unique", "update raw_quickbooks.invoices set lines = json_array(lines->0, lines->0) where id = '11'"),
+    ("each_invoice_is_used_once", "insert into raw_quickbooks.postings select * from raw_quickbooks.postings limit 1"),
+    ("each_invoice_is_used_once", "insert into raw_quickbooks.customers select * from raw_quickbooks.customers"),
+    ("every_row_read_is_there", "delete from raw_quickbooks.invoices where id = '11'"),
+    ("every_row_read_is_there", "delete from raw_opsmerge.payments where id = 'pay_1'"),
+    (
+        "every_row_read_is_there",
+        ("insert into raw_opsmerge.invoices (id, number, _sdc_extracted_at) values ('inv_left',"
+        " 'INV-2026-0099', timestamptz '2026-11-21 06:00:00+00')"),
+    ),
+    ("statuses_are_known", "update raw_quickbooks.invoices set status = 'parked' where id = '11'"),
+    ("statuses_are_known", "update raw_quickbooks.payments set status = 'parked'"),
+    ("money_is_there", "update raw_quickbooks.payments set unapplied_amount = null"),
+    ("money_is_there", "update raw_opsmerge.invoices set issue_date = null where id = 'inv_1'"),
+    (
+        "money_is_whole_pennies",
+        ("alter table raw_opsmerge.invoices alter total type double; update raw_opsmerge.invoices set total = total +"
+        " 0.004 where id = 'inv_1'"),
+    ),
+    (
+        "money_is_whole_pennies",
+        ("alter table raw_quickbooks.payments alter total_amount type decimal(38,10); update raw_quickbooks.payments"
+        " set total_amount = total_amount + 0.004"),
+    ),
+    ("both_sides_complete", "update raw_quickbooks._loads set complete = false where stream = 'postings'"),
+    ("totals_add_up", "update raw_opsmerge.invoices set subtotal = subtotal + 1, lines = '[]' where id = 'inv_1'"),
+    ("nothing_is_unexplained", "insert into raw_opsmerge.payments select * from raw_opsmerge.payments limit 1"),
     ("ids_are_unique", "insert into raw_opsmerge.invoices select * from raw_opsmerge.invoices limit 1"),
     ("ids_are_unique", "insert into raw_quickbooks.payments select * from raw_quickbooks.payments limit 1"),
     ("numbers_are_unique", "update raw_opsmerge.invoices set number = 'inv-2026-0002 ' where number = 'INV-2026-0001'"),
@@ -187,6 +312,12 @@ def test_dirty_input_stops_at_a_gate(compiled: Compiled, database: Path, tmp_pat
 
 
 HEALED = [
+    "update raw_quickbooks.invoices set currency = lower(currency), status = upper(status)",
+    "update raw_quickbooks.postings set external_id = '' where outcome <> 'created'",
+    "update raw_quickbooks.invoices set private_note = null",
+    ("insert into raw_quickbooks.payments (realm_id, id, status, total_amount, unapplied_amount, currency, txn_date,"
+    " allocations) values ('2', '9000', 'active', 5, 5, 'GBP', date '2026-11-01', '[{\"transaction_type\": \"Invoice\","
+    " \"transaction_id\": \"11\", \"amount\": 5}]')"),
     "update raw_opsmerge.invoices set currency = ' gbp ' where currency = 'GBP'",
     "update raw_opsmerge.invoices set status = upper(status)",
     "update raw_opsmerge.payments set reference = null, external_id = null",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -10,8 +14,10 @@ import pytest
 from recon_runner import Compiled
 from recon_world import PUSHED_AT, READ_AT, READ_ENDED_AT, RUN_AT, World, agreeing, load
 
+DAYS = 30
 BROKEN_DAYS = {3, 4, 7}
-UNTRUSTED_DAY = 5
+UNTRUSTED_DAYS = {5, 19}
+MOVING = 6  # invoices whose VAT in QuickBooks is edited, mended and edited again by chance
 
 
 def of_day(number: int, *, break_it: bool, trusted: bool = True) -> World:
@@ -27,18 +33,49 @@ def of_day(number: int, *, break_it: bool, trusted: bool = True) -> World:
     return world
 
 
-def replay(compiled: Compiled, connection: duckdb.DuckDBPyConnection, folder: Path, days: int) -> None:
-    for day in range(1, days + 1):
-        load(of_day(day, break_it=day in BROKEN_DAYS, trusted=day != UNTRUSTED_DAY), connection, folder)
-        compiled.run(connection, f"run-{day:02d}", RUN_AT + timedelta(days=day))
+@dataclass
+class Month:
+    """The days as they were replayed: the open breaks of each, by invoice: currency and exposure."""
+
+    connection: duckdb.DuckDBPyConnection
+    open_breaks: dict[int, dict[str, tuple[str, Decimal]]] = field(default_factory=dict)
+
+
+def edit_vat(world: World, edits: dict[int, Decimal]) -> dict[str, tuple[str, Decimal]]:
+    """Spoil the VAT of the n-th untouched invoice by an amount; gives the breaks that follow."""
+    broken = {}
+    for place, amount in edits.items():
+        invoice = world.opsmerge[sorted(world.untouched)[place]]
+        partner = world.partner(invoice["id"])
+        partner.update({name: partner[name] + amount for name in ("tax_amount", "total_amount", "balance")})
+        difference = abs(partner["tax_amount"] - invoice["tax_total"])
+        broken[invoice["number"]] = (invoice["currency"], difference)
+    return broken
+
+
+def replay(compiled: Compiled, connection: duckdb.DuckDBPyConnection, folder: Path) -> Month:
+    dice, month = random.Random(30), Month(connection)
+    for number in range(1, DAYS + 1):
+        world = of_day(number, break_it=number in BROKEN_DAYS, trusted=number not in UNTRUSTED_DAYS)
+        edits = {
+            place: dice.choice([Decimal("3.00"), Decimal("7.50")]) for place in range(MOVING) if dice.random() < 0.5
+        }
+        month.open_breaks[number] = edit_vat(world, edits)
+        load(world, connection, folder)
+        compiled.run(connection, f"run-{number:02d}", RUN_AT + timedelta(days=number))
+    return month
 
 
 @pytest.fixture(scope="module")
-def replayed(compiled: Compiled, tmp_path_factory: pytest.TempPathFactory):
+def month(compiled: Compiled, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("replayed")
     with duckdb.connect(str(compiled.copy(folder / "build.duckdb"))) as connection:
-        replay(compiled, connection, folder, days=9)
-        yield connection
+        yield replay(compiled, connection, folder)
+
+
+@pytest.fixture
+def replayed(month: Month) -> duckdb.DuckDBPyConnection:
+    return month.connection
 
 
 def day(number: int) -> datetime:
@@ -55,27 +92,84 @@ def test_a_case_opens_and_closes_with_its_break(replayed):
 
 
 def test_an_untrusted_run_closes_nothing(replayed):
-    """Day 5's read was incomplete: its run is in the history, marked, and no case ends with it."""
+    """Day 5's read was incomplete: its run is in the history, marked, and no case opens or ends with it."""
     assert replayed.execute(
-        "select trusted, failed_checks from recon.run_history where run_id = 'run-05'"
-    ).fetchall() == [(False, "both_sides_complete")]
-    assert replayed.execute("select count(*) from recon.drift_cases where resolved_by_run = 'run-05'").fetchone() == (
-        0,
-    )
+        "select run_id, failed_checks from recon.run_history where not trusted order by run_id"
+    ).fetchall() == [("run-05", "both_sides_complete"), ("run-19", "both_sides_complete")]
+    touched = "select count(*) from recon.drift_cases where {} in ('run-05', 'run-19')"
+    for column in ("opened_by_run", "resolved_by_run"):
+        assert replayed.execute(touched.format(column)).fetchone() == (0,)
+    assert replayed.execute(
+        "select count(*) > 0 from recon.drift_history where run_id = 'run-19' and not trusted"
+    ).fetchone() == (True,)
 
 
-def test_what_is_brought_forward_is_what_was_left(replayed):
-    """Opening, new, resolved and revalued make the closing, and each closing is the next opening."""
-    rows = replayed.execute(
-        "select opening_items, new_items, resolved_items, closing_items, opening, new, resolved, revalued, closing"
-        " from recon.drift_rollforward"
-        " where currency = (select currency from recon.drift_cases where class = 'H04' limit 1) order by run_at"
+def test_thirty_days_of_opening_new_resolved_revalued_and_closing(month: Month):
+    """On each trusted day, per currency, the roll-forward is what the breaks give when counted in Python."""
+    found = month.connection.execute(
+        "select run_id, currency, opening_items, new_items, resolved_items, closing_items,"
+        " opening, new, resolved, revalued, closing from recon.drift_rollforward"
     ).fetchall()
-    assert len(rows) == 8
-    for opening, new, resolved, closing, *money in rows:
-        assert opening + new - resolved == closing
-        assert money[0] + money[1] - money[2] + money[3] == money[4]
-    assert [row[3] for row in rows[:-1]] == [row[0] for row in rows[1:]]
+    assert {row[:2]: row[2:] for row in with_movement(found)} == counted(month.open_breaks)
+    assert {row[0] for row in found} == {f"run-{number:02d}" for number in trusted_days()}
+
+
+def trusted_days() -> list[int]:
+    return [number for number in range(1, DAYS + 1) if number not in UNTRUSTED_DAYS]
+
+
+def with_movement(rows: list[tuple]) -> list[tuple]:
+    return [row for row in rows if any(row[2:])]
+
+
+def counted(open_breaks: dict[int, dict[str, tuple[str, Decimal]]]) -> dict[tuple[str, str], tuple]:
+    """The same sums in Python. The break of the due date has no exposure, and counts as an item of its currency."""
+    movements: dict[tuple[str, str], list] = defaultdict(lambda: [0, 0, 0, 0, *[Decimal(0)] * 5])
+    before: dict[str, tuple[str, Decimal]] = {}
+    for number in trusted_days():
+        today = dict(open_breaks[number])
+        if number in BROKEN_DAYS:
+            today["due date"] = (due_date_currency(), Decimal(0))
+        for name in before.keys() | today.keys():
+            currency = (today.get(name) or before[name])[0]
+            cell = movements[f"run-{number:02d}", currency]
+            was, now = (side[name][1] if name in side else None for side in (before, today))
+            cell[0] += was is not None
+            cell[1] += was is None
+            cell[2] += now is None
+            cell[3] += now is not None
+            cell[4] += was or 0
+            cell[5] += now if was is None else 0
+            cell[6] += was if now is None else 0
+            cell[7] += now - was if was is not None and now is not None else 0
+            cell[8] += now or 0
+        before = today
+    return {key: tuple(cell) for key, cell in movements.items()}
+
+
+def due_date_currency() -> str:
+    world = agreeing(seed=7, invoices=20)
+    return str(world.opsmerge[world.take(lambda row: row["amount_paid"] == 0)]["currency"])
+
+
+def test_the_daily_summary_is_kept(replayed):
+    """Each run leaves its totals per class, tolerated pennies too, which are too many to be kept one by one."""
+    runs = replayed.execute(
+        "select count(distinct run_id) from recon.drift_daily where bucket = 'tolerated'"
+    ).fetchone()
+    assert runs == (DAYS,)
+    assert replayed.execute(
+        "select run_id, items, new_items from recon.drift_daily where class = 'H04' order by run_at"
+    ).fetchall() == [("run-03", 1, 1), ("run-04", 1, 0), ("run-07", 1, 1)]
+
+
+def test_a_run_that_is_repeated_replaces_its_own_rows(compiled: Compiled):
+    """Whatever is kept over runs is first cleared of this run's rows, so that the same run again adds nothing."""
+    kept = {model["name"]: model for model in compiled.models if model["config"]["materialized"] == "incremental"}
+    assert kept.keys() == {"drift_history", "run_history", "drift_daily"}
+    for name, model in kept.items():
+        [hook] = model["config"]["pre-hook"]
+        assert hook["sql"].startswith(f"delete from recon.{name} where run_id = (select run_id from"), name
 
 
 def test_age_counts_from_the_first_sight(compiled: Compiled, database: Path, tmp_path: Path):

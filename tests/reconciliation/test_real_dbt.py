@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import duckdb
 import pytest
-from recon_runner import ROOT, dbt
+import yaml
+from recon_runner import ROOT, dbt, users_command
 from recon_world import agreeing, due_date_lost, load, missing
 
+YAML = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "transform" / "models").rglob("*.yml"))]
+UNIT_TESTS = [test for file in YAML for test in file.get("unit_tests", [])]
 SQL = [path for folder in ("models", "macros") for path in (ROOT / "transform" / folder).rglob("*.sql")]
 
 
@@ -24,8 +28,9 @@ def built(compiled, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set
         load(world, connection, folder)
     (folder / "accepted.yml").write_text(
         f"accepted:\n- {{class: H04, number: {number}, opsmerge_value: '{due_date}', ledger_value: null,"
-        " reason: agreed, by: Kim, until: 2026-12-31}\n"
+        " reason: 'agreed: it''s Kim''s', by: Kim, until: 2026-12-31}\n"
         "- {class: I01, number: INV-9999-0001, reason: not there, by: Kim, until: 2026-12-31}\n"
+        "series:\n- {prefix: TILL-, reason: the shop's own, by: Kim, until: 2026-12-31}\n"
     )
     done = dbt(["build"], database, folder, run_id="real-1", run_at="2026-11-22 06:02:00")
     assert done.returncode == 0, done.stdout[-3000:]
@@ -113,6 +118,67 @@ def test_the_contract_tables_have_the_contract_columns(built):
         "breaks",
         "unexplained",
     ]
+
+
+def test_every_rule_on_rows_of_its_own(built):
+    """The unit tests of the models pass: VAT proof, waterfall, signs, cases, roll-forward, acceptance, severity."""
+    _, _, output = built
+    assert len(re.findall(r"PASS \w+::", output)) == len(UNIT_TESTS)
+
+
+def test_the_daily_build_leaves_unit_tests_out():
+    """What runs every day tests the rows of the day; the rules are tried by a command of its own."""
+    assert users_command("build") == ["build", "--exclude-resource-type", "unit_test"]
+    assert users_command("test") == ["test"]
+
+
+def test_every_model_states_its_grain_and_is_tested():
+    """Each model has a description that begins with its grain, and a data test; each rule has its unit test."""
+    described = {model["name"]: model for file in YAML for model in file.get("models", [])}
+    assert described.keys() == {path.stem for path in (ROOT / "transform" / "models").rglob("*.sql")}
+    for name, model in described.items():
+        assert model["description"].startswith("Grain: "), name
+        tested = [
+            *model.get("data_tests", []),
+            *(test for each in model.get("columns", []) for test in each.get("data_tests", [])),
+        ]
+        assert tested or "tested in" in model["description"] or "tested where" in model["description"], name
+    assert {test["model"] for test in UNIT_TESTS} >= {
+        "opsmerge_tax_codes", "opsmerge_line_totals", "pairs", "payment_pairs", "differences", "unapplied", "bridge",
+        "receivables", "control_totals", "drift", "drift_cases", "drift_rollforward", "drift_ageing", "vat_periods",
+    }  # fmt: skip
+
+
+def test_docs_build_without_a_network(built):
+    """`meltano invoke dbt-duckdb:docs` makes one HTML page of all models that loads nothing from elsewhere."""
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    database, _, _ = built
+    done = dbt(users_command("docs"), database, database.parent, nowhere, run_id="real-1", run_at="2026-11-22 06:02:00")
+    assert done.returncode == 0, done.stdout[-3000:]
+    page = (database.parent / "static_index.html").read_text()
+    assert "Grain: one drift of this run" in page
+    assert "payment_pairs" in page
+    assert not re.search(r"""<(script|link|img)[^>]+(src|href)=["']?https?:""", page)
+
+
+REFUSED = [
+    ("accepted: [{class: I01, number: N-1, by: Kim, until: 2026-12-31}]", "entry 1 of accepted: reason is missing"),
+    ("accepted: [{class: I01, number: N-1, reason: x, by: Kim, until: soon}]", "until is soon, which is no date"),
+    ("accepted: [I01]", "entry 1 of accepted: class is missing"),
+    ("series: [{prefix: QB-, reason: shop, until: 2026-12-31}]", "entry 1 of series: by is missing"),
+    ("accpeted: []", "unknown key accpeted"),
+    ("just words", "is not valid YAML with the keys accepted and series"),
+]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("text", "says"), REFUSED)
+def test_a_mistyped_acceptance_is_refused(compiled, tmp_path: Path, text: str, says: str):
+    """What cannot be taken as accepted stops the build with a word on what is wrong: nothing is accepted by halves."""
+    (tmp_path / "accepted.yml").write_text(text + "\n")
+    done = dbt(["seed"], compiled.copy(tmp_path / "build.duckdb"), tmp_path)
+    assert done.returncode != 0
+    assert says in done.stdout
 
 
 def test_money_sql_never_divides():

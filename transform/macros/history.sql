@@ -11,8 +11,12 @@
   create table if not exists recon.run_history (
     run_id varchar, run_at timestamp, connection varchar, trusted boolean, failed_checks varchar, breaks bigint
   );
-  {# dbt listed the relations before this hook ran: tell it of these two. #}
-  {% for name in ['drift_history', 'run_history'] %}
+  create table if not exists recon.drift_daily (
+    run_id varchar, run_at timestamp, connection varchar, trusted boolean, class varchar, bucket varchar, currency varchar,
+    items bigint, documents bigint, new_items bigint, accepted_items bigint, effect decimal(18, 2), exposure decimal(18, 2)
+  );
+  {# dbt listed the relations before this hook ran: tell it of these. #}
+  {% for name in ['drift_history', 'run_history', 'drift_daily'] %}
     {% do adapter.cache_added(api.Relation.create(database=target.database, schema='recon', identifier=name, type='table')) %}
   {% endfor %}
 {% endif %}

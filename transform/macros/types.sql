@@ -1,8 +1,11 @@
 {# Whole pennies. Never a bare `numeric`: DuckDB reads that as three decimals. #}
 {% macro money(expression) -%} cast({{ expression }} as decimal(18, 2)) {%- endmacro %}
 
-{# A moment, in UTC, without zone. Sessions run in UTC (profiles.yml), so no cast moves it. #}
-{% macro utc(expression) -%} cast(cast({{ expression }} as timestamp with time zone) as timestamp) {%- endmacro %}
+{# A moment, in UTC, without zone. #}
+{% macro utc(expression) -%} {{ return(adapter.dispatch('utc')(expression)) }} {%- endmacro %}
+{% macro default__utc(expression) -%} (cast({{ expression }} as timestamp with time zone) at time zone 'UTC') {%- endmacro %}
+{# DuckDB's sessions run in UTC (profiles.yml), so no cast moves it; `at time zone` would cost more. #}
+{% macro duckdb__utc(expression) -%} cast(cast({{ expression }} as timestamp with time zone) as timestamp) {%- endmacro %}
 
 {# The month a date falls in, `2026-11`; `none` for a document without a date, so that its money still has a cell. #}
 {% macro month(expression) -%} {{ return(adapter.dispatch('month')(expression)) }} {%- endmacro %}
@@ -39,5 +42,5 @@
 {% macro default__sequence_of(number) -%} cast(substring({{ number }} from '^.*[0-9]{4}-([0-9]{1,18})$') as bigint) {%- endmacro %}
 {% macro duckdb__sequence_of(number) -%} cast(nullif(regexp_extract({{ number }}, '^.*[0-9]{4}-([0-9]{1,18})$', 1), '') as bigint) {%- endmacro %}
 
-{# A name without case, blanks and punctuation. #}
-{% macro bare_name(name) -%} regexp_replace(lower({{ name }}), '[[:space:][:punct:]]', '', 'g') {%- endmacro %}
+{# A name without case, blanks and ASCII punctuation: the classes of regular expressions differ between engines. #}
+{% macro bare_name(name) -%} regexp_replace(lower({{ name }}), '[\s!-/:-@\[-`{-~]', '', 'g') {%- endmacro %}

@@ -13,14 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN_ID, RUN_AT = "@run_id@", "2000-01-01 00:00:00"
 
 
-def dbt(command: list[str], database: Path, target: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run dbt as users do, offline, on this database."""
+def users_command(name: str) -> list[str]:
+    """What `meltano invoke dbt-duckdb:<name>` gives to dbt."""
+    utilities = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["utilities"]
+    [plugin] = [each for each in utilities if each["name"] == "dbt-duckdb"]
+    return str(plugin["commands"][name]["args"]).split()
+
+
+def dbt(
+    command: list[str], database: Path, target: Path, environment: dict[str, str] | None = None, **variables: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run dbt as users do, offline, on this database, or on the one that the environment names."""
     return subprocess.run(
         [
             str(Path(sys.executable).with_name("dbt")),
@@ -37,7 +47,12 @@ def dbt(command: list[str], database: Path, target: Path, **variables: str) -> s
             json.dumps(variables),
         ],
         cwd=ROOT,
-        env={**os.environ, "BOOKS_BUILD_DATABASE": str(database), "BOOKS_ACCEPTED_FILE": str(target / "accepted.yml")},
+        env={
+            **os.environ,
+            "BOOKS_BUILD_DATABASE": str(database),
+            "BOOKS_ACCEPTED_FILE": str(target / "accepted.yml"),
+            **(environment or {}),
+        },
         capture_output=True,
         text=True,
         timeout=300,
@@ -60,7 +75,7 @@ class Compiled:
             if not folder.exists():
                 _build(folder)
         manifest = json.loads((folder / "manifest.json").read_text())
-        return cls(folder / "template.duckdb", _in_order(manifest["nodes"]))
+        return cls(folder / "template.duckdb", in_order(manifest["nodes"]))
 
     def copy(self, database: Path) -> Path:
         """A database of one's own to load and run on."""
@@ -69,29 +84,33 @@ class Compiled:
 
     def run(self, connection: duckdb.DuckDBPyConnection, run_id: str, run_at: datetime) -> None:
         """Run every table model. Views are already there."""
-        connection.execute("set TimeZone = 'UTC'; begin")
+        connection.execute("set TimeZone = 'UTC'; set threads = 1; begin")  # small worlds, and two workers
         for model in self.models:
-            name, sql = (
-                f"{model['schema']}.{model['name']}",
-                model["compiled_code"].replace(RUN_ID, run_id).replace(RUN_AT, str(run_at)),
-            )
-            if model["config"]["materialized"] == "incremental":
-                connection.execute(f"delete from {name} where run_id = ?", [run_id])
-                connection.execute(f"insert into {name} {sql}")
-            else:
-                connection.execute(f"create or replace table {name} as {sql}")
+            for statement in statements(model, run_id, run_at):
+                connection.execute(statement)
         connection.execute("commit")
+
+
+def statements(model: dict[str, Any], run_id: str, run_at: datetime) -> list[str]:
+    """What dbt does for a model of tables, in SQL that both engines understand."""
+    name = f"{model['schema']}.{model['name']}"
+    sql = model["compiled_code"].replace(RUN_ID, run_id).replace(RUN_AT, str(run_at))
+    if model["config"]["materialized"] == "incremental":
+        return [f"delete from {name} where run_id = '{run_id}'", f"insert into {name} {sql}"]
+    return [f"drop table if exists {name}", f"create table {name} as {sql}"]
 
 
 def _build(folder: Path) -> None:
     folder.mkdir()
-    done = dbt(["build"], folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
+    done = dbt(users_command("build"), folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
     assert done.returncode == 0, done.stdout[-4000:]
     with duckdb.connect(str(folder / "template.duckdb")) as connection:
-        connection.execute("delete from recon.run_history; delete from recon.drift_history")
+        connection.execute(
+            "delete from recon.run_history; delete from recon.drift_history; delete from recon.drift_daily"
+        )
 
 
-def _in_order(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def in_order(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     models = {key: node for key, node in nodes.items() if node["resource_type"] == "model"}
     ordered: dict[str, dict[str, Any]] = {}
 

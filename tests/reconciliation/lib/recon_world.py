@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -53,7 +53,11 @@ class World:
     postings: dict[str, Row] = field(default_factory=dict)
     push_runs: list[Row] = field(default_factory=list)
     loads: list[tuple[str, str, datetime, datetime, bool]] = field(default_factory=list)
+    journals: dict[str, Decimal] = field(default_factory=dict)
+    accepted: list[Row] = field(default_factory=list)
+    series: list[Row] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
+    last_id: int = 70_000
 
     def tables(self) -> Iterator[tuple[str, list[Row]]]:
         """Every raw table and its rows."""
@@ -63,8 +67,36 @@ class World:
         yield "raw_quickbooks.payments", list(self.quickbooks_payments.values())
         yield "raw_quickbooks.credit_memos", list(self.credit_memos.values())
         yield "raw_quickbooks.customers", list(self.customers.values())
+        yield "raw_quickbooks.accounts", self.accounts()
         yield "raw_quickbooks.postings", list(self.postings.values())
         yield "raw_quickbooks.push_runs", self.push_runs
+
+    def accounts(self) -> list[Row]:
+        """The receivables accounts, one per currency, as QuickBooks keeps them: what is owed, and open journals."""
+        owed: dict[str, Decimal] = defaultdict(Decimal, self.journals)
+        for row in self.quickbooks.values():
+            owed[row["currency"]] += row["balance"] if row["status"] == "live" else 0
+        for row in self.quickbooks_payments.values():
+            owed[row["currency"]] -= row["unapplied_amount"] if row["status"] == "active" else 0
+        for row in self.credit_memos.values():
+            owed[row["currency"]] -= row.get("remaining_credit", 0)
+        return [
+            {
+                "realm_id": REALM,
+                "id": f"ar-{currency}",
+                "name": f"Debtors {currency}",
+                "account_type": "Accounts Receivable",
+                "currency": currency,
+                "current_balance": balance,
+                "status": "active",
+            }
+            for currency, balance in owed.items()
+        ]
+
+    def fresh(self) -> str:
+        """An id that nothing else bears."""
+        self.last_id += 1
+        return str(self.last_id)
 
     def partner(self, invoice_id: str) -> Row:
         """The QuickBooks invoice that the posting names."""
@@ -100,7 +132,7 @@ def agreeing(seed: int, invoices: int = 120) -> World:
     )
     for system, streams in {
         "opsmerge": ["invoices", "payments"],
-        "quickbooks": ["invoices", "payments", "postings"],
+        "quickbooks": ["invoices", "payments", "postings", "credit_memos", "customers", "accounts"],
     }.items():
         world.loads += [(system, stream, READ_AT, READ_ENDED_AT, True) for stream in streams]
     for number in range(1, invoices + 1):
@@ -349,6 +381,22 @@ def _exact(world: World) -> Callable[[Row], bool]:
     return lambda row: _unpaid(row) and world.partner(row["id"])["tax_amount"] == row["tax_total"]
 
 
+def _of_unnamed_customer(world: World) -> Callable[[Row], bool]:
+    """Of a customer that no deed has renamed yet."""
+
+    def wanted(row: Row) -> bool:
+        customer = world.customers[world.partner(row["id"])["customer_id"]]
+        return _exact(world)(row) and customer["display_name"] == row["client_name"]
+
+    return wanted
+
+
+def _of_large_client(world: World) -> Callable[[Row], bool]:
+    """Of a client with so many invoices that a few of them under other customers change nothing."""
+    sizes = Counter(row["client_id"] for row in world.opsmerge.values())
+    return lambda row: _exact(world)(row) and sizes[row["client_id"]] > 5
+
+
 def _forget(world: World, invoice_id: str) -> None:
     del world.quickbooks[world.postings.pop(invoice_id)["external_id"]]
 
@@ -370,13 +418,24 @@ def missing(world: World) -> set[Drift]:
 
 def unknown_in_quickbooks(world: World) -> set[Drift]:
     source = world.partner(world.take(_exact(world)))
-    world.quickbooks["70001"] = {**source, "id": "70001", "doc_number": "1042", "private_note": None}
-    return {("I02", "1042")}
+    one = world.fresh()
+    world.quickbooks[one] = {**source, "id": one, "doc_number": f"QB {one}", "private_note": None}
+    return {("I02", f"QB {one}")}
+
+
+def raised_in_quickbooks_on_purpose(world: World) -> set[Drift]:
+    """An invoice of a series that accepted.yml lists."""
+    [(_, number)] = unknown_in_quickbooks(world)
+    row = next(row for row in world.quickbooks.values() if row["doc_number"] == number)
+    row["doc_number"] = number = f"till-{row['id']}"
+    world.series = [{"prefix": "TILL-", "reason": "shop", "accepted_by": "Kim", "until": date(2026, 11, 22)}]
+    return {("D07", number)}
 
 
 def copied(world: World) -> set[Drift]:
     one = world.take(_exact(world))
-    world.quickbooks["70003"] = {**world.partner(one), "id": "70003"}
+    copy = world.fresh()
+    world.quickbooks[copy] = {**world.partner(one), "id": copy}
     return {("I03", _number(world, one))}
 
 
@@ -419,18 +478,24 @@ def absent_from_quickbooks(world: World) -> set[Drift]:
     return {("I09", _number(world, one))}
 
 
+def _neighbours(row: Row) -> set[str]:
+    number = int(row["id"].removeprefix("inv_"))
+    return {f"inv_{number - 1}", f"inv_{number + 1}"}
+
+
 def gone_from_opsmerge(world: World) -> set[Drift]:
-    one = world.take(lambda row: _exact(world)(row) and 1 < int(row["id"][4:]) < len(world.opsmerge) - 1)
+    one = world.take(lambda row: _exact(world)(row) and _neighbours(row) <= world.opsmerge.keys())
     number = _number(world, one)
     del world.opsmerge[one]
     return {("I10", number), ("I16", f"after INV-2026-{int(number.rsplit('-')[-1]) - 1:04d}")}
 
 
 def customer_entered_twice(world: World) -> set[Drift]:
-    name = next(iter(world.customers.values()))["display_name"]
-    world.customers["80006"] = {"realm_id": REALM, "id": "80006", "display_name": name.upper() + ".", "active": True}
-    twin = min("80006", next(iter(world.customers)))
-    return {("U01", twin)}
+    first = world.partner(world.take(_of_unnamed_customer(world)))["customer_id"]
+    twin, name = world.fresh(), f"Söhne & Söhne No {first}"
+    world.customers[first]["display_name"] = name
+    world.customers[twin] = {"realm_id": REALM, "id": twin, "display_name": name.upper() + ".", "active": True}
+    return {("U01", min(first, twin)), ("H05", first)}
 
 
 def posted_elsewhere(world: World) -> set[Drift]:
@@ -471,20 +536,21 @@ def held(world: World) -> set[Drift]:
 
 def number_taken(world: World) -> set[Drift]:
     one = world.take(_exact(world))
-    world.partner(one).update(customer_id="80009", private_note=None)
+    world.partner(one).update(customer_id=world.fresh(), private_note=None)
     world.postings[one].update(outcome="conflict", external_id=None, fault_code="number_taken")
     return {("I17", _number(world, one))}
 
 
 def renumbered(world: World) -> set[Drift]:
     one = world.take(_exact(world))
-    world.partner(one)["doc_number"] = "X-1"
+    world.partner(one)["doc_number"] = f"X-{world.fresh()}"
     return {("I13", _number(world, one))}
 
 
 def recreated(world: World) -> set[Drift]:
     one = world.take(_exact(world))
-    world.quickbooks["70014"] = {**world.quickbooks.pop(world.postings[one]["external_id"]), "id": "70014"}
+    other = world.fresh()
+    world.quickbooks[other] = {**world.quickbooks.pop(world.postings[one]["external_id"]), "id": other}
     return {("I14", _number(world, one))}
 
 
@@ -538,13 +604,10 @@ def currency_changed(world: World) -> set[Drift]:
 
 
 def other_customer(world: World) -> set[Drift]:
-    one = world.take(
-        lambda row: (
-            _exact(world)(row) and sum(other["client_id"] == row["client_id"] for other in world.opsmerge.values()) > 2
-        )
-    )
-    world.customers["80008"] = {"realm_id": REALM, "id": "80008", "display_name": "Somebody else", "active": True}
-    world.partner(one).update(customer_id="80008", customer_name="Somebody else")
+    one = world.take(_of_large_client(world))
+    other, name = world.fresh(), f"Somebody {world.last_id}"
+    world.customers[other] = {"realm_id": REALM, "id": other, "display_name": name, "active": True}
+    world.partner(one).update(customer_id=other, customer_name=name)
     return {("H01", _number(world, one))}
 
 
@@ -555,23 +618,25 @@ def _shift(when: date, days: int) -> date:
 def only_invoice_moved(world: World) -> set[Drift]:
     """A client with one invoice: no other invoices say whose it is, but a customer of the client's name does."""
     one = world.take(_exact(world))
-    world.opsmerge[one].update(client_id="cl_new", client_name="Newcomer Ltd")
-    world.customers["80007"] = {"realm_id": REALM, "id": "80007", "display_name": "Newcomer Ltd", "active": True}
+    other, name = world.fresh(), f"Newcomer {world.last_id}"
+    world.opsmerge[one].update(client_id=f"cl_{other}", client_name=name)
+    world.customers[other] = {"realm_id": REALM, "id": other, "display_name": name, "active": True}
     return {("H01", _number(world, one))}
 
 
 def customer_renamed(world: World) -> set[Drift]:
-    one = world.take(_exact(world))
+    one = world.take(_of_unnamed_customer(world))
     customer = world.partner(one)["customer_id"]
-    world.customers[customer]["display_name"] = "Renamed Ltd"
+    world.customers[customer]["display_name"] = f"Renamed {world.fresh()}"
     return {("H05", customer)}
 
 
 def copied_under_another_number(world: World) -> set[Drift]:
     """The copy bears our note, so it is known for what it is, whatever its number."""
     one = world.take(_exact(world))
-    world.quickbooks["70033"] = {**world.partner(one), "id": "70033", "doc_number": "2001"}
-    return {("I03", "2001")}
+    copy = world.fresh()
+    world.quickbooks[copy] = {**world.partner(one), "id": copy, "doc_number": f"C-{copy}"}
+    return {("I03", f"C-{copy}")}
 
 
 def overpaid_by_a_penny(world: World) -> set[Drift]:
@@ -631,21 +696,43 @@ def credited(world: World) -> set[Drift]:
     payment_id = pay(world, {one: Decimal("4.00")}, back=False)
     payment = world.quickbooks_payments[payment_id]
     payment["total_amount"] = Decimal("0.00")
-    payment["allocations"].append(
-        {"transaction_type": "CreditMemo", "transaction_id": "5501", "amount": Decimal("4.00")}
-    )
+    memo = world.fresh()
+    payment["allocations"].append({"transaction_type": "CreditMemo", "transaction_id": memo, "amount": Decimal("4.00")})
     partner = world.partner(one)
-    world.credit_memos["5501"] = {
+    world.credit_memos[memo] = {
         "realm_id": REALM,
-        "id": "5501",
-        "doc_number": "CN-1",
+        "id": memo,
+        "doc_number": f"CN-{memo}",
         "txn_date": date(2026, 11, 1),
         "customer_name": partner["customer_name"],
         "currency": partner["currency"],
         "total_amount": Decimal("4.00"),
         "status": "live",
     }
-    return {("S06", _number(world, one)), ("P02", _number(world, one)), ("D06", payment_id), ("C01", "CN-1")}
+    return {("S06", _number(world, one)), ("P02", _number(world, one)), ("D06", payment_id), ("C01", f"CN-{memo}")}
+
+
+def deposit_on_the_invoice(world: World) -> set[Drift]:
+    """QuickBooks says that less is owed, and no payment says why."""
+    one = world.take(_exact(world))
+    world.partner(one)["balance"] -= Decimal("2.50")
+    return {("S04", _number(world, one))}
+
+
+def deposit_known_to_both(world: World) -> set[Drift]:
+    """OpsMerge has the deposit as a payment: both agree on what is owed, and still it is no payment in QuickBooks."""
+    one = world.take(_exact(world))
+    world.partner(one)["balance"] -= Decimal("2.50")
+    by_hand(world, one, Decimal("2.50"), date(2026, 11, 12), reference="deposit")
+    return {("S04", _number(world, one)), ("P01", _number(world, one))}
+
+
+def deposit_beside_a_payment(world: World) -> set[Drift]:
+    """Each of the two parts of the difference stands under its own class."""
+    one = world.take(_exact(world))
+    pay(world, {one: Decimal("3.00")}, back=False)
+    world.partner(one)["balance"] -= Decimal("2.50")
+    return {("S04", _number(world, one)), ("S03", _number(world, one)), ("P02", _number(world, one))}
 
 
 def _with_pennies(world: World) -> Callable[[Row], bool]:
@@ -719,6 +806,13 @@ def payment_on_another_day(world: World) -> set[Drift]:
     return {("P12", _number(world, one))}
 
 
+def payment_in_another_currency(world: World) -> set[Drift]:
+    one = world.take(lambda row: _exact(world)(row) and row["currency"] == "GBP")
+    payment_id = pay(world, {one: Decimal("2.00")})
+    world.quickbooks_payments[payment_id]["currency"] = "USD"
+    return {("P10", _number(world, one))}
+
+
 def payment_voided_in_quickbooks(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     payment_id = pay(world, {one: Decimal("2.00")})
@@ -764,10 +858,22 @@ def in_flight(world: World) -> set[Drift]:
     return {("T01", _number(world, _unposted(world, opened_at=PUSHED_AT + timedelta(minutes=1))))}
 
 
-def answer_pending(world: World) -> set[Drift]:
+def opted_in_again(world: World) -> set[Drift]:
+    """Open for long, but kept out until after the last push: that one could not take it."""
+    return {("T01", _number(world, _unposted(world, updated_at=PUSHED_AT + timedelta(minutes=1))))}
+
+
+def answer_lost_long_ago(world: World) -> set[Drift]:
     [(_, number)] = rejected(world)
     next(row for row in world.postings.values() if row["number"] == number)["outcome"] = "unknown"
-    return {("T02", number)} if LONG_AGO + timedelta(hours=26) > READ_AT else {("I01", number)}
+    return {("I01", number)}
+
+
+def answer_pending(world: World) -> set[Drift]:
+    [(_, number)] = answer_lost_long_ago(world)
+    posting = next(row for row in world.postings.values() if row["number"] == number)
+    posting["first_attempted_at"] = READ_AT - timedelta(hours=1)
+    return {("T02", number)}
 
 
 def payment_on_its_way(world: World) -> set[Drift]:
@@ -802,6 +908,7 @@ def changed_while_read(world: World) -> set[Drift]:
 PLANTS: list[Callable[[World], set[Drift]]] = [
     missing,
     unknown_in_quickbooks,
+    raised_in_quickbooks_on_purpose,
     copied,
     opted_out_but_present,
     draft_but_present,
@@ -837,6 +944,9 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     part_paid_in_quickbooks_only,
     status_stale,
     credited,
+    deposit_on_the_invoice,
+    deposit_known_to_both,
+    deposit_beside_a_payment,
     penny_paid_by_hand,
     amount_of_payment_differs,
     misapplied,
@@ -845,6 +955,7 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     paid_twice_in_quickbooks,
     payment_in_another_month,
     payment_on_another_day,
+    payment_in_another_currency,
     payment_voided_in_quickbooks,
     payment_voided_in_opsmerge,
     payment_on_a_journal,
@@ -852,6 +963,8 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     opted_out_and_paid,
     paid_before_posting,
     in_flight,
+    opted_in_again,
+    answer_lost_long_ago,
     answer_pending,
     payment_on_its_way,
     edited_after_push,
@@ -872,12 +985,18 @@ def load(world: World, connection: duckdb.DuckDBPyConnection, folder: Path) -> N
             _insert(connection, table, file, list(dict.fromkeys(name for row in rows for name in row)))
     for system in ("opsmerge", "quickbooks"):
         connection.execute(f"delete from raw_{system}._loads")
+    rows = {table: len(rows) for table, rows in world.tables()}
     for system, stream, begun, ended, complete in world.loads:
         connection.execute(
             f"insert into raw_{system}._loads (stream, extract_started_at, extract_ended_at, rows, mode, complete)"
-            " values (?, ?, ?, 0, 'full', ?)",
-            [stream, begun, ended, complete],
+            " values (?, ?, ?, ?, 'full', ?)",
+            [stream, begun, ended, rows[f"raw_{system}.{stream}"], complete],
         )
+    for table, entries in (("accepted", world.accepted), ("accepted_series", world.series)):
+        connection.execute(f"delete from recon.{table}")
+        for entry in entries:
+            names, marks = ", ".join(entry), ", ".join("?" for _ in entry)
+            connection.execute(f"insert into recon.{table} ({names}) values ({marks})", list(entry.values()))
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, file: Path, names: list[str]) -> None:

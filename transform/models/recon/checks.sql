@@ -27,7 +27,8 @@ needed as (
   select 'opsmerge' as system, 'invoices' as stream union all
   select 'opsmerge', 'payments' union all
   select 'quickbooks', 'invoices' union all
-  select 'quickbooks', 'payments'
+  select 'quickbooks', 'payments' union all
+  select 'quickbooks', 'postings'
 ),
 
 loads as (
@@ -36,10 +37,39 @@ loads as (
   left join newest_loads on newest_loads.system = needed.system and newest_loads.stream = needed.stream
 ),
 
+-- What each complete read sent, which the tap held against the source's own count, beside what is in the tables.
+counted as (
+  select
+    newest_loads.system,
+    newest_loads.stream,
+    newest_loads.row_count,
+    count(case when kept.extracted_at < newest_loads.started_at then null else kept.system end) as kept,
+    count(case when kept.extracted_at < newest_loads.started_at then 1 end) as left_over,
+    max(case when kept.updated_at >= newest_loads.started_at - interval '10 minutes' then 1 else 0 end) = 1 as was_changing
+  from newest_loads
+  left join (
+    {% for system, table in [('opsmerge', 'invoices'), ('opsmerge', 'payments'), ('quickbooks', 'invoices'), ('quickbooks', 'payments')] %}
+    select
+      '{{ system }}' as system, '{{ table }}' as stream, {{ utc('_sdc_extracted_at') }} as extracted_at,
+      {{ utc('updated_at') }} as updated_at, _sdc_deleted_at is not null as is_gone
+    from {{ source('raw_' ~ system, table) }}
+    {% if system == 'quickbooks' %}where realm_id = (select realm_id from run){% endif %}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+  ) as kept
+    on kept.system = newest_loads.system and kept.stream = newest_loads.stream and not kept.is_gone
+  where newest_loads.is_complete and newest_loads.mode = 'full'
+    and newest_loads.stream in ('invoices', 'payments')
+  group by newest_loads.system, newest_loads.stream, newest_loads.row_count
+),
+
 checks as (
   select 'both_sides_complete' as check_name, true as is_gate,
     'invoices and payments of both systems were read from the first to the last' as promise,
     (select count(*) from loads where is_complete is not true) as failures
+  union all
+  select 'every_row_read_is_there', true, 'the tables hold as many rows as the last complete reads sent, which QuickBooks counts itself',
+    (select coalesce(sum(left_over + greatest(kept - row_count, 0) + case when was_changing then 0 else greatest(row_count - kept, 0) end), 0) from counted)
   union all
   select 'both_sides_fresh', true, 'both systems were read within {{ var("fresh_hours", 30) }} hours',
     (select count(*) from loads cross join run where started_at is null or started_at < run.run_at - interval '{{ var("fresh_hours", 30) }} hours')
@@ -47,11 +77,13 @@ checks as (
   select 'push_not_overdue', true, 'a push completed within {{ var("push_hours", 30) }} hours',
     (select count(*) from run where pushed_at is null or pushed_at < run_at - interval '{{ var("push_hours", 30) }} hours')
   union all
-  select 'ids_are_unique', true, 'no invoice or payment is there twice',
+  select 'ids_are_unique', true, 'no invoice, line or payment is there twice',
     (select count(*) - count(distinct id) from {{ source('raw_opsmerge', 'invoices') }})
     + (select count(*) - count(distinct id) from {{ source('raw_opsmerge', 'payments') }})
     + (select count(*) - count(distinct realm_id || ':' || id) from {{ source('raw_quickbooks', 'invoices') }})
     + (select count(*) - count(distinct realm_id || ':' || id) from {{ source('raw_quickbooks', 'payments') }})
+    + (select coalesce(sum(repeated_lines), 0) from {{ ref('opsmerge_line_totals') }})
+    + (select coalesce(sum(repeated_lines), 0) from {{ ref('quickbooks_line_totals') }})
   union all
   select 'numbers_are_unique', true, 'no two OpsMerge invoices bear one number (I04)',
     (select count({{ number_key('number') }}) - count(distinct {{ number_key('number') }}) from {{ ref('stg_opsmerge__invoices') }} where not is_gone)
@@ -67,7 +99,14 @@ checks as (
     + (select count(*) from {{ ref('stg_opsmerge__payments') }} where not is_gone and (amount is null or coalesce(currency, '') = '' or paid_on is null))
     + (select count(*) from quickbooks_payments where status <> 'deleted' and (total is null or unapplied is null or coalesce(currency, '') = '' or txn_date is null))
   union all
-  select 'money_is_whole_pennies', true, 'no line carries less than a penny',
+  select 'money_is_whole_pennies', true, 'no amount carries less than a penny',
+    {% for system, table, columns in [
+      ('opsmerge', 'invoices', ['subtotal', 'tax_total', 'total', 'balance']), ('opsmerge', 'payments', ['amount']),
+      ('quickbooks', 'invoices', ['net_amount', 'tax_amount', 'total_amount', 'balance']),
+      ('quickbooks', 'payments', ['total_amount', 'unapplied_amount']),
+    ] %}
+    (select count(*) from {{ source('raw_' ~ system, table) }} where {% for column in columns %}{{ column }} <> {{ money(column) }}{{ " or " if not loop.last }}{% endfor %}) +
+    {% endfor %}
     (select count(*) from {{ ref('stg_opsmerge__invoice_lines') }} where net <> round(net, 2) or tax <> round(tax, 2))
     + (select count(*) from {{ ref('stg_quickbooks__invoice_lines') }} where net <> round(net, 2))
   union all
@@ -100,6 +139,19 @@ checks as (
   union all
   select 'nothing_is_unexplained', true, 'every penny of the difference is classified',
     (select count(*) from {{ ref('control_totals') }} where unexplained <> 0)
+  union all
+  select 'receivables_tie_out', {{ 'true' if var('receivables_gate', true) else 'false' }}, 'QuickBooks agrees with itself: open invoices less unapplied payments and credits are the receivables account (R01)',
+    (select count(*) from {{ ref('drift') }} where class = 'R01' and not accepted)
+  union all
+  select 'receivables_are_read', false, 'credit memos and accounts were read too, so that the receivables account can be compared',
+    (select 1 - count(distinct run_id) from {{ ref('receivables') }} where is_read)
+  union all
+  select 'accepted_breaks_apply', false, 'every entry of accepted.yml is in date, and its break is there as it was accepted',
+    (select count(*) from {{ source('history', 'accepted') }} as entry
+      where not exists (
+        select 1 from {{ ref('drift') }} as drift
+        where drift.accepted and drift.class = entry.class and (drift.number = entry.number or drift.payment_id = entry.payment_id)
+      ))
   union all
   select 'clocks_agree', false, 'no document was changed after it was read',
     (select count(*) from {{ ref('pairs') }} where updated_at > read_until or ledger_updated_at > read_until)

@@ -44,9 +44,13 @@ graded as (
     dated.*,
     drift_class.bucket,
     drift_class.owner,
+    drift_class.large_exposure,
+    drift_class.old_age_days,
+    drift_class.vat_days,
     drift_class.cause as class_cause,
     drift_class.remedy as class_remedy,
     cast(dated.run_at as date) - cast(dated.first_seen as date) as age_days,
+    {{ days_to_quarter_end('cast(dated.run_at as date)', "cast(nullif(dated.period, 'none') || '-01' as date)") }} as days_to_vat_period_end,
     case drift_class.severity when 'critical' then 4 when 'high' then 3 when 'medium' then 2 when 'low' then 1 else 0 end as base_grade
   from dated
   left join {{ ref('drift_class') }} as drift_class on drift_class.class = dated.class
@@ -57,9 +61,14 @@ select
   drift_key,
   class,
   bucket,
-  -- One step up for what is large or old; what is no break stays information.
+  -- One step up for what is large, old, or soon on a VAT return, as the seed says per class; no break, no step.
   case base_grade
-    + case when bucket = 'break' and base_grade < 4 and (exposure >= {{ var('large_exposure', 1000) }} or age_days > {{ var('old_age_days', 7) }}) then 1 else 0 end
+    + case
+      when bucket = 'break' and base_grade < 4 and (
+        exposure >= large_exposure or age_days > old_age_days or days_to_vat_period_end between 0 and vat_days or is_graver
+      ) then 1
+      else 0
+    end
     when 4 then 'critical' when 3 then 'high' when 2 then 'medium' when 1 then 'low' else 'info'
   end as severity,
   owner,

@@ -15,7 +15,7 @@ months as (
 quarters as (
   select
     *,
-    month + ((({{ var('vat_quarter_end_month', 3) }} - cast(extract(month from month) as integer)) % 3 + 3) % 3) * interval '1 month' as last_month
+    {{ vat_quarter('month') }} as last_month
   from months
 ),
 

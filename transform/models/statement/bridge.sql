@@ -52,7 +52,11 @@ lines as (
   where not is_other_currency
   union all
   {% endfor %}
-  select 'balance', currency, ledger_period, settlement_class, opsmerge_invoice_id, external_id, null, -applied_difference
+  select 'balance', currency, ledger_period, settlement_class, opsmerge_invoice_id, external_id, null, -settlement_difference
+  from differences
+  where not is_other_currency
+  union all
+  select 'balance', currency, ledger_period, remainder_class, opsmerge_invoice_id, external_id, null, settlement_difference - applied_difference
   from differences
   where not is_other_currency
   union all

@@ -1,6 +1,9 @@
 /*
 One row per compared pair that differs in anything. `amount_class` takes the difference of net, tax and gross,
-`settlement_class` that of what was applied; the others are flags, and a pair may carry several.
+`settlement_class` and `remainder_class` that of what was applied; the others are flags, and a pair may carry several.
+
+QuickBooks' balance is the truth about what is still owed. What was applied (gross less balance) and is no payment's
+allocation is the remainder: a deposit on the invoice, a journal entry.
 */
 with
 
@@ -9,6 +12,7 @@ pairs as (
     *,
     currency is distinct from ledger_currency as is_other_currency,
     period is distinct from ledger_period as is_other_month,
+    {{ vat_quarter('issue_date') }} is distinct from {{ vat_quarter('ledger_date') }} as is_other_vat_period,
     net - ledger_net as net_difference,
     tax - ledger_tax as tax_difference,
     gross - ledger_gross as gross_difference,
@@ -92,12 +96,19 @@ settled as (
   group by opsmerge_invoice_id
 ),
 
+allocated as (
+  select external_id, {{ money('sum(ledger_amount)') }} as amount
+  from {{ ref('payment_pairs') }}
+  where in_quickbooks
+  group by external_id
+),
+
 credited as (
   select invoice.transaction_id as external_id, {{ money('sum(invoice.amount)') }} as credited
   from {{ ref('stg_quickbooks__payment_allocations') }} as invoice
   inner join {{ ref('stg_quickbooks__payments') }} as payment
     on payment.realm_id = invoice.realm_id and payment.payment_id = invoice.payment_id and payment.status = 'active'
-  where invoice.transaction_type = 'invoice'
+  where invoice.realm_id = (select realm_id from {{ ref('run') }}) and invoice.transaction_type = 'invoice'
     and exists (
       select 1 from {{ ref('stg_quickbooks__payment_allocations') }} as credit
       where credit.realm_id = invoice.realm_id and credit.payment_id = invoice.payment_id
@@ -109,7 +120,10 @@ credited as (
 compared as (
   select
     pairs.*,
-    pairs.applied - pairs.ledger_applied as applied_difference,
+    {{ money('pairs.applied - pairs.ledger_applied') }} as applied_difference,
+    {{ money('pairs.ledger_applied - coalesce(allocated.amount, 0)') }} as remainder,
+    -- The remainder explains its part of the difference, unless both sides agree on what is owed: then there is none.
+    {{ money('case when pairs.applied = pairs.ledger_applied then 0 else pairs.applied - coalesce(allocated.amount, 0) end') }} as settlement_difference,
     lines.fingerprint is distinct from ledger_lines.fingerprint as lines_differ,
     recoded.opsmerge_invoice_id is not null as codes_differ,
     coalesce(
@@ -139,7 +153,8 @@ compared as (
       pairs.ledger_updated_at > pairs.read_from and pairs.ledger_updated_at <= pairs.read_until
       or pairs.updated_at > pairs.read_from and pairs.updated_at <= pairs.read_until,
       false
-    ) as is_moving
+    ) as is_moving,
+    greatest(pairs.updated_at, pairs.ledger_updated_at) as changed_at
   from pairs
   left join {{ ref('opsmerge_line_totals') }} as lines on lines.opsmerge_invoice_id = pairs.opsmerge_invoice_id
   left join {{ ref('quickbooks_line_totals') }} as ledger_lines
@@ -148,6 +163,7 @@ compared as (
   left join namesakes on namesakes.display_name = pairs.client_name
   left join recoded on recoded.opsmerge_invoice_id = pairs.opsmerge_invoice_id
   left join settled on settled.opsmerge_invoice_id = pairs.opsmerge_invoice_id
+  left join allocated on allocated.external_id = pairs.external_id
   left join credited on credited.external_id = pairs.external_id
 ),
 
@@ -167,13 +183,14 @@ judged as (
       when codes_differ then 'A05'
     end as fixed_line_class,
     case
-      when is_other_currency or applied_difference = 0 then null
-      when abs(applied_difference) <= proved_pennies then 'S07'
+      when is_other_currency or settlement_difference = 0 then null
+      when abs(settlement_difference) <= proved_pennies then 'S07'
       when credited is not null then 'S06'
       when balance = 0 and ledger_applied = 0 then 'S01'
       when ledger_balance = 0 and applied = 0 then 'S02'
       else 'S03'
     end as fixed_settlement_class,
+    case when not is_other_currency and remainder <> 0 then 'S04' end as fixed_remainder_class,
     case
       when issue_date is not distinct from ledger_date then null
       when is_other_month then 'H03'
@@ -189,8 +206,17 @@ judged as (
     case
       when status in ('open', 'overdue') and gross > 0 and balance <= 0 then 'S05'
       when status = 'paid' and balance > 0 then 'S05'
-    end as status_class
+    end as fixed_status_class
   from compared
+),
+
+differing as (
+  select *
+  from judged
+  where coalesce(
+    fixed_amount_class, fixed_line_class, fixed_settlement_class, fixed_remainder_class, fixed_date_class,
+    fixed_due_date_class, fixed_customer_class, fixed_number_class, recreated_class, fixed_status_class
+  ) is not null
 )
 
 select
@@ -200,13 +226,11 @@ select
     when fixed_settlement_class in ('S02', 'S03', 'S06') and in_flight is not null then 'T03'
     else {{ timed('fixed_settlement_class', 'false') }}
   end as settlement_class,
+  {{ timed('fixed_remainder_class', 'false') }} as remainder_class,
   {{ timed('fixed_line_class', 'is_edited_since_push') }} as line_class,
   {{ timed('fixed_date_class', 'is_edited_since_push') }} as date_class,
   {{ timed('fixed_due_date_class', 'is_edited_since_push') }} as due_date_class,
   {{ timed('fixed_customer_class', "fixed_customer_class = 'H01' and is_edited_since_push") }} as customer_class,
-  {{ timed('fixed_number_class', 'is_edited_since_push') }} as number_class
-from judged
-where coalesce(
-  fixed_amount_class, fixed_line_class, fixed_settlement_class, fixed_date_class, fixed_due_date_class, fixed_customer_class,
-  fixed_number_class, recreated_class, status_class
-) is not null
+  {{ timed('fixed_number_class', 'is_edited_since_push') }} as number_class,
+  {{ timed('fixed_status_class', 'false') }} as status_class
+from differing

@@ -26,6 +26,7 @@ by_line as (
   select
     opsmerge_invoice_id,
     count(*) as line_count,
+    count(line_id) - count(distinct line_id) as repeated_lines,
     {{ money('sum(net)') }} as net,
     {{ money('sum(tax)') }} as tax,
     {{ money("sum(" ~ percent_of('net', 'coalesce(tax_percent, 0)') ~ ")") }} as tax_by_line,
@@ -37,6 +38,7 @@ by_line as (
 select
   by_line.opsmerge_invoice_id,
   by_line.line_count,
+  by_line.repeated_lines,
   by_line.net,
   by_line.tax,
   by_line.tax_by_line,

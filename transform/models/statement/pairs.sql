@@ -36,6 +36,15 @@ elsewhere as (
   group by opsmerge_invoice_id
 ),
 
+-- Numbers of a series that is raised in QuickBooks on purpose (accepted.yml).
+listed as (
+  select distinct quickbooks.external_id
+  from quickbooks
+  inner join {{ source('history', 'accepted_series') }} as series
+    on left(quickbooks.number_key, length(series.prefix)) = series.prefix
+  where series.until >= (select cast(run_at as date) from run)
+),
+
 -- A QuickBooks invoice that a posting names belongs to that posting, whatever its number says.
 by_posting as (
   select postings.opsmerge_invoice_id, quickbooks.external_id, 'posting' as matched_by, 1 as preference
@@ -157,6 +166,7 @@ joined as (
     posting.first_attempted_at,
     posting.finished_at,
     owner.opsmerge_invoice_id is not null as is_named_by_a_posting,
+    listed.external_id is not null as is_listed,
     elsewhere.connection as posted_elsewhere,
     -- The two VAT rules were worked out again, and each side is right by its own.
     case
@@ -183,6 +193,7 @@ joined as (
     on owner.external_id = case when opsmerge.opsmerge_invoice_id is null then documents.external_id end
   left join {{ ref('opsmerge_line_totals') }} as lines on lines.opsmerge_invoice_id = opsmerge.opsmerge_invoice_id
   left join elsewhere on elsewhere.opsmerge_invoice_id = opsmerge.opsmerge_invoice_id
+  left join listed on listed.external_id = documents.external_id
 ),
 
 judged as (
@@ -195,6 +206,7 @@ judged as (
       when not in_opsmerge and is_named_by_a_posting then 'I10'
       when not in_opsmerge and noted_id is not null then 'I10'
       when not in_opsmerge and {{ matches('ledger_number', "'" ~ var('number_pattern', '^INV-[0-9]{4}-[0-9]+$') ~ "'") }} then 'I10'
+      when not in_opsmerge and is_listed then 'D07'
       when not in_opsmerge then 'I02'
 
       -- In both, and live in QuickBooks.
@@ -220,7 +232,8 @@ judged as (
       when outcome = 'held' then 'I18'
       when outcome = 'unknown' and first_attempted_at + {{ grace('T02') }} > read_from then 'T02'
       when outcome is null and status = 'paid' and gross >= 0 and post_from is null then 'D05'
-      when pushed_at is null or coalesce(opened_at, updated_at) + {{ grace('I01') }} > pushed_at then 'T01'
+      -- Opened, or changed (an opt-out cleared, say), since the last complete push began: the next one takes it.
+      when pushed_at is null or greatest(opened_at, case when updated_at <= read_until then updated_at end) + {{ grace('I01') }} > pushed_at then 'T01'
       else 'I01'
     end as fixed_class
   from joined
@@ -233,6 +246,7 @@ select
     when fixed_class is not null and fixed_class not like 'D%' and fixed_class not like 'T%'
       and (ledger_updated_at > read_from and ledger_updated_at <= read_until
         or updated_at > read_from and updated_at <= read_until) then 'T05'
+    when {{ waits('fixed_class', 'greatest(updated_at, ledger_updated_at)') }} then 'T06'
     else fixed_class
   end as document_class,
   in_opsmerge and in_quickbooks and coalesce(ledger_status, '') = 'live' and fixed_class is null as is_compared

@@ -157,21 +157,33 @@ judged as (
     case
       when in_opsmerge and in_quickbooks and paid_on is distinct from ledger_date
         then case when is_other_month then 'P07' else 'P12' end
-    end as date_class
+    end as fixed_date_class,
+    coalesce(
+      updated_at > run.read_from and updated_at <= run.read_until
+      or ledger_updated_at > run.read_from and ledger_updated_at <= run.read_until,
+      false
+    ) as is_moving,
+    run.connection,
+    run.read_from,
+    run.read_until
   from paired
+  cross join run
 )
 
 select
   judged.*,
-  run.connection,
   case
     -- pull-payments brings it by itself, if it is for an invoice of ours.
     when fixed_class in ('P02', 'P03', 'P04', 'P09')
-      and (is_ours or fixed_class in ('P03', 'P04', 'P09'))
-      and ledger_updated_at + {{ grace('P02') }} > run.read_from
-      and ledger_updated_at <= run.read_until then 'T03'
-    when fixed_class like 'P%' and updated_at > run.read_from and updated_at <= run.read_until then 'T05'
+      and (is_ours or fixed_class <> 'P02')
+      and {{ waits('fixed_class', 'ledger_updated_at') }} then 'T03'
+    when fixed_class like 'P%' and fixed_class <> 'P08' and is_moving then 'T05'
+    when fixed_class not in ('P02', 'P03', 'P04', 'P09') and {{ waits('fixed_class', 'greatest(updated_at, ledger_updated_at)') }} then 'T06'
     else fixed_class
-  end as payment_class
+  end as payment_class,
+  case
+    when fixed_date_class is not null and is_moving then 'T05'
+    when {{ waits('fixed_date_class', 'greatest(updated_at, ledger_updated_at)') }} then 'T06'
+    else fixed_date_class
+  end as date_class
 from judged
-cross join run

@@ -1,6 +1,8 @@
 -- One row per QuickBooks payment of which a part is applied to no invoice.
 with
 
+run as (select * from {{ ref('run') }}),
+
 payments as (
   select * from {{ ref('stg_quickbooks__payments') }}
   where realm_id = (select realm_id from {{ ref('run') }}) and status = 'active'
@@ -32,24 +34,45 @@ parts as (
     payments.currency,
     {{ month('payments.txn_date') }} as period,
     payments.txn_date,
+    payments.updated_at,
     payments.total,
     payments.unapplied,
-    coalesce(allocations.from_credit, 0) as from_credit,
-    payments.total - coalesce(allocations.to_invoices, 0) - payments.unapplied + coalesce(allocations.from_credit, 0) as remainder,
-    coalesce(proved_pennies.pennies, 0) as pennies
+    {{ money('coalesce(allocations.from_credit, 0)') }} as from_credit,
+    {{ money('payments.total - coalesce(allocations.to_invoices, 0) - payments.unapplied + coalesce(allocations.from_credit, 0)') }} as remainder,
+    {{ money('coalesce(proved_pennies.pennies, 0)') }} as pennies
   from payments
   left join allocations on allocations.payment_id = payments.payment_id
   left join proved_pennies on proved_pennies.payment_id = payments.payment_id
+),
+
+judged as (
+  select
+    parts.*,
+    case
+      when unapplied = 0 then null
+      when unapplied > 0 and unapplied <= pennies then 'P08'
+      else 'P05'
+    end as fixed_unapplied_class,
+    case when from_credit <> 0 then 'D06' end as credit_class,
+    case when remainder <> 0 then 'P11' end as fixed_remainder_class,
+    updated_at > run.read_from and updated_at <= run.read_until as is_moving,
+    run.read_from,
+    run.read_until
+  from parts
+  cross join run
+  where unapplied <> 0 or from_credit <> 0 or remainder <> 0
 )
 
 select
   *,
   case
-    when unapplied = 0 then null
-    when unapplied > 0 and unapplied <= pennies then 'P08'
-    else 'P05'
+    when fixed_unapplied_class = 'P05' and is_moving then 'T05'
+    when {{ waits('fixed_unapplied_class', 'updated_at') }} then 'T06'
+    else fixed_unapplied_class
   end as unapplied_class,
-  case when from_credit <> 0 then 'D06' end as credit_class,
-  case when remainder <> 0 then 'P11' end as remainder_class
-from parts
-where unapplied <> 0 or from_credit <> 0 or remainder <> 0
+  case
+    when fixed_remainder_class is not null and is_moving then 'T05'
+    when {{ waits('fixed_remainder_class', 'updated_at') }} then 'T06'
+    else fixed_remainder_class
+  end as remainder_class
+from judged
