@@ -64,7 +64,7 @@ def test_the_page_needs_no_script_and_no_network(paths: Paths):
     assert "script" not in page.tags
     assert page.handlers == []
     assert all(
-        tag == "a" and address.startswith("https://app.sandbox.qbo.intuit.com/app/") for tag, address in page.addresses
+        tag == "a" and address.startswith("https://sandbox.qbo.intuit.com/app/") for tag, address in page.addresses
     )
     assert "default-src 'none'" in text
     assert "@import" not in text
@@ -90,7 +90,7 @@ def test_the_links_go_to_the_company_that_was_reconciled(published: Path, tmp_pa
     """Production and sandbox have their own hosts; the simulators have none."""
     production = build_report(published, tmp_path / "p", environment="production").html.read_text()
     demo = build_report(published, tmp_path / "d", environment="demo").html.read_text()
-    assert "https://app.qbo.intuit.com/app/invoice?txnId=" in production
+    assert "https://qbo.intuit.com/app/invoice?txnId=" in production
     assert Page(demo).addresses == []
 
 
