@@ -31,7 +31,7 @@ class Size:
 
 
 DESK = Size(width_pixels=760, label_pixels=250, ticks=6, names=True)
-PHONE = Size(width_pixels=340, label_pixels=84, ticks=3, names=False)
+PHONE = Size(width_pixels=340, label_pixels=64, ticks=3, names=False)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _effects(rows: list[Row], size: Size) -> str:
         for row in rows[:CLASSES_MAX]
     ]
     title = ["\u2190 more in QuickBooks", "more in OpsMerge \u2192"]
-    chart = _bars(values, "class", "effect", "   ".join(title) if size.names else title, size)
+    chart = _bars(values, "class", "effect", " \u00b7 ".join(title) if size.names else title, size)
     colour = alt.Color("side:N", scale=alt.Scale(domain=["over", "under"], range=[OVER, UNDER]), legend=None)
     return _svg(chart.encode(color=colour), len(values), size)
 
@@ -148,7 +148,9 @@ def _bars(values: list[dict[str, Any]], name: str, amount: str, title: str | lis
 
 def _svg(chart: alt.Chart, rows: int, size: Size) -> str:
     styled = (
-        chart.properties(width=size.width_pixels - size.label_pixels, height=max(1, rows) * BAR_PIXELS, background="transparent")
+        chart.properties(
+            width=size.width_pixels - size.label_pixels, height=max(1, rows) * BAR_PIXELS, background="transparent"
+        )
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=INK,

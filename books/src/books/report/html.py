@@ -48,7 +48,9 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(money=words.money, signed=words.signed, day=words.day, count=words.count, number="{:,}".format)
+    templates.filters.update(
+        money=words.money, signed=words.signed, day=words.day, count=words.count, number="{:,}".format
+    )
     templates.filters["drawing"] = Markup  # our own charts of numbers and of the classes' names
     templates.filters.update(moment=words.moment, name_of=words.name_of, sides=words.sides)
     templates.filters.update(in_quickbooks=words.in_quickbooks, sentence=words.sentence, currency=words.currency)

@@ -23,7 +23,7 @@ BUCKETS = {"by_design": "By design", "timing": "In flight", "tolerated": "Tolera
 
 @dataclass(frozen=True)
 class Break:
-    """One open break, with what a person needs to act on it: the columns of `recon.drift`, its title, story and link."""
+    """One open break, with what a person needs to act on it: its row of `recon.drift`, with title, story and link."""
 
     row: Row
 

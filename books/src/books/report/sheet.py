@@ -16,8 +16,9 @@ COLUMNS = (
     "opsmerge_value", "ledger_value", "effect", "exposure", "first_seen", "age_days", "root_class", "accepted",
     "cause", "remedy", "story", "link", "opsmerge_invoice_id", "drift_key", "run_id",
 )  # fmt: skip
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last: wide forms
+
 _pick = itemgetter(*COLUMNS)
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write(report: Report, path: Path) -> Path:
