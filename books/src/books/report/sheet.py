@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from books.report.read import Break, Report
+from books.report.read import Break, Report, Row
 from books.report.whole import write_text
 
 COLUMNS = (
@@ -18,7 +19,7 @@ COLUMNS = (
 )  # fmt: skip
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last: wide forms
 
-_pick = itemgetter(*COLUMNS)
+_pick: Callable[[Row], tuple[Any, ...]] = itemgetter(*COLUMNS)
 
 
 def write(report: Report, path: Path) -> Path:
