@@ -94,6 +94,13 @@ def test_the_links_go_to_the_company_that_was_reconciled(published: Path, tmp_pa
     assert Page(demo).addresses == []
 
 
+@pytest.mark.parametrize("value", ["live 7.00", "live 7.00 (id 12)"])
+def test_an_id_is_told_once(value):
+    """Where the reconciliation names the id already, the report does not name it again."""
+    row = {"ledger_value": value, "payment_id": None, "external_id": "12"}
+    assert words.in_quickbooks(row) == "live 7.00 (id 12)"
+
+
 def test_an_id_stays_an_id_in_a_link():
     """Whatever a ledger holds as its id, the link goes to the company's own pages."""
     link = words.link("production", "1&x=/../2", None)

@@ -31,7 +31,7 @@ class Size:
 
 
 DESK = Size(width_pixels=760, label_pixels=250, ticks=6, names=True)
-PHONE = Size(width_pixels=340, label_pixels=64, ticks=3, names=False)
+PHONE = Size(width_pixels=300, label_pixels=64, ticks=3, names=False)
 
 
 @dataclass(frozen=True)

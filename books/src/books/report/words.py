@@ -111,8 +111,8 @@ def in_quickbooks(row: Mapping[str, Any]) -> str:
     """QuickBooks' value, and the id by which the document is found there: a number may stand on two of them."""
     if not row["ledger_value"]:
         return "nothing"
-    found = row["payment_id"] or row["external_id"]
-    return f"{row['ledger_value']} (id {found})" if found else str(row["ledger_value"])
+    value, found = str(row["ledger_value"]), row["payment_id"] or row["external_id"]
+    return value if not found or f"(id {found})" in value else f"{value} (id {found})"
 
 
 def sides(row: Mapping[str, Any]) -> str:
