@@ -59,14 +59,14 @@ def main() -> int:
     wanted = parser.parse_args().sections
     logging.disable(logging.CRITICAL)
     started = time.monotonic()
-    parts = []
+    parts = [_head()]
+    print(parts[0])
     for name in wanted or SECTIONS:
         print(f"{name} ...", file=sys.stderr)
         parts.append(SECTIONS[name]())
-    text = "\n\n".join([_head(), *parts]) + "\n"
+        print(f"\n{parts[-1]}", flush=True)
     if not wanted:
-        PAGE.write_text(text)
-    print(text)
+        PAGE.write_text("\n\n".join(parts) + "\n")
     print(f"{time.monotonic() - started:.0f} s" + ("" if wanted else f"; written to {PAGE}"), file=sys.stderr)
     return 0
 

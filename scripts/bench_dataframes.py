@@ -31,12 +31,13 @@ def in_pandas(folder: Path) -> dict[str, int]:
     proved = by_code.groupby("id", as_index=False)["proved"].sum()
     pairs = pairs.merge(proved, on="id", how="left")
     both = pairs[pairs["net_b"].notna()]
+    agreed = both[both["net"] == both["net_b"]]
     paid = table("ledger_payments").merge(table("own_payments"), on="key", how="left", suffixes=("", "_a"))
     return {
         "I01": int(pairs["net_b"].isna().sum()),
         "I03": int(rest["number"].isin(own["number"]).sum()),
         "A01": int((both["net"] != both["net_b"]).sum()),
-        "A03": int(((both["tax"] != both["tax_b"]) & (both["tax_b"] == both["proved"])).sum()),
+        "A03": int(((agreed["tax"] != agreed["tax_b"]) & (agreed["tax_b"] == agreed["proved"])).sum()),
         "P02": int(paid["amount_a"].isna().sum()),
     }
 
@@ -63,10 +64,11 @@ def in_polars(folder: Path) -> dict[str, int]:
     )
     rest = ledger.join(postings, on="external_id", how="anti").join(own, on="number", how="semi")
     paid = table("ledger_payments").join(table("own_payments"), on="key", how="left", suffix="_a")
+    agreed, proved_penny = pl.col("net") == pl.col("net_b"), pl.col("tax_b") == pl.col("proved")
     counted = pairs.select(
         pl.col("net_b").is_null().sum().alias("I01"),
-        (pl.col("net") != pl.col("net_b")).sum().alias("A01"),
-        ((pl.col("tax") != pl.col("tax_b")) & (pl.col("tax_b") == pl.col("proved"))).sum().alias("A03"),
+        (~agreed).sum().alias("A01"),
+        (agreed & (pl.col("tax") != pl.col("tax_b")) & proved_penny).sum().alias("A03"),
     )
     found = pl.collect_all([counted, rest.select(pl.len()), paid.select(pl.col("amount_a").is_null().sum())])
     return {**found[0].row(0, named=True), "I03": found[1].item(), "P02": found[2].item()}
