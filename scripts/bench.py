@@ -22,6 +22,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import bench_recon
 import pendulum
 import requests
 
@@ -58,14 +59,14 @@ def main() -> int:
     wanted = parser.parse_args().sections
     logging.disable(logging.CRITICAL)
     started = time.monotonic()
-    parts = []
+    parts = [_head()]
+    print(parts[0])
     for name in wanted or SECTIONS:
         print(f"{name} ...", file=sys.stderr)
         parts.append(SECTIONS[name]())
-    text = "\n\n".join([_head(), *parts]) + "\n"
+        print(f"\n{parts[-1]}", flush=True)
     if not wanted:
-        PAGE.write_text(text)
-    print(text)
+        PAGE.write_text("\n\n".join(parts) + "\n")
     print(f"{time.monotonic() - started:.0f} s" + ("" if wanted else f"; written to {PAGE}"), file=sys.stderr)
     return 0
 
@@ -367,11 +368,21 @@ def simulator() -> str:
     import bench_sandbox
 
     figures = bench_sandbox.measure(invoices=100_000, seconds=5)
-    rows = "\n".join(f"| {name.replace('_', ' ')} | {value:,.4g} |" for name, value in figures.items())
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {plain(value)} |" for name, value in figures.items())
     return f"## The QuickBooks simulator\n\n| figure | value |\n| --- | ---: |\n{rows}"
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"posting": posting, "sustained": sustained, "simulator": simulator}
+def plain(value: float) -> str:
+    """Four figures of a number, never with an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"  # noqa: PLR2004 -- from there on no decimals
+
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "posting": posting,
+    "sustained": sustained,
+    "simulator": simulator,
+    **bench_recon.SECTIONS,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

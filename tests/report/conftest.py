@@ -19,6 +19,7 @@ class Warehouse:
 
     build: Path
     world: World
+    compiled: Compiled
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     with duckdb.connect(str(build)) as connection:
         load(world, connection, folder)
         compiled.run(connection, "run-1", RUN_AT)
-    return Warehouse(build, world)
+    return Warehouse(build, world, compiled)
 
 
 def _make_hostile(world: World) -> None:

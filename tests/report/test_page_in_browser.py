@@ -20,8 +20,11 @@ MEASURE = """<iframe id=page src="{page}" style="width:{width}px;height:900px;bo
 <script>
 onload = () => {{
   const page = document.getElementById("page").contentDocument;
+  const height = (one) => one.getBoundingClientRect().height;
+  const shown = (what) => [...page.querySelectorAll(what)].filter((one) => height(one) > 0);
   document.getElementById("found").textContent = "overflow=" + (page.documentElement.scrollWidth - {width})
-    + " headings=" + page.querySelectorAll("h2").length + " charts=" + page.querySelectorAll("svg").length;
+    + " headings=" + page.querySelectorAll("h2").length + " charts=" + page.querySelectorAll(".chart").length
+    + " drawn=" + shown("svg").length + " letters=" + Math.floor(Math.min(...shown("svg text").map(height)));
 }};
 </script>"""
 
@@ -30,7 +33,7 @@ onload = () => {{
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 @pytest.mark.parametrize("width", [1180, 390])
 def test_the_page_fits_the_screen(warehouse, tmp_path: Path, width: int):
-    """Nothing sticks out sideways, on a desk or on a phone, and the charts are drawn."""
+    """Nothing sticks out sideways, on a desk or on a phone; each chart is drawn once, in letters that can be read."""
     published = publish(warehouse.build, tmp_path / "books.duckdb")
     page = build_report(published, tmp_path, environment="sandbox").html
     frame = tmp_path / "frame.html"
@@ -57,3 +60,5 @@ def test_the_page_fits_the_screen(warehouse, tmp_path: Path, width: int):
     assert int(found["overflow"]) <= 0
     assert int(found["headings"]) >= 5
     assert int(found["charts"]) >= 2
+    assert found["drawn"] == found["charts"]
+    assert int(found["letters"]) >= 11

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from books.faults import Exit, Halt
 from books.publish import publish
-from books.report import Paths, build_report, print_summary, words
+from books.report import Paths, build_report, markdown, print_summary, words, workbook
 from books.report.sheet import guarded
 
 
@@ -64,7 +64,7 @@ def test_the_page_needs_no_script_and_no_network(paths: Paths):
     assert "script" not in page.tags
     assert page.handlers == []
     assert all(
-        tag == "a" and address.startswith("https://app.sandbox.qbo.intuit.com/app/") for tag, address in page.addresses
+        tag == "a" and address.startswith("https://sandbox.qbo.intuit.com/app/") for tag, address in page.addresses
     )
     assert "default-src 'none'" in text
     assert "@import" not in text
@@ -90,8 +90,22 @@ def test_the_links_go_to_the_company_that_was_reconciled(published: Path, tmp_pa
     """Production and sandbox have their own hosts; the simulators have none."""
     production = build_report(published, tmp_path / "p", environment="production").html.read_text()
     demo = build_report(published, tmp_path / "d", environment="demo").html.read_text()
-    assert "https://app.qbo.intuit.com/app/invoice?txnId=" in production
+    assert "https://qbo.intuit.com/app/invoice?txnId=" in production
     assert Page(demo).addresses == []
+
+
+@pytest.mark.parametrize("value", ["live 7.00", "live 7.00 (id 12)"])
+def test_an_id_is_told_once(value):
+    """Where the reconciliation names the id already, the report does not name it again."""
+    row = {"ledger_value": value, "payment_id": None, "external_id": "12"}
+    assert words.in_quickbooks(row) == "live 7.00 (id 12)"
+
+
+def test_an_id_stays_an_id_in_a_link():
+    """Whatever a ledger holds as its id, the link goes to the company's own pages."""
+    link = words.link("production", "1&x=/../2", None)
+    assert link == "https://qbo.intuit.com/app/invoice?txnId=1%26x%3D%2F..%2F2"
+    assert words.link("sandbox", "7", "9") == "https://sandbox.qbo.intuit.com/app/recvpayment?txnId=9"
 
 
 def test_the_page_tells_what_happened_to_the_invoice(paths: Paths):
@@ -117,6 +131,7 @@ def test_the_csv_has_each_break_once(paths: Paths, breaks):
         ("-1", "'-1"),
         ("@x", "'@x"),
         ("\tx", "'\tx"),
+        ("\uff1d1", "'\uff1d1"),
         ("a=b", "a=b"),
         (None, ""),
         (Decimal("-1.00"), Decimal("-1.00")),
@@ -135,7 +150,7 @@ def test_the_workbook_has_text_and_numbers_but_no_formula(paths: Paths):
         text = "".join(book.read(name).decode() for name in sheets)
         assert "<f>" not in text
         assert "hyperlink" not in text
-        assert "HYPERLINK" in book.read("xl/sharedStrings.xml").decode()
+        assert "=HYPERLINK(" in text
 
 
 def test_the_markdown_tells_trust_totals_and_the_worst(paths: Paths):
@@ -145,6 +160,74 @@ def test_the_markdown_tells_trust_totals_and_the_worst(paths: Paths):
     assert "| gross | GBP |" in text
     assert "<script>" not in text.replace("\\<script\\>", "")
     assert len(text.splitlines()) < 60
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ("*bold* <b> [x](y) | `c`", r"\*bold\* \<b\> \[x\](y) \| \`c\`"),
+        ("@everyone", "@\u200beveryone"),
+        ("http://evil.example", "http:\u200b//evil.example"),
+        ("www.evil.example", "www\u200b.evil.example"),
+        ("one\n# two", "one \\# two"),
+        ("Client 4 & Söhne's", "Client 4 & Söhne's"),
+    ],
+)
+def test_text_from_a_ledger_does_nothing_in_a_chat(value, seen):
+    """No markup, no link, no call of a person or channel."""
+    assert markdown.escaped(value) == seen
+
+
+def test_text_from_a_ledger_moves_no_cursor(warehouse, tmp_path: Path):
+    """Escape sequences, line breaks and turned writing in a ledger's text are shown as spaces, in every form."""
+    published = publish(warehouse.build, tmp_path / "books.duckdb")
+    with duckdb.connect(str(published)) as connection:
+        connection.execute("update recon.drift set ledger_value = chr(27) || '[2J' || chr(10) || chr(8238) || 'x'")
+    paths = build_report(published, tmp_path)
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_summary(published, console=console)
+    for text in (paths.html.read_text(), paths.markdown.read_text(), paths.csv.read_text(), console.export_text()):
+        assert "[2J" in text.replace("\\", "")
+        assert not {"\x1b", "\u202e"} & set(text)
+
+
+def test_who_accepted_a_break_stands_beside_it(warehouse, tmp_path: Path):
+    """An accepted break leaves the open ones and is listed with reason, person and date."""
+    published = publish(warehouse.build, tmp_path / "books.duckdb")
+    with duckdb.connect(str(published)) as connection:
+        connection.execute("update recon.drift set accepted = true where class = 'I02'")
+        connection.execute(
+            "insert into recon.accepted select class, number, payment_id, opsmerge_value, ledger_value,"
+            " 'an <old> series', 'Kim', date '2027-03-31' from recon.drift where class = 'I02'"
+        )
+        [(number,)] = connection.execute("select number from recon.drift where class = 'I02'").fetchall()
+    text = build_report(published, tmp_path).html.read_text()
+    opened, accepted = text.split("<h2>Accepted</h2>")
+    assert f"<span>{number}</span>" not in opened
+    assert number in accepted
+    assert "an &lt;old&gt; series (Kim, until 31 March 2027)" in accepted
+
+
+def test_many_breaks_are_told_as_far_as_they_help(warehouse, tmp_path: Path, monkeypatch):
+    """The CSV has every break, the workbook as many as a person can use, the page the largest; and each says so."""
+    published = publish(warehouse.build, tmp_path / "books.duckdb")
+    with duckdb.connect(str(published)) as connection:
+        connection.execute(
+            "insert into recon.drift select drift.* replace (drift_key || i as drift_key, number || '/' || i as number,"
+            " opsmerge_invoice_id || '/' || i as opsmerge_invoice_id)"
+            " from recon.drift, range(4) as copies(i) where bucket = 'break'"
+        )
+        [(count,)] = connection.execute("select count(*) from recon.drift where bucket = 'break'").fetchall()
+    monkeypatch.setattr(workbook, "BREAKS_MAX", 200)
+    paths = build_report(published, tmp_path)
+    assert paths.csv.read_text().count("\n") == count + 1
+    with zipfile.ZipFile(paths.workbook) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert sheet.count("<row ") == 1 + workbook.BREAKS_MAX + 1
+    assert f"and {count - workbook.BREAKS_MAX:,} more break" in sheet
+    page = paths.html.read_text()
+    assert f"<b>{count:,}</b>" in page
+    assert "all breaks are in the CSV file" in page
 
 
 def test_the_terminal_tells_the_same(published: Path, paths: Paths):

@@ -20,13 +20,13 @@ class Warehouse:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def load(self, *messages: dict[str, Any] | str, **settings: Any) -> list[Any]:
-        lines = [each if isinstance(each, str) else json.dumps(each) for each in messages]
+    def load(self, *messages: dict[str, Any] | str | bytes, **settings: Any) -> list[Any]:
+        lines = [each if isinstance(each, (str, bytes)) else json.dumps(each) for each in messages]
         target = TargetDuckDB(config={"path": str(self.path), "schema": "raw", "lock_wait_seconds": 0, **settings})
         out = io.StringIO()
         try:
             with redirect_stdout(out):
-                target.process_lines(io.StringIO("\n".join(lines)))
+                target.process_lines(lines)
                 target.process_endofpipe()
         finally:
             target.loader.close()

@@ -20,11 +20,11 @@ from target_duckdb.errors import DatabaseBusyError, InputError
 COMMAND = Path(sys.executable).with_name("target-duckdb")
 
 
-def start(tmp_path: Path, **settings) -> subprocess.Popen:
+def start(tmp_path: Path, code: str | None = None, **settings) -> subprocess.Popen:
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"path": "build.duckdb", "schema": "raw", **settings}))
     return subprocess.Popen(
-        [COMMAND, "--config", config],
+        [*([sys.executable, "-c", code] if code else [COMMAND]), "--config", config],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -94,6 +94,41 @@ def test_killed_in_the_middle_the_old_rows_stay(tmp_path, warehouse, singer, num
         assert not list(tmp_path.glob("target-duckdb-*")), "the spool, with its data, is left behind"
 
 
+KILLED = """
+import os, signal
+from target_duckdb import loader, loads, table, target
+whole = {point}
+def cut(*arguments, **named):
+    if "{when}" == "after":
+        whole(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+{point} = cut
+target.TargetDuckDB.cli()
+"""
+
+
+@pytest.mark.parametrize(
+    ("point", "when", "rows"),
+    [
+        ("table.Table._replace_live_rows", "after", ["old"]),
+        ("loads.write", "after", ["old"]),
+        ("loader.Loader._commit", "before", ["old"]),
+        ("target.emit_state", "before", ["new", "old"]),
+    ],
+)
+def test_killed_at_a_named_point_of_a_load(tmp_path, warehouse, singer, point, when, rows):
+    """Before the commit nothing is there, after it everything; without a STATE the same comes again, to no harm."""
+    warehouse.load(singer.schema(), singer.record(id="old"))
+    process = start(tmp_path, code=KILLED.format(point=point, when=when))
+    messages = [singer.schema(), singer.record(id="new"), singer.state({"upto": 1})]
+    send(process, *messages)
+    out, _err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (-signal.SIGKILL, b"")
+    assert warehouse.query("SELECT id FROM raw.invoices ORDER BY id") == [(row,) for row in rows]
+    assert warehouse.load(*messages) == [{"upto": 1}]
+    assert warehouse.query("SELECT id FROM raw.invoices ORDER BY id") == [("new",), ("old",)]
+
+
 def test_the_command_loads_from_a_pipe(tmp_path, warehouse, singer):
     """The installed command reads stdin, writes only STATE to stdout, and exits with 0."""
     process = start(tmp_path)
@@ -131,6 +166,19 @@ def test_a_full_disk_is_said_and_the_old_rows_stay(tmp_path, warehouse, singer):
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (78, b"")
     assert b"free space" in err
+    assert b"Traceback" not in err
+    assert warehouse.query("SELECT id FROM raw.invoices") == [("1",)]
+
+
+def test_too_little_memory_is_said_and_the_old_rows_stay(tmp_path, warehouse, singer):
+    """A load that does not fit into `memory_limit` ends with 78, one line that names the setting, and no STATE."""
+    warehouse.load(singer.schema(), singer.record(id="1"))
+    process = start(tmp_path, memory_limit="20MB")
+    with contextlib.suppress(BrokenPipeError):
+        send(process, singer.schema(note=singer.text), singer.record(id="2", note="x" * 30_000_000))
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (78, b"")
+    assert b"memory_limit" in err
     assert b"Traceback" not in err
     assert warehouse.query("SELECT id FROM raw.invoices") == [("1",)]
 

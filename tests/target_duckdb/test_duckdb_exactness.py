@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from decimal import Decimal
 
@@ -123,3 +124,64 @@ def test_a_value_of_another_type_stops_the_load(warehouse, singer, definition, v
     with pytest.raises(InputError, match=f"invoices.*'value'.*{value}"):
         warehouse.load(singer.schema(value=definition), singer.record(id="1", value=value))
     assert warehouse.query("SELECT count(*) FROM duckdb_tables()") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "name", ["Größe", 'a "quoted" name', "back\\slash", "tab\there", "ID", "select", "_sdc_position_2"]
+)
+def test_a_property_may_have_any_name(warehouse, singer, name):
+    """Whatever a property is called, its value arrives in its column."""
+    warehouse.load(singer.schema(**{name: singer.text, "a": singer.text}), singer.record(id="1", a="x", **{name: "y"}))
+    columns = list(warehouse.types("invoices"))
+    [row] = warehouse.query("SELECT * FROM raw.invoices")
+    assert sorted(row[:3]) == ["1", "x", "y"]
+    assert row[columns.index("ID_2" if name == "ID" else name)] == "y"
+
+
+def test_streams_may_take_turns(warehouse, singer):
+    """A tap that sends a parent, its children, and the next parent loses nothing and mixes nothing up."""
+    parent, child = singer.schema("parents", amount=singer.money), singer.schema("children", note=singer.text)
+    turns = [
+        singer.record("parents", id=str(n), amount=n) if n % 3 == 0 else singer.record("children", id=str(n), note="é")
+        for n in range(30)
+    ]
+    warehouse.load(parent, child, *turns)
+    assert warehouse.query("SELECT count(*), sum(amount) FROM raw.parents") == [(10, Decimal("135.00"))]
+    assert warehouse.query("SELECT count(*), min(note) FROM raw.children") == [(20, "é")]
+
+
+def test_a_schema_in_another_order_is_the_same_schema(warehouse, singer):
+    """Values go to their columns by name, in whatever order a later SCHEMA lists them."""
+    schema = singer.schema(first=singer.text, second=singer.text)
+    turned = singer.schema()
+    turned["schema"]["properties"] = dict(reversed(schema["schema"]["properties"].items()))
+    rows = [singer.record(id=key, first="1", second="2") for key in "ab"]
+    warehouse.load(schema, rows[0], turned, rows[1])
+    assert warehouse.query("SELECT first, second FROM raw.invoices") == [("1", "2"), ("1", "2")]
+
+
+def test_whitespace_between_values_is_no_value(warehouse, singer):
+    """Line ends of Windows, and a carriage return inside a nested value, are only space."""
+    line = '{"type": "RECORD", "stream": "invoices", "record": {"lines": [1,\r 2.10 ], "id" : "1"} }\r'
+    warehouse.load(singer.schema(lines={"type": "array"}), line)
+    assert warehouse.query("SELECT CAST(lines AS VARCHAR) FROM raw.invoices") == [("[1,  2.10 ]",)]
+
+
+def test_a_row_may_be_larger_than_any_buffer(warehouse, singer):
+    """A value of 12 MB arrives whole."""
+    warehouse.load(singer.schema(note=singer.text), singer.record(id="1", note="é" * 6_000_000))
+    assert warehouse.query("SELECT length(note) FROM raw.invoices") == [(6_000_000,)]
+
+
+def test_a_line_in_another_encoding_stops_the_load(warehouse, singer):
+    """What is not UTF-8 is named by its line, before anything is loaded."""
+    line = json.dumps(singer.record(id="£"), ensure_ascii=False).encode("latin-1")
+    with pytest.raises(InputError, match="Line 2 of the input is not UTF-8"):
+        warehouse.load(singer.schema(), line)
+
+
+def test_half_a_pair_of_surrogates_is_no_character(warehouse, singer):
+    """What sits beside it stays, an escaped backslash before the letter u among it."""
+    line = r'{"type":"RECORD","stream":"invoices","record":{"id":"1","note":"a\\ud83d \ud83d b\n"}}'
+    warehouse.load(singer.schema(note=singer.text), line)
+    assert warehouse.query("SELECT note FROM raw.invoices") == [("a\\ud83d \ufffd b\n",)]

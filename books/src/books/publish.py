@@ -14,6 +14,21 @@ import duckdb
 
 from books.faults import Exit, Halt
 
+OF_ONE_RUN = """
+select
+    run_id in (select run_id from recon.run_history)
+    and not exists (select 1 from recon.drift as other where other.run_id <> run.run_id)
+    and not exists (select 1 from recon.control_totals as other where other.run_id <> run.run_id)
+    and not exists (select 1 from recon.checks as other where other.run_id <> run.run_id)
+    and not exists (select 1 from recon.drift_summary as other where other.run_id <> run.run_id)
+    and not exists (select 1 from recon.drift_ageing as other where other.run_id <> run.run_id)
+    and not exists (
+        select 1 from staging.stg_loads as loads
+        where loads.stream in ('invoices', 'payments') and loads.ended_at > run.read_until
+    )
+from statement.run as run
+"""
+
 
 def publish(build: Path, published: Path) -> Path:
     """Put a copy of `build` in the place of `published`; return `published`.
@@ -22,7 +37,8 @@ def publish(build: Path, published: Path) -> Path:
     overwrite.
 
     Raises:
-        Halt: there is nothing built yet (misconfigured), or another process is writing it (try later).
+        Halt: there is nothing built yet (misconfigured), another process is writing it, or the last reconciliation in
+            it did not come to its end (try later).
     """
     if not build.is_file():
         raise Halt(
@@ -50,10 +66,30 @@ def _copy_settled(build: Path, new: Path) -> None:
             remedy="wait until the other run has ended, then run again",
         ) from error
     with connection:
+        _require_whole(connection, build)
         connection.execute("force checkpoint")
         shutil.copyfile(build, new)
     with new.open("rb+") as copied:
         os.fsync(copied.fileno())
+
+
+def _require_whole(connection: duckdb.DuckDBPyConnection, build: Path) -> None:
+    """Refuse a build that was killed between load and last table: its tables are of different runs."""
+    if not connection.execute(
+        "select 1 from duckdb_tables() where schema_name = 'statement' and table_name = 'run'"
+    ).fetchone():
+        return  # nothing reconciled yet; raw tables alone are whole
+    try:
+        [(of_one_run,)] = connection.execute(OF_ONE_RUN).fetchall()
+    except duckdb.CatalogException:
+        of_one_run = False  # killed in the first run of all, or while one table stood for another
+    if not of_one_run:
+        raise Halt(
+            f"the last reconciliation in {build.name} did not come to its end; what was published before stays",
+            exit_code=Exit.TRY_LATER,
+            code="build_incomplete",
+            remedy="run `meltano run reconcile` again",
+        )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,25 +9,24 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any
 
+EXTRACTED_AT, DELETED_AT, VERSION = METADATA_NAMES = "_sdc_extracted_at", "_sdc_deleted_at", "_sdc_table_version"
+TIMESTAMP = "TIMESTAMP WITH TIME ZONE"
 WIDEST_DECIMAL = "DECIMAL(38,10)"
 DECIMAL_FORMATS = ("x-singer.decimal", "singer.decimal")
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _SCALARS = {"boolean": "BOOLEAN", "integer": "BIGINT", "object": "JSON", "array": "JSON"}
-_DATES = {"date": "DATE", "date-time": "TIMESTAMP WITH TIME ZONE"}
+_DATES = {"date": "DATE", "date-time": TIMESTAMP}
+_OURS = ("BIGINT", "BOOLEAN", "DATE", "DOUBLE", "JSON", "VARCHAR", TIMESTAMP)
 _MAX_SCALE_OF_18_DIGITS = 9
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column `name` of SQL type `type`, filled from the record's property `source`.
-
-    `plain` says that the schema allows strings and booleans only, which DuckDB's JSON reader takes as they are.
-    """
+    """A column `name` of SQL type `type`, filled from the record's property `source`."""
 
     name: str
     type: str
     source: str
-    plain: bool = False
 
 
 def columns_of(schema: Mapping[str, Any]) -> list[Column]:
@@ -37,13 +36,8 @@ def columns_of(schema: Mapping[str, Any]) -> list[Column]:
     for source, definition in schema.get("properties", {}).items():
         name = _free_name(source, taken)
         taken.add(name.lower())
-        columns.append(Column(name, sql_type(definition), source, _is_plain(definition)))
+        columns.append(Column(name, sql_type(definition), source))
     return columns
-
-
-def _is_plain(definition: Mapping[str, Any]) -> bool:
-    names = set(_type_names(definition))
-    return bool(names) and names <= {"string", "boolean"} and not definition.keys() & {"anyOf", "oneOf"}
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:
@@ -92,7 +86,7 @@ def widest(one: str, other: str) -> str:
     if all(is_number(each) for each in pair):
         return _widest_number(pair)
     if pair == set(_DATES.values()):
-        return _DATES["date-time"]
+        return TIMESTAMP
     return "JSON" if "JSON" in pair else "VARCHAR"
 
 
@@ -102,6 +96,11 @@ def _widest_number(pair: set[str]) -> str:
     whole = max(_digits(each)[0] for each in pair)
     scale = max(_digits(each)[1] for each in pair)
     return f"DECIMAL({min(38, whole + scale)},{scale})"
+
+
+def is_ours(sql: str) -> bool:
+    """Whether this target makes columns of this type; others are somebody's own choice."""
+    return sql in _OURS or sql.startswith("DECIMAL")
 
 
 def is_number(sql: str) -> bool:
@@ -122,7 +121,15 @@ def next_wider(sql: str) -> str | None:
     """The type to try when a value does not fit exactly; None when there is none and the value is wrong."""
     if sql == "BIGINT" or (sql.startswith("DECIMAL") and sql != WIDEST_DECIMAL):
         return WIDEST_DECIMAL
-    return _DATES["date-time"] if sql == _DATES["date"] else None
+    return TIMESTAMP if sql == _DATES["date"] else None
+
+
+def text_of(cell: str, sql: str) -> str:
+    """SQL: the text of a JSON value `cell` (an SQL expression) on its way to type `sql`; JSON stays as it is."""
+    if sql == "JSON":
+        return cell
+    unquoted = f"CASE WHEN contains({cell}, '\\') THEN {cell} ->> '$' ELSE {cell}[2:-2] END"  # escapes are rare
+    return f"CASE WHEN starts_with({cell}, '\"') THEN {unquoted} ELSE {cell} END"
 
 
 def fits(text: str, sql: str) -> str | None:
@@ -132,7 +139,7 @@ def fits(text: str, sql: str) -> str | None:
     cast = f"TRY_CAST({text} AS {sql})"
     if sql == "DATE":
         return f"{cast} IS NOT NULL AND length({text}) = 10"
-    if sql == "DOUBLE":
+    if sql in ("DOUBLE", TIMESTAMP):
         return f"isfinite({cast})"
     if not is_number(sql):
         return f"{cast} IS NOT NULL"

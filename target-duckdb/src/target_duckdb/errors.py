@@ -45,3 +45,15 @@ class StorageError(LoadError):
             f"The load could not be written: {str(error).splitlines()[0]}. The database is as it was before. "
             "Check the rights of its folder and the free space, there and in the folder for temporary files."
         )
+
+
+class MemoryLimitError(LoadError):
+    """DuckDB may not use as much memory as the rows take."""
+
+    exit_code = 78
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The load needs more memory than the setting memory_limit allows; the database is as it was before. "
+            "Raise memory_limit, or lower batch_size_mebibytes."
+        )

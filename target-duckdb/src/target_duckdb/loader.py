@@ -22,7 +22,8 @@ from target_duckdb.errors import InputError, NoSchemaError
 from target_duckdb.loads import Load
 from target_duckdb.messages import ActivateVersion, Record, Schema, State
 from target_duckdb.spool import Spool
-from target_duckdb.table import Table, Tombstones
+from target_duckdb.staging import Tombstones
+from target_duckdb.table import Table
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Loader:
         self._require_declared(message.stream, keys, {each.source for each in columns})
         table = Table(self._connected(), self.options.schema, message.stream, columns, keys, self.options.tombstones)
         table.prepare()
-        spool = Spool(self._spool_path(), message.stream, table.columns, keys)
+        spool = Spool(self._spool_path())
         load = Load.begun(message, self.now()) if before is None else before.load
         stream = self.streams[message.stream] = Stream(message, table, spool, load)
         return stream
@@ -123,12 +124,11 @@ class Loader:
 
         Raises:
             NoSchemaError: no SCHEMA came before it.
-            MissingKeyError: it has no value for a key property.
         """
         stream = self._known(message.stream)
         if stream.spool.rows == 0:
             self._warn_of_unknown(stream, message)
-        stream.spool.add(message)
+        stream.spool.add(message.cells)
         stream.load.rows += 1
         self._rows_since_commit += 1
         if stream.spool.rows >= self.options.batch_rows or stream.spool.size_bytes >= self.options.batch_bytes:
@@ -140,14 +140,14 @@ class Loader:
         return self.streams[name]
 
     def _warn_of_unknown(self, stream: Stream, message: Record) -> None:
-        if unknown := stream.spool.unknown_properties(message):
+        named = {name for name in message.properties() if not name.startswith("_sdc_")}
+        if unknown := named.difference(stream.schema.schema["properties"]):
             logger.warning("Stream %s: not in the schema, so not loaded: %s", message.stream, sorted(unknown))
 
     def _flush(self, stream: Stream) -> None:
         if stream.spool.rows == 0:
             return
-        stream.table.load(stream.spool.close(), self.now())
-        stream.load.span(*stream.table.extract_span())
+        stream.load.span(*stream.table.load(stream.spool.close(), self.now()))
 
     def activate_version(self, message: ActivateVersion) -> None:
         """A complete read ends; or, from taps that say it at both ends, begins.

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import datetime
 
 import duckdb
 
-from target_duckdb.columns import Column, fits, listed, next_wider, quoted, widest
-from target_duckdb.errors import InputError, LoadError
-from target_duckdb.spool import DELETED_AT, EXTRACTED_AT, POSITION, VERSION, SpoolFile
+from target_duckdb.columns import (
+    DELETED_AT,
+    EXTRACTED_AT,
+    METADATA_NAMES,
+    TIMESTAMP,
+    VERSION,
+    Column,
+    is_ours,
+    next_wider,
+    quoted,
+    widest,
+)
+from target_duckdb.errors import InputError, LoadError, MissingKeyError
+from target_duckdb.spool import SpoolFile
+from target_duckdb.staging import HELPERS, POSITION, TOMBSTONE, Staged, Staging, Tombstones
 
-TIMESTAMP = "TIMESTAMP WITH TIME ZONE"
 METADATA = [
-    Column(EXTRACTED_AT, TIMESTAMP, EXTRACTED_AT, plain=True),
-    Column(DELETED_AT, TIMESTAMP, DELETED_AT, plain=True),
-    Column(VERSION, "BIGINT", VERSION, plain=True),
+    Column(EXTRACTED_AT, TIMESTAMP, EXTRACTED_AT),
+    Column(DELETED_AT, TIMESTAMP, DELETED_AT),
+    Column(VERSION, "BIGINT", VERSION),
 ]
-_OUR_TYPES = ("BIGINT", "BOOLEAN", "DATE", "DOUBLE", "JSON", "VARCHAR", TIMESTAMP)
-_MIN_OBJECT_BYTES = 16 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Tombstones:
-    """Which rows announce a deletion: those whose `column` holds `value`."""
-
-    column: str
-    value: str
 
 
 class Table:
@@ -48,13 +49,12 @@ class Table:
         self.connection = connection
         self.stream = stream
         self.name = f"{quoted(schema)}.{quoted(stream)}"
-        properties = [each for each in columns if each.source not in (EXTRACTED_AT, DELETED_AT, VERSION)]
+        properties = [each for each in columns if each.source not in METADATA_NAMES]
         self.columns = [*properties, *METADATA]
         by_source = {each.source: each.name for each in self.columns}
         self.keys = [by_source[key] for key in keys]
         self.tombstones = tombstones
         self._existing: dict[str, str] = {}
-        self._raw = self._staged = ""
 
     def prepare(self) -> None:
         """Create the table, or add and widen its columns, so that every declared type fits."""
@@ -72,7 +72,7 @@ class Table:
         if existing is None:
             self.connection.execute(f"ALTER TABLE {self.name} ADD COLUMN {quoted(column.name)} {column.type}")
             return column
-        if existing != column.type and not (existing in _OUR_TYPES or existing.startswith("DECIMAL")):
+        if existing != column.type and not is_ours(existing):
             return replace(column, type=existing)  # somebody's own choice of type: cast to it
         return self._widened(column, existing, widest(existing, column.type))
 
@@ -87,37 +87,35 @@ class Table:
                 raise LoadError(f"Table {self.name}: column {column.name} cannot become {wanted}: {error}") from error
         return replace(column, type=wanted)
 
-    def load(self, spool: SpoolFile, now: datetime) -> None:
-        """Merge the spooled rows, received `now`. Within them the last row of a key wins.
+    def load(self, spool: SpoolFile, now: datetime) -> tuple[datetime, datetime]:
+        """Merge the spooled rows, received `now`; tell when the first and the last of them were extracted.
 
         Raises:
             InputError: a value is not of the type that the tap's schema promises.
+            MissingKeyError: a record has no value for a key property.
         """
-        self._raw = self._read(spool)
-        self.columns = [self._wide_enough(each) for each in self.columns]
-        self._staged = self._typed(now)
+        staged = self._staged(spool, now)
         if self.keys:
-            self._merge_live_rows()
-            if self._has_tombstones():
-                self._merge_tombstones()
+            self._replace_live_rows(staged)
+            if staged.has_tombstones:
+                self._merge_tombstones(staged)
         else:
-            self._append()
+            self._append(staged)
+        return staged.first_at, staged.last_at
 
-    def _read(self, spool: SpoolFile) -> str:
-        """The spool as a Parquet file, every value as text: a temporary table would stay until the commit."""
-        texts = ", ".join(f"{_literal(each.name)}: 'VARCHAR'" for each in self.columns)
-        size = max(_MIN_OBJECT_BYTES, spool.longest_bytes + 1)
-        parquet = _literal(f"{spool.path}.parquet")
-        self.connection.execute(
-            f"COPY (FROM read_json({_literal(str(spool.path))}, format = 'newline_delimited', "
-            f"columns = {{{texts}, '{POSITION}': 'BIGINT'}}, maximum_object_size = {size})) "
-            f"TO {parquet} (FORMAT parquet, COMPRESSION snappy)"
-        )
-        return f"read_parquet({parquet})"
+    def _staged(self, spool: SpoolFile, now: datetime) -> Staged:
+        """The rows, in columns wide enough for each of them."""
+        staging = Staging(self.connection, spool, self.columns, self.tombstones)
+        staged = staging.stage(self.keys, now)
+        if staged.has_misfits:
+            self.columns = [self._wide_enough(each, staging) for each in self.columns]
+            return self._staged(spool, now)
+        self._require_keys(staged)
+        return staged
 
-    def _wide_enough(self, column: Column) -> Column:
-        condition = fits(quoted(column.name), column.type)
-        if condition is None or (example := self._misfit(column, condition)) is None:
+    def _wide_enough(self, column: Column, staging: Staging) -> Column:
+        example = staging.misfit(column)
+        if example is None:
             return column
         wider = next_wider(column.type)
         if wider is None:
@@ -126,74 +124,46 @@ class Table:
                 f"but a record holds {example!r}. The tap's schema and its records disagree."
             )
         logger.warning("Stream %s: %r does not fit %s %s.", self.stream, example, column.name, column.type)
-        return self._wide_enough(self._widened(column, column.type, wider))
+        return self._widened(column, column.type, wider)
 
-    def _misfit(self, column: Column, condition: str) -> str | None:
-        name = quoted(column.name)
-        row = self.connection.execute(
-            f"SELECT {name} FROM {self._raw} WHERE {name} IS NOT NULL AND ({condition}) IS NOT TRUE LIMIT 1"
-        ).fetchone()
-        return None if row is None else str(row[0])
+    def _require_keys(self, staged: Staged) -> None:
+        sources = {each.name: each.source for each in self.columns}
+        for key, missing in zip(self.keys, staged.rows_without_key, strict=True):
+            if missing:
+                raise MissingKeyError(
+                    f"Stream {self.stream}: a record has no value for its key property {sources[key]!r}."
+                )
 
-    def _typed(self, now: datetime) -> str:
-        """The spooled rows with their types, as a query."""
-        casts = ", ".join(f"CAST({quoted(each.name)} AS {each.type}) AS {quoted(each.name)}" for each in self.columns)
-        received = f"CAST({_literal(now.isoformat())} AS {TIMESTAMP})"
-        return (
-            f"(SELECT * REPLACE (coalesce({quoted(EXTRACTED_AT)}, {received}) AS {quoted(EXTRACTED_AT)}), "
-            f"{self._is_tombstone()} AS _sdc_tombstone FROM (SELECT {casts}, {POSITION} FROM {self._raw}))"
-        )
+    def _replace_live_rows(self, staged: Staged) -> None:
+        """The newest live row of each key replaces the whole row.
 
-    def _is_tombstone(self) -> str:
-        announced = f"{quoted(DELETED_AT)} IS NOT NULL"
-        if any(each.name == self.tombstones.column and each.type == "VARCHAR" for each in self.columns):
-            value = _literal(self.tombstones.value)
-            return f"({announced} OR {quoted(self.tombstones.column)} IS NOT DISTINCT FROM {value})"
-        return announced
+        Deleted and inserted: an update in place of whole rows would stay in memory until the commit.
+        """
+        rows = staged.newest(self.keys, f"NOT {TOMBSTONE}")
+        self.connection.execute(f"DELETE FROM {self.name} AS t USING {rows} AS s WHERE {self._same_key()}")
+        self._insert(rows)
 
-    def _has_tombstones(self) -> bool:
-        row = self.connection.execute(f"SELECT bool_or(_sdc_tombstone) FROM {self._staged}").fetchone()
-        return bool(row and row[0])
+    def _same_key(self) -> str:
+        return " AND ".join(f"t.{quoted(key)} = s.{quoted(key)}" for key in self.keys)
 
-    def _merge_live_rows(self) -> None:
-        """The newest live row of each key replaces the whole row."""
-        names = [each.name for each in self.columns]
-        updates = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in names)
-        newest = f"SELECT max({POSITION}) FROM {self._staged} WHERE NOT _sdc_tombstone GROUP BY {listed(self.keys)}"
-        self._merge(f"SELECT * FROM {self._staged} WHERE {POSITION} IN ({newest})", updates)
-
-    def _merge_tombstones(self) -> None:
+    def _merge_tombstones(self, staged: Staged) -> None:
         """A deletion that came last marks the row and changes what it says; what it leaves empty stays."""
         deleted = quoted(DELETED_AT)
         kept = [each.name for each in self.columns if each.name != DELETED_AT]
         updates = ", ".join(f"{quoted(name)} = coalesce(s.{quoted(name)}, t.{quoted(name)})" for name in kept)
         updates += f", {deleted} = coalesce(t.{deleted}, s.{deleted})"
-        newest = f"SELECT max({POSITION}) FROM {self._staged} GROUP BY {listed(self.keys)}"
-        source = (
-            f"SELECT * REPLACE (coalesce({deleted}, {quoted(EXTRACTED_AT)}) AS {deleted}) "
-            f"FROM {self._staged} WHERE _sdc_tombstone AND {POSITION} IN ({newest})"
-        )
-        self._merge(source, updates)
-
-    def _merge(self, source: str, updates: str) -> None:
-        match = " AND ".join(f"t.{quoted(key)} = s.{quoted(key)}" for key in self.keys)
+        columns = f"* EXCLUDE ({HELPERS}) REPLACE (coalesce({deleted}, {quoted(EXTRACTED_AT)}) AS {deleted})"
         self.connection.execute(
-            f"MERGE INTO {self.name} AS t USING (SELECT * EXCLUDE ({POSITION}, _sdc_tombstone) FROM ({source})) AS s "
-            f"ON {match} WHEN MATCHED THEN UPDATE SET {updates} WHEN NOT MATCHED THEN INSERT BY NAME"
+            f"MERGE INTO {self.name} AS t "
+            f"USING (SELECT {columns} FROM {staged.newest(self.keys)} WHERE {TOMBSTONE}) AS s ON {self._same_key()} "
+            f"WHEN MATCHED THEN UPDATE SET {updates} WHEN NOT MATCHED THEN INSERT BY NAME"
         )
 
-    def _append(self) -> None:
-        names = listed(each.name for each in self.columns)
-        self.connection.execute(
-            f"INSERT INTO {self.name} ({names}) SELECT {names} FROM {self._staged} ORDER BY {POSITION}"
-        )
+    def _append(self, staged: Staged) -> None:
+        self._insert(f"(FROM {staged.rows} ORDER BY {POSITION})")
 
-    def extract_span(self) -> tuple[datetime, datetime]:
-        """When the first and the last row of the last load were extracted."""
-        at = quoted(EXTRACTED_AT)
-        row = self.connection.execute(f"SELECT epoch_us(min({at})), epoch_us(max({at})) FROM {self._staged}").fetchone()
-        first, last = row or (0, 0)
-        return _from_microseconds(first), _from_microseconds(last)
+    def _insert(self, rows: str) -> None:
+        self.connection.execute(f"INSERT INTO {self.name} BY NAME SELECT * EXCLUDE ({HELPERS}) FROM {rows}")
 
     def retire(self, version: int, now: datetime, *, hard: bool) -> int:
         """Mark (or, `hard`, remove) every row that the complete read `version` did not contain; returns how many."""
@@ -205,11 +175,3 @@ class Table:
             result = self.connection.execute(statement, {"now": now})
         row = result.fetchone()
         return int(row[0]) if row is not None else 0
-
-
-def _from_microseconds(since_1970: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=since_1970)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

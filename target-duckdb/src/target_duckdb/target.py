@@ -14,10 +14,10 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 
 from target_duckdb.database import Database, resolve
-from target_duckdb.errors import ConfigurationError, InputError, LoadError, StorageError
+from target_duckdb.errors import ConfigurationError, InputError, LoadError, MemoryLimitError, StorageError
 from target_duckdb.loader import Loader, Options
 from target_duckdb.messages import ActivateVersion, Batch, RawReader, Record, Schema, State
-from target_duckdb.table import Tombstones
+from target_duckdb.staging import Tombstones
 
 MEBIBYTE = 1024 * 1024
 KILLED_BY_SIGNAL = 128  # the shells' convention: 128 plus the signal's number
@@ -115,8 +115,10 @@ class TargetDuckDB(Target):
             sys.exit(ConfigurationError.exit_code)
         except LoadError as error:
             cls._end(error)
+        except duckdb.OutOfMemoryException:
+            cls._end(MemoryLimitError())
         except (duckdb.IOException, duckdb.TransactionException, OSError) as error:
-            cls._end(StorageError(error))
+            cls._end(MemoryLimitError() if "memory" in str(error).lower() else StorageError(error))
 
     @classmethod
     def _end(cls, error: LoadError) -> NoReturn:
@@ -129,7 +131,7 @@ class TargetDuckDB(Target):
 
     def _process_schema_message(self, message_dict: Any) -> None:
         message: Schema = message_dict
-        if "properties" not in message.schema:
+        if not isinstance(message.schema.get("properties"), dict):
             raise InputError(f"Stream {message.stream}: its SCHEMA has no properties.")
         self.loader.schema(message)
 

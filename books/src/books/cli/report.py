@@ -44,11 +44,11 @@ def _kept(configuration: Configuration) -> Iterator[None]:
 
 def _publish(build: Path, published: Path, reports: Path, environment: str, time_zone: str) -> None:
     from books.publish import publish
-    from books.report import build_report, print_summary
+    from books.report import read, show, write
 
     publish(build, published)
-    written = build_report(published, reports, environment=environment, time_zone=time_zone)
-    print_summary(published, environment=environment, time_zone=time_zone, paths=written)
+    report = read(published, environment=environment, time_zone=time_zone)
+    show(report, paths=write(report, reports))
 
 
 def _show(published: Path, reports: Path, environment: str, time_zone: str) -> None:

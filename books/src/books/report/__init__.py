@@ -12,7 +12,7 @@ from rich.console import Console
 
 from books.report.read import Report, read
 
-__all__ = ["Paths", "Report", "build_report", "paths_of", "print_summary", "read"]
+__all__ = ["Paths", "Report", "build_report", "paths_of", "print_summary", "read", "show", "write"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,13 @@ def build_report(
     Raises:
         Halt: the database is missing, or no reconciliation has been built in it (misconfigured).
     """
+    return write(read(database, environment=environment, time_zone=time_zone), out_dir)
+
+
+def write(report: Report, out_dir: Path) -> Paths:
+    """Write the report in all its forms into `out_dir`."""
     from books.report import html, markdown, sheet, workbook
 
-    report = read(database, environment=environment, time_zone=time_zone)
     out_dir.mkdir(parents=True, exist_ok=True)
     paths = _paths(report, out_dir)
     html.write(report, paths.html)
@@ -76,7 +80,11 @@ def print_summary(
     console: Console | None = None,
 ) -> None:
     """Print the newest run's report in the terminal, and where its page is."""
+    show(read(database, environment=environment, time_zone=time_zone), paths=paths, console=console)
+
+
+def show(report: Report, *, paths: Paths | None = None, console: Console | None = None) -> None:
+    """Print a report in the terminal, and where its page is."""
     from books.report import terminal
 
-    report = read(database, environment=environment, time_zone=time_zone)
     terminal.show(report, console or Console(), page=paths.html if paths else None)

@@ -21,19 +21,20 @@ def write(report: Report, path: Path) -> Path:
 
 def render(report: Report) -> str:
     """The page's text. Everything that came from a ledger is escaped; only our own drawings are set in as they are."""
-    from books.report import charts
+    from books.report import charts, workbook
 
     return (
         _templates()
         .get_template("page.html.j2")
         .render(
             report=report,
-            effects=_drawn(charts.effects(report)),
-            ageing=_drawn(charts.ageing(report)),
-            trend=_markup(charts.trend(report)),
+            effects=charts.effects(report),
+            ageing=charts.ageing(report),
+            trend=charts.trend(report),
             buckets=BUCKETS,
             shown=report.documents[:DOCUMENTS_SHOWN],
             hidden=max(0, len(report.documents) - DOCUMENTS_SHOWN),
+            sheet_max=workbook.BREAKS_MAX,
             accepted=[one for one in report.breaks if one.accepted],
         )
     )
@@ -47,15 +48,10 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(money=words.money, signed=words.signed, day=words.day, count=words.count)
+    templates.filters.update(
+        money=words.money, signed=words.signed, day=words.day, count=words.count, number="{:,}".format
+    )
+    templates.filters["drawing"] = Markup  # our own charts of numbers and of the classes' names
     templates.filters.update(moment=words.moment, name_of=words.name_of, sides=words.sides)
-    templates.filters.update(in_quickbooks=words.in_quickbooks, sentence=words.sentence)
+    templates.filters.update(in_quickbooks=words.in_quickbooks, sentence=words.sentence, currency=words.currency)
     return templates
-
-
-def _drawn(charts: list[tuple[str, str]]) -> list[tuple[str, Markup]]:
-    return [(currency, Markup(svg)) for currency, svg in charts]  # noqa: S704 -- our own drawing of numbers and class names
-
-
-def _markup(svg: str | None) -> Markup | None:
-    return None if svg is None else Markup(svg)  # noqa: S704 -- our own drawing of numbers

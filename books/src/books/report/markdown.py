@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from books.report import words
@@ -9,6 +10,8 @@ from books.report.read import Break, Report
 from books.report.whole import write_text
 
 ITEMS_MAX = 12
+NOTHING = "\u200b"  # takes no room; what it stands in is no address any more
+_ADDRESS = re.compile(r"@|:(?=//)|www(?=\.)")
 
 
 def write(report: Report, path: Path) -> Path:
@@ -49,12 +52,13 @@ def _ties(report: Report) -> list[str]:
 
 def _item(one: Break) -> str:
     what = escaped(words.name_of(one.row))
-    worth = f"{one.severity}, {one.currency} {words.money(one.exposure)}"
-    return (
-        f"- **{one.row['class']} {one.title}** {what} ({worth}). {escaped(words.sides(one.row))}. {escaped(one.remedy)}"
-    )
+    worth = f"{one.severity}, {one.currency} {words.money(one.exposure)}" if one.exposure else one.severity
+    told = f"**{one.row['class']} {one.title}** {what} ({worth}). {escaped(words.sides(one.row))}."
+    link = f" [Open in QuickBooks]({one.link})" if one.link else ""
+    return f"- {told} {escaped(words.sentence(one.remedy))}{link}"
 
 
 def escaped(value: str) -> str:
-    """Text from a ledger must not become markup."""
-    return "".join("\\" + letter if letter in "\\`*_{}[]<>|#" else letter for letter in value.replace("\n", " "))
+    """Text from a ledger must not become markup, nor a link, nor call a person or a channel."""
+    text = "".join("\\" + letter if letter in "\\`*_{}[]<>|#~" else letter for letter in value.replace("\n", " "))
+    return _ADDRESS.sub(lambda found: found[0] + NOTHING, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,22 +17,18 @@ from books.report import words
 
 Row = dict[str, Any]
 TREND_RUNS = 30
-BREAKS_MAX = 5_000
 GONE = "I09"  # deleted in QuickBooks: there is nothing to open
 BUCKETS = {"by_design": "By design", "timing": "In flight", "tolerated": "Tolerated", "information": "Worth knowing"}
 
 
 @dataclass(frozen=True)
 class Break:
-    """One open break, with what a person needs to act on it."""
+    """One open break, with what a person needs to act on it: its row of `recon.drift`, with title, story and link."""
 
     row: Row
-    title: str
-    story: str
-    link: str | None
 
     def __getattr__(self, name: str) -> Any:
-        """The columns of `recon.drift`."""
+        """A column."""
         try:
             return self.row[name]
         except KeyError:
@@ -58,6 +55,7 @@ class Report:
     cells: list[Row]
     classes: list[Row]
     breaks: list[Break]
+    acceptances: list[Row]
     ageing: list[Row]
     trend: list[Row]
     movement: Row
@@ -85,12 +83,12 @@ class Report:
         """The largest remainder of any measure, currency and month; 0.00 when every penny is classified."""
         return max((abs(cell["unexplained"]) for cell in self.cells), default=Decimal("0.00"))
 
-    @property
+    @cached_property
     def open_breaks(self) -> list[Break]:
         """Breaks that nobody has accepted."""
         return [one for one in self.breaks if not one.accepted]
 
-    @property
+    @cached_property
     def documents(self) -> list[Document]:
         """The open breaks by document, worst first; within a document the root cause comes first."""
         grouped: dict[str, list[Break]] = {}
@@ -98,6 +96,10 @@ class Report:
             grouped.setdefault(one.opsmerge_invoice_id or one.external_id or one.payment_id or "", []).append(one)
         ordered = [sorted(breaks, key=lambda one: one.root_class != one.row["class"]) for breaks in grouped.values()]
         return [Document(first=breaks[0], others=breaks[1:]) for breaks in ordered]
+
+    def acceptance(self, one: Break) -> Row | None:
+        """Who accepted a break, why and until when."""
+        return next((row for row in self.acceptances if _accepts(row, one)), None)
 
     def of(self, bucket: str) -> list[Row]:
         """The classes of a bucket, in this run."""
@@ -148,8 +150,9 @@ def _report(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneI
         checks=_rows(connection, "select * from recon.checks order by is_gate desc, check_name"),
         totals=_rows(connection, TOTALS),
         cells=_rows(connection, "select * from recon.control_totals order by measure, currency, period"),
-        classes=_rows(connection, "select * from recon.drift_summary order by worst_grade desc, exposure desc, class"),
+        classes=_rows(connection, CLASSES),
         breaks=_breaks(connection, environment, zone),
+        acceptances=_rows(connection, "select * from recon.accepted"),
         ageing=_rows(connection, AGEING),
         trend=_rows(connection, TREND),
         movement=_movement(connection, run),
@@ -165,16 +168,18 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | N
 
 
 def _breaks(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneInfo) -> list[Break]:
-    return [_break(row, environment, zone) for row in _rows(connection, BREAKS, [BREAKS_MAX])]
+    return [_break(row, environment, zone) for row in _rows(connection, BREAKS)]
 
 
 def _break(row: Row, environment: str, zone: ZoneInfo) -> Break:
-    return Break(
-        row=row,
-        title=row["title"],
-        story=words.story(row["posting"], zone) if row["opsmerge_invoice_id"] else "",
-        link=None if row["class"] == GONE else words.link(environment, row["external_id"], row["payment_id"]),
-    )
+    row["story"] = words.story(row.pop("posting"), zone) if row["opsmerge_invoice_id"] else ""
+    row["link"] = None if row["class"] == GONE else words.link(environment, row["external_id"], row["payment_id"])
+    return Break({name: words.printable(value) for name, value in row.items()})
+
+
+def _accepts(row: Row, one: Break) -> bool:
+    same = all(row[name] == one.row[name] for name in ("class", "opsmerge_value", "ledger_value"))
+    return same and any(row[name] and row[name] == one.row[name] for name in ("number", "payment_id"))
 
 
 def _movement(connection: duckdb.DuckDBPyConnection, run: Row) -> Row:
@@ -194,6 +199,13 @@ group by measure, currency
 order by currency <> 'GBP', currency, list_position(['gross', 'net', 'tax', 'balance', 'payments'], measure)
 """
 
+CLASSES = """
+select drift_summary.*, drift_class.remedy
+from recon.drift_summary
+join recon.drift_class on drift_class.class = drift_summary.class
+order by worst_grade desc, exposure desc, drift_summary.class, drift_summary.currency
+"""
+
 BREAKS = """
 select drift.*, drift_class.title,
     case when posting.opsmerge_invoice_id is not null then struct_pack(
@@ -207,7 +219,6 @@ left join staging.stg_bridge__postings as posting
 where drift.bucket = 'break'
 order by drift.accepted, list_position(['critical', 'high', 'medium', 'low', 'info'], drift.severity),
     drift.exposure desc, drift.number, drift.class
-limit ?
 """
 
 AGEING = """

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from books.report.read import Report
+from books.report.read import Break, Report, Row
 from books.report.whole import write_text
 
 COLUMNS = (
@@ -15,7 +17,9 @@ COLUMNS = (
     "opsmerge_value", "ledger_value", "effect", "exposure", "first_seen", "age_days", "root_class", "accepted",
     "cause", "remedy", "story", "link", "opsmerge_invoice_id", "drift_key", "run_id",
 )  # fmt: skip
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last: wide forms
+
+_pick: Callable[[Row], tuple[Any, ...]] = itemgetter(*COLUMNS)
 
 
 def write(report: Report, path: Path) -> Path:
@@ -23,9 +27,13 @@ def write(report: Report, path: Path) -> Path:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    for one in report.breaks:
-        writer.writerow([guarded(getattr(one, name)) for name in COLUMNS])
+    writer.writerows(map(guarded, values(one)) for one in report.breaks)
     return write_text(path, text.getvalue())
+
+
+def values(one: Break) -> tuple[Any, ...]:
+    """What a break has in each column."""
+    return _pick(one.row)
 
 
 def guarded(value: Any) -> Any:

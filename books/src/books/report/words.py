@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 MINUS = "\u2212"
 WHERE = {
-    "sandbox": "https://app.sandbox.qbo.intuit.com/app",
-    "production": "https://app.qbo.intuit.com/app",
+    "sandbox": "https://sandbox.qbo.intuit.com/app",
+    "production": "https://qbo.intuit.com/app",
 }
 STORIES = {
     "created": "posted on {when} as QuickBooks invoice {external_id}",
@@ -28,6 +31,11 @@ def money(amount: Decimal | None) -> str:
     if amount is None:
         return "\u2013"
     return f"{amount:,.2f}".replace("-", MINUS)
+
+
+def currency(code: str) -> str:
+    """The code; a dash where no money is concerned."""
+    return "\u2013" if code == "none" else code
 
 
 def signed(amount: Decimal) -> str:
@@ -82,7 +90,14 @@ def link(environment: str, external_id: str | None, payment_id: str | None, enti
     if base is None or not found:
         return None
     page = "recvpayment" if payment_id else entity
-    return f"{base}/{page}?txnId={found}"
+    return f"{base}/{page}?txnId={quote(found, safe='')}"
+
+
+def printable(value: Any) -> Any:
+    """Text without what moves a cursor, rings a bell or turns the direction of writing; anything else as it is."""
+    if isinstance(value, str) and not value.isprintable():
+        return _UNPRINTABLE.sub(" ", value)
+    return value
 
 
 def name_of(row: Mapping[str, Any]) -> str:
@@ -96,8 +111,8 @@ def in_quickbooks(row: Mapping[str, Any]) -> str:
     """QuickBooks' value, and the id by which the document is found there: a number may stand on two of them."""
     if not row["ledger_value"]:
         return "nothing"
-    found = row["payment_id"] or row["external_id"]
-    return f"{row['ledger_value']} (id {found})" if found else str(row["ledger_value"])
+    value, found = str(row["ledger_value"]), row["payment_id"] or row["external_id"]
+    return value if not found or f"(id {found})" in value else f"{value} (id {found})"
 
 
 def sides(row: Mapping[str, Any]) -> str:

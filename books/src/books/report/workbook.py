@@ -11,10 +11,13 @@ from typing import Any
 
 import xlsxwriter
 
+from books.report import words
 from books.report.read import Report
-from books.report.sheet import COLUMNS
+from books.report.sheet import COLUMNS, values
 from books.report.whole import write_bytes
 
+BREAKS_MAX = 20_000  # more than anybody works through in a sheet; the CSV file has them all
+CELL_LETTERS_MAX = 32_767  # Excel's
 WIDTHS = {
     "cause": 48,
     "remedy": 48,
@@ -50,42 +53,50 @@ def write(report: Report, path: Path) -> Path:
     """Write the workbook whole; return its path."""
     content = io.BytesIO()
     # Text stays text: nothing that came from a ledger may become a formula or a link of its own.
-    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(content, options) as book:
-        _sheet(book, "Breaks", COLUMNS, ([getattr(one, name) for name in COLUMNS] for one in report.breaks))
+    texts = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(content, {"constant_memory": True, **texts}) as book:
+        _sheet(book, "Breaks", COLUMNS, map(values, report.breaks[:BREAKS_MAX]), _left_out(report))
         _sheet(book, "Control totals", TOTAL_COLUMNS, _picked(report.cells, TOTAL_COLUMNS))
         _sheet(book, "Classes", CLASS_COLUMNS, _picked(report.classes, CLASS_COLUMNS))
         _sheet(book, "Checks", CHECK_COLUMNS, _picked(report.checks, CHECK_COLUMNS))
     return write_bytes(path, content.getvalue())
 
 
-def _picked(rows: Iterable[dict[str, Any]], names: Sequence[str]) -> Iterable[list[Any]]:
+def _left_out(report: Report) -> str:
+    left = len(report.breaks) - BREAKS_MAX
+    return f"and {words.count(left, 'more break')}, of less weight: see the CSV file" if left > 0 else ""
+
+
+def _picked(rows: Iterable[dict[str, Any]], names: Sequence[str]) -> Iterable[Sequence[Any]]:
     return ([row[name] for name in names] for row in rows)
 
 
-def _sheet(book: Any, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """One sheet with a frozen, filterable head."""
+def _sheet(book: Any, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], footnote: str = "") -> None:
+    """One sheet with a frozen, filterable head. Rows go to the file one by one, so that many take no memory."""
     sheet = book.add_worksheet(name)
     formats = {"money": book.add_format(MONEY), "date": book.add_format(DATE), "head": book.add_format(HEAD)}
+    sheet.freeze_panes(1, 0)
     for at, column in enumerate(columns):
         sheet.set_column(at, at, WIDTHS.get(column, 14))
         sheet.write_string(0, at, column.replace("_", " "), formats["head"])
     last = 0
     for last, row in enumerate(rows, start=1):
         for at, value in enumerate(row):
-            _cell(sheet, last, at, value, formats)
-    sheet.freeze_panes(1, 0)
+            if value is not None:
+                _cell(sheet, last, at, value, formats)
     sheet.autofilter(0, 0, max(last, 1), len(columns) - 1)
+    if footnote:
+        sheet.write_string(last + 2, 0, footnote)
 
 
 def _cell(sheet: Any, row: int, column: int, value: Any, formats: dict[str, Any]) -> None:
     """Write a value as what it is."""
-    if value is None:
-        return
-    if isinstance(value, bool):
-        sheet.write_string(row, column, "yes" if value else "no")
+    if isinstance(value, str):
+        sheet.write_string(row, column, value[:CELL_LETTERS_MAX])
     elif isinstance(value, Decimal):
         sheet.write_number(row, column, value, formats["money"])
+    elif isinstance(value, bool):
+        sheet.write_string(row, column, "yes" if value else "no")
     elif isinstance(value, int):
         sheet.write_number(row, column, value)
     elif isinstance(value, (date, datetime)):

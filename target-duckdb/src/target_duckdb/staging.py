@@ -1,0 +1,158 @@
+"""Spooled rows on their way into a table: typed, surveyed, in a Parquet file.
+
+A temporary table would stay in memory or on the disk until the commit; the file is overwritten by the next portion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+import duckdb
+
+from target_duckdb.columns import DELETED_AT, EXTRACTED_AT, TIMESTAMP, Column, fits, is_ours, listed, quoted, text_of
+from target_duckdb.messages import SEPARATOR, cell_names
+from target_duckdb.spool import SpoolFile
+
+POSITION, TOMBSTONE, MISFIT = "_sdc_position", "_sdc_tombstone", "_sdc_misfit"
+HELPERS = f"{POSITION}, {TOMBSTONE}, {MISFIT}"
+_ROW_GROUP_ROWS = 20_480  # DuckDB collects a row group in memory for each thread
+_BUFFER_BYTES_MIN = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Tombstones:
+    """Which rows announce a deletion: those whose `column` holds `value`."""
+
+    column: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One portion of a stream's rows, typed, as a query; and what a look at all of them told."""
+
+    rows: str
+    first_at: datetime
+    last_at: datetime
+    repeats_keys: bool
+    has_tombstones: bool
+    has_misfits: bool
+    rows_without_key: list[int]
+
+    def newest(self, keys: Sequence[str], condition: str = "true") -> str:
+        """The rows that fulfil the condition; of several with one key, the last."""
+        if not self.repeats_keys:
+            return f"(FROM {self.rows} WHERE {condition})"
+        last = f"SELECT max({POSITION}) FROM {self.rows} WHERE {condition} GROUP BY {listed(keys)}"
+        return f"(FROM {self.rows} WHERE {POSITION} IN ({last}))"
+
+
+class Staging:
+    """Reads a stream's spool for one set of columns."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        spool: SpoolFile,
+        columns: Sequence[Column],
+        tombstones: Tombstones,
+    ) -> None:
+        self._connection = connection
+        self._spool = spool
+        self._columns = columns
+        self._tombstones = tombstones
+
+    def stage(self, keys: Sequence[str], now: datetime) -> Staged:
+        """Type all rows, received `now`."""
+        parquet = literal(f"{self._spool.path}.parquet")
+        self._connection.execute(
+            f"COPY ({self._typed(now)}) TO {parquet} "
+            f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {_ROW_GROUP_ROWS})"
+        )
+        casts = ", ".join(f"CAST({quoted(each.name)} AS {each.type}) AS {quoted(each.name)}" for each in self._columns)
+        return self._surveyed(f"(SELECT {casts}, {HELPERS} FROM read_parquet({parquet}))", keys)
+
+    def _cells(self) -> str:
+        """The spool as a query: every value as the JSON that the tap wrote, SQL's NULL for null."""
+        names = {each.source: each.name for each in self._columns}
+        cells = ", ".join(f"{literal(names[source])}: 'VARCHAR'" for source in cell_names(names))
+        longest = self._spool.longest_bytes + 1
+        buffer = max(_BUFFER_BYTES_MIN, 2 * longest)
+        return (
+            f"read_csv({literal(str(self._spool.path))}, columns = {{{cells}, '{POSITION}': 'BIGINT'}}, "
+            f"delim = {literal(SEPARATOR.decode())}, nullstr = 'null', quote = '', escape = '', header = false, "
+            f"auto_detect = false, new_line = '\\n', max_line_size = {longest}, buffer_size = {buffer})"
+        )
+
+    def _texts(self) -> str:
+        texts = ", ".join(f"{text_of(quoted(each.name), each.type)} AS {quoted(each.name)}" for each in self._columns)
+        return f"(SELECT {texts}, {POSITION} FROM {self._cells()})"
+
+    def _typed(self, now: datetime) -> str:
+        """Our own types go into the file as they are. Another's may be unknown to Parquet and go as text."""
+        casts = ", ".join(
+            f"TRY_CAST({quoted(each.name)} AS {each.type if is_ours(each.type) else 'VARCHAR'}) AS {quoted(each.name)}"
+            for each in self._columns
+        )
+        received = f"CAST({literal(now.isoformat())} AS {TIMESTAMP})"
+        return (
+            f"SELECT * REPLACE (coalesce({quoted(EXTRACTED_AT)}, {received}) AS {quoted(EXTRACTED_AT)}), "
+            f"{self._is_tombstone()} AS {TOMBSTONE} "
+            f"FROM (SELECT {casts}, {POSITION}, {self._is_misfit()} AS {MISFIT} FROM {self._texts()})"
+        )
+
+    def _is_tombstone(self) -> str:
+        announced = f"{quoted(DELETED_AT)} IS NOT NULL"
+        if any(each.name == self._tombstones.column and each.type == "VARCHAR" for each in self._columns):
+            value = literal(self._tombstones.value)
+            return f"({announced} OR {quoted(self._tombstones.column)} IS NOT DISTINCT FROM {value})"
+        return announced
+
+    def _is_misfit(self) -> str:
+        conditions = [_is_misfit(each) for each in self._columns]
+        return " OR ".join(each for each in conditions if each) or "false"
+
+    def _surveyed(self, rows: str, keys: Sequence[str]) -> Staged:
+        at = quoted(EXTRACTED_AT)
+        keyless = ", ".join(f"count(*) FILTER ({quoted(key)} IS NULL)" for key in keys)
+        found = self._connection.execute(
+            f"SELECT epoch_us(min({at})), epoch_us(max({at})), bool_or({TOMBSTONE}), bool_or({MISFIT}), count(*), "
+            f"count(DISTINCT ({listed(keys) or POSITION})), [{keyless}] FROM {rows}"
+        ).fetchone()
+        first, last, has_tombstones, has_misfits, count, distinct, without_key = found or (0, 0, False, False, 0, 0, [])
+        return Staged(
+            rows=rows,
+            first_at=_from_microseconds(first),
+            last_at=_from_microseconds(last),
+            repeats_keys=count != distinct,
+            has_tombstones=has_tombstones,
+            has_misfits=has_misfits,
+            rows_without_key=without_key,
+        )
+
+    def misfit(self, column: Column) -> str | None:
+        """A value that the column cannot hold exactly; None where all fit."""
+        condition = _is_misfit(column)
+        if condition is None:
+            return None
+        row = self._connection.execute(
+            f"SELECT {quoted(column.name)} FROM {self._texts()} WHERE {condition} LIMIT 1"
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+
+def _is_misfit(column: Column) -> str | None:
+    name = quoted(column.name)
+    condition = fits(name, column.type)
+    return None if condition is None else f"({name} IS NOT NULL AND ({condition}) IS NOT TRUE)"
+
+
+def _from_microseconds(since_1970: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=since_1970)
+
+
+def literal(text: str) -> str:
+    """An SQL string, safe whatever the text holds."""
+    return "'" + text.replace("'", "''") + "'"
