@@ -50,8 +50,8 @@ WAITS = (0, 0, 1, 40, 400, 4000, 90_000, 27 * 86_400)
 """Seconds between two deeds: within one second, within the overlap, beyond it, beyond what CDC reaches."""
 
 DEEDS_MAX = 12
-TAP_STEPS, TARGET_STEPS = 90, 55
-"""How many steps a run usually takes; killed at one that it does not reach, it lives."""
+TAP_STEPS, TAP_LINES, TARGET_STEPS = 90, 12, 55
+"""How many steps, or lines, a run usually takes; killed at one that it does not reach, it lives."""
 
 
 class Between:
@@ -102,18 +102,23 @@ class Between:
 
     # -- the bridge's processes
 
-    def run(self, *, tap_steps=None, target_steps=None, part=False, ends=True, **settings: Any) -> str:
-        """One `meltano run pull-payments`, the processes killed at these steps. STATE is kept as Meltano keeps it."""
-        told = Output(self.life, part=part)
+    def run(self, *, tap_steps=None, tap_lines=None, target_steps=None, part=False, ends=True, **settings: Any) -> bool:
+        """One `meltano run pull-payments`, the processes killed at these steps. STATE is kept as Meltano keeps it.
+
+        Whether the tap came to its end.
+        """
+        done = False
+        told = Output(self.life, lines=tap_lines, part=part)
         with self.life.of(tap_steps), suppress(Killed):
             self._tap(told, settings)
+            done = True
         printed = Output(self.life)
         whole = not part or told.getvalue().endswith("\n")
         with self.life.of(target_steps), suppress(Killed, *([] if whole else [InvalidInputLine])):
             self._target(Pipe(told.getvalue(), self.life, ends=ends), printed)
         states = [json.loads(line) for line in printed.getvalue().splitlines() if line]
         self.state = states[-1] if states else self.state
-        return told.getvalue()
+        return done
 
     def _tap(self, out: Output, settings: dict[str, Any]) -> None:
         config = {
@@ -312,9 +317,15 @@ class History:
         done = self.between.quickbooks.control.deed(deed, **details)
         return f"{details} -> {done.get('Id') if isinstance(done, dict) else done}"
 
-    def _some_invoices(self) -> list[dict[str, Any]]:
-        chosen = self.dice.sample(self.invoices, self.dice.randint(1, min(3, len(self.invoices))))
-        rows = [{"invoice_id": each.external_id, "amount": self._part(each.total)} for each in chosen]
+    def _some_invoices(self, payment_id: str = "") -> list[dict[str, Any]]:
+        """Invoices with something open, not counting what this payment gives them, and all of that or a part of it."""
+        given = self.between.allocations()
+        books = self.between.quickbooks.state.books()
+        rows = []
+        for each in self.dice.sample(self.invoices, self.dice.randint(1, min(3, len(self.invoices)))):
+            document = books.get("Invoice", each.external_id)
+            if document and (room := document["Balance"] + given.get((payment_id, each.external_id), ZERO)):
+                rows.append({"invoice_id": each.external_id, "amount": self._part(room)})
         return rows + ([{"invoice": "OTHER-1", "amount": Decimal("5.00")}] if self.dice.random() < 0.15 else [])
 
     def _part(self, total: Decimal) -> Decimal:
@@ -331,12 +342,18 @@ class History:
         rows = self._some_invoices()
         extra = Decimal(self.dice.randint(0, 3000)) / 100 if self.dice.random() < 0.3 else ZERO
         amount = sum((row["amount"] for row in rows), ZERO) + extra
-        return self._quickbooks("record_payment", invoices=rows, amount=amount, reference=self.dice.choice(REFERENCES))
+        words = {"customer": "Acme", "amount": amount, "reference": self.dice.choice(REFERENCES)}
+        return self._quickbooks("record_payment", invoices=rows, **words)
+
+    def pay_a_penny(self) -> None:
+        """A penny of the largest invoice that is known to be posted."""
+        invoice = max((each for each in self.invoices if each not in self.unknown), key=lambda each: each.total)
+        self._quickbooks("record_payment", invoice_id=invoice.external_id, amount=Decimal("0.01"))
 
     def move(self) -> str:
         """A payment applied to other invoices, or in other parts."""
         payment = self._some_payment()
-        rows = self._some_invoices()
+        rows = self._some_invoices(payment)
         amount = sum((row["amount"] for row in rows), ZERO)
         return self._quickbooks("edit_payment", payment_id=payment, invoices=rows, amount=amount)
 
@@ -431,15 +448,22 @@ class History:
     # -- where processes die
 
     def _faulty_run(self) -> None:
-        tap = self.dice.randint(0, TAP_STEPS) if self.dice.random() < 0.4 else None
-        target = self.dice.randint(0, TARGET_STEPS) if self.dice.random() < 0.5 else None
+        kills = {
+            "tap_steps": self._perhaps(0.2, TAP_STEPS),
+            "tap_lines": self._perhaps(0.2, TAP_LINES),
+            "target_steps": self._perhaps(0.5, TARGET_STEPS),
+        }
         ways = {"part": self.dice.random() < 0.3, "ends": self.dice.random() < 0.7}
         overlap = self.dice.choice([0, 300])
-        self.told.append(f"run tap={tap} target={target} {ways} overlap={overlap}")
         if self.dice.random() < 0.1:
             self.between.state = None
             self.told.append("STATE lost")
-        self.between.run(tap_steps=tap, target_steps=target, **ways, overlap_seconds=overlap)
+        self.told.append(f"run {kills} {ways} overlap={overlap}")
+        self.between.run(**kills, **ways, overlap_seconds=overlap)
+
+    def _perhaps(self, share: float, most: int) -> int | None:
+        """A number up to this, in such a share of all cases."""
+        return self.dice.randint(0, most) if self.dice.random() < share else None
 
     # -- what must hold
 
@@ -450,13 +474,13 @@ class History:
         self.between.run()
         asked = self._asked_for()
         assert self.by_hand or not asked, f"refused, and no person is to blame: {asked}"
-        self._compare(asked)
+        self.compare(asked)
         self._check_twins()
         if asked:
             self._follow_remedy(asked)
             self.between.run()
             assert self._asked_for() == {}
-            self._compare(())
+            self.compare()
         self._check_remainders()
         before = len(self.between.writes())
         self.between.run()
@@ -483,7 +507,8 @@ class History:
             self.between.opsmerge.control.deed("void_payment", payment_id=payment_id)
         self.told.append(f"remedy followed: {asked}")
 
-    def _compare(self, asked: Collection[tuple[str, str]]) -> None:
+    def compare(self, asked: Collection[tuple[str, str]] = ()) -> None:
+        """OpsMerge shows QuickBooks' allocations, but for those that wait for a person."""
         ids = {each.external_id for each in self.invoices}
         wanted = {key: amount for key, amount in self.between.allocations().items() if key[1] in ids}
         wanted = {key: amount for key, amount in wanted.items() if amount and key not in asked}

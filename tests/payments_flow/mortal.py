@@ -73,23 +73,31 @@ def mortal(life: Life) -> Iterator[None]:
 
 
 class Output(io.StringIO):
-    """Where a process writes to; killed at a line, it may leave a part of it."""
+    """Where a process writes to. It may be killed at one of its lines, and leave a part of that."""
 
-    def __init__(self, life: Life, *, part: bool = False) -> None:
+    def __init__(self, life: Life, *, lines: int | None = None, part: bool = False) -> None:
         super().__init__()
         self._life = life
+        self._lines = lines
         self._part = part
 
     def write(self, text: str) -> int:
         """One line."""
         try:
             self._life.step()
+            self._count()
         except Killed:
             if self._part and text.strip():
                 super().write(text[: len(text) // 2])
                 self._part = False
             raise
         return super().write(text)
+
+    def _count(self) -> None:
+        if self._lines is not None:
+            self._lines -= 1
+            if self._lines < 0:
+                self._life.end()
 
 
 class Pipe:
