@@ -27,11 +27,7 @@ CONNECTION = f"sandbox:{REALM}"
 KEY = "om_sandbox_key"
 TARGET = Path(sys.executable).with_name("target-opsmerge")
 LINE = {"description": "Support", "quantity": 1, "unit_price": 100, "service_id": "svc_1", "tax_code_id": "tax_1"}
-KEYS = {
-    "postings": ["connection", "opsmerge_invoice_id"],
-    "payments": ["realm_id", "id"],
-    "invoices": ["realm_id", "id"],
-}
+KEYS = {"postings": ["connection", "opsmerge_invoice_id"], "payments": ["realm_id", "id"]}
 
 
 def schema(stream: str) -> dict[str, Any]:
