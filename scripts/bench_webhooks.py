@@ -402,24 +402,27 @@ def _kept(figures: dict[str, Any]) -> str:
 
 def markdown(figures: dict[str, Any]) -> str:
     """A section for docs/benchmarks.md."""
-    rows = {"**all**": figures["way"], **figures["ways"]}
-    ways = "\n".join(
-        f"| {name} | {each['min']:.2f} | {each['median']:.2f} | {each['max']:.2f} |" for name, each in rows.items()
-    )
-    answer = figures["answer_ms"]
+    way = {"**all**": figures["way"], **figures["ways"]}
+    ways = [[name, *(f"{each[column]:.2f}" for column in ("min", "median", "max"))] for name, each in way.items()]
+    answer = [f"{figures['answer_ms'][name]:.1f}" for name in QUANTILES]
+    counts = [f"{figures[name]:,}" for name in ("deliveries", "refused", "kept")]
     return (
         "## Webhooks\n\n"
         f"From a bookkeeper recording a payment to Paid in OpsMerge, {figures['payments']} payments one by one, as a"
         " user runs it (`sandbox serve`, `books webhooks serve`, `meltano run pull-payments`), in seconds:\n\n"
-        f"| part | min | median | max |\n| --- | ---: | ---: | ---: |\n{ways}\n\n"
+        f"{_table(['part', 'min', 'median', 'max'], ways)}\n\n"
         "Delivery is the simulator's (it sends within 0.25 s; Intuit within 5 minutes). Debounce is the receiver's wait"
-        " for the rest of a deed's notices. Read is from the job's first call to QuickBooks to its first to OpsMerge.\n\n"
+        " for the rest of a deed's notices. Read is from the job's first call to QuickBooks to its first to"
+        " OpsMerge.\n\n"
         f"The receiver's answer, {figures['rate']} deliveries a second for {figures['seconds']} s, timed from when each"
         " was due; the clients are on the same machine:\n\n"
-        "| deliveries | p50 ms | p99 ms | max ms | refused | in the store |\n| ---: | ---: | ---: | ---: | ---: | ---: |\n"
-        f"| {figures['deliveries']:,} | {answer['p50']:.1f} | {answer['p99']:.1f} | {answer['max']:.1f} |"
-        f" {figures['refused']} | {figures['kept']:,} |"
+        + _table(["deliveries", "refused", "in the store", "p50 ms", "p99 ms", "max ms"], [[*counts, *answer]])
     )
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

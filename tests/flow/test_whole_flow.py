@@ -224,7 +224,7 @@ def test_a_client_can_be_forgotten_and_the_warehouse_still_reconciles(demo, tmp_
     assert json.loads(done.out)["erased"] == told["erased"]
     assert copy.holding(name) == []
     assert copy.query("select sum(unexplained) from recon.control_totals") == [(0,)]
-    assert "16 of 16 checks pass" in copy.command("books", "report", "--show").out
+    assert "18 of 18 checks pass" in copy.command("books", "report", "--show").out
     assert "Nothing is stored" in copy.command("books", "forget", "--client", name, "--yes").out
 
 

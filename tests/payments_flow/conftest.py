@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `histories` and `bookkeeper`
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `histories`
+pytest.register_assert_rewrite("histories")
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ def test_a_history_can_fail(between, monkeypatch):
 def test_a_tap_killed_at_any_line_loses_nothing(between):
     """Whichever line of the tap is its last: what it had not told is told by the next run, also beyond the overlap."""
     history = History(between, 1)
+    history.know_all()
     for lines in range(LINES_MAX):
         history.pay_a_penny()
         between.wait(4000)
@@ -57,6 +58,7 @@ def test_a_tap_killed_at_any_line_loses_nothing(between):
 def refusing(between):
     """An OpsMerge that takes no more money than an invoice needs."""
     history = History(between, 1)
+    history.know_all()
     between.opsmerge.control.switches(refuse_overpayment=True)
     return history
 

@@ -12,8 +12,7 @@ THOUSAND = [{"CustomerRef": {"name": "Acme"}, "TotalAmt": 1}] * 1000
 def test_what_lies_beyond_a_thousand_changes_reaches_opsmerge(between, extra):
     """1,001 or 1,002 payments changed: the newest one is told to OpsMerge, and so is the deletion after it."""
     history = History(between, 1)
-    while history.unknown:
-        history.post_becomes_known()
+    history.know_all()
     quickbooks = between.quickbooks.control
     one, two = history.invoices[:2]
     first = quickbooks.deed("record_payment", invoice_id=one.external_id)

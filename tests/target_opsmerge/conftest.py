@@ -16,6 +16,7 @@ import simplejson
 from sqlalchemy import insert, select
 
 from books.clock import VirtualClock
+from books.opsmerge.balances import Balances
 from books.store import Store
 from books.store.tables_opsmerge import accounting_block, allocation
 from books.store.tables_posting import posting
@@ -129,6 +130,24 @@ class World:
             "updated_at": f"2026-11-02T09:{token:02d}:00+00:00",
             **more,
         }
+
+    def balance(self, external_id: str, owed: str) -> dict[str, Any]:
+        """A row of the stream `invoices`: an invoice of 120.00, and what is still owed of it."""
+        return {
+            "realm_id": REALM,
+            "id": external_id,
+            "status": "live",
+            "total_amount": Decimal("120.00"),
+            "balance": Decimal(owed),
+            "currency": "GBP",
+            "sync_token": "1",
+            "updated_at": "2026-11-02T09:00:00+00:00",
+        }
+
+    def remainders(self) -> dict[str, Decimal]:
+        """What no payment explains, by QuickBooks' id of the invoice."""
+        with self.store() as store:
+            return {each.external_id: each.remainder for each in Balances(store).unexplained()}
 
     def messages(self, stream: str, *rows: dict[str, Any], complete: bool = False) -> list[dict[str, Any]]:
         told = [schema(stream), *(record(stream, row) for row in rows)]

@@ -313,3 +313,26 @@ def test_what_was_refused_is_tried_again_when_a_person_makes_room(world: Any) ->
     world.control.deed("void_payment", payment_id=by_hand["id"])
     world.payments()
     assert world.shown(invoice) == ("paid", "120.00")
+
+
+def test_an_invoice_that_a_complete_read_does_not_show_owes_nothing(world: Any) -> None:
+    """Deleted in QuickBooks while nobody looked, it is no longer reported as settled by something else."""
+    kept, gone = world.invoice(), world.invoice()
+    world.know_posting(kept, "130")
+    world.know_posting(gone, "131")
+    balances = [world.balance("130", "120.00"), world.balance("131", "20.00")]
+    world.run(*world.messages("payments", world.payment("190", ("131", gone, "100.00"))))
+    world.run(*world.messages("invoices", *balances))
+    assert world.remainders() == {}
+    world.run(*world.messages("payments", complete=True), *world.messages("invoices", balances[0], complete=True))
+    assert world.remainders() == {}
+
+
+def test_a_remainder_is_reported_until_it_is_explained(world: Any) -> None:
+    """What is settled by neither payment nor credit note is known per invoice, also of an incomplete read."""
+    invoice = world.invoice()
+    world.know_posting(invoice, "130")
+    world.run(*world.messages("invoices", world.balance("130", "70.00")))
+    assert world.remainders() == {"130": Decimal("50.00")}
+    world.run(*world.messages("payments", world.payment("190", ("130", invoice, "50.00"))))
+    assert world.remainders() == {}

@@ -53,7 +53,7 @@ def test_the_consent_s_hard_end_is_told_before(world):
     cause = world.wrong()["hard_expiry"]
     assert set(cause.items) == {"60", "30"}
     assert "2026-11-22" in cause.message
-    assert "authorise" in cause.remedy
+    assert "books connect" in cause.remedy
 
 
 def test_a_refused_token_is_a_dead_connection(world):

@@ -226,10 +226,9 @@ def test_what_is_noticed_starts_the_job_once_and_again_after_a_failure(tmp_path)
     """Many notices start one job; one that fails is started again; its lock keeps it apart from the scheduler's."""
     ran = tmp_path / "ran"
     process = Process(f"sqlite:///{tmp_path}/books/books.db", "--job", f"echo x >> {ran}; [ $(wc -l < {ran}) -gt 1 ]")
-    for number in range(5):
-        body = body_of(cloud_event(str(number)))
-        signed = {"intuit-signature": sign(body, TOKEN)}
-        requests.post(f"{process.url}/webhooks/quickbooks", data=body, headers=signed, timeout=10)
+    body = body_of(*(cloud_event(str(number)) for number in range(5)))
+    signed = {"intuit-signature": sign(body, TOKEN)}
+    requests.post(f"{process.url}/webhooks/quickbooks", data=body, headers=signed, timeout=10)
     wait_for(lambda: ran.exists() and ran.read_text() == "x\nx\n", 30)
     health = requests.get(f"{process.url}/healthz", timeout=10).json
     wait_for(lambda: health()["job"] == {"running": False, "last_exit_code": 0})
