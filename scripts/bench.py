@@ -372,6 +372,13 @@ def simulator() -> str:
     return f"## The QuickBooks simulator\n\n| figure | value |\n| --- | ---: |\n{rows}"
 
 
+def webhooks() -> str:
+    """From a recorded payment to Paid, and how fast the receiver answers."""
+    import bench_webhooks
+
+    return bench_webhooks.markdown(bench_webhooks.measure())
+
+
 def plain(value: float) -> str:
     """Four figures of a number, never with an exponent."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"  # noqa: PLR2004 -- from there on no decimals
@@ -381,6 +388,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "posting": posting,
     "sustained": sustained,
     "simulator": simulator,
+    "webhooks": webhooks,
     **bench_recon.SECTIONS,
 }
 
