@@ -100,7 +100,10 @@ select
 
 insert into raw_opsmerge._loads by name
 select stream, timestamptz '2026-11-22 06:00:00+00' as extract_started_at, timestamptz '2026-11-22 06:01:00+00' as extract_ended_at,
-  $n as rows, 'full' as mode, true as complete from (values ('invoices'), ('payments')) as streams(stream);
+  rows, 'full' as mode, true as complete from (select 'invoices' as stream, count(*) as rows from raw_opsmerge.invoices union all select 'payments' as stream, count(*) as rows from raw_opsmerge.payments);
 insert into raw_quickbooks._loads by name
 select stream, timestamptz '2026-11-22 06:00:00+00' as extract_started_at, timestamptz '2026-11-22 06:01:00+00' as extract_ended_at,
-  $n as rows, 'full' as mode, true as complete from (values ('invoices'), ('payments'), ('postings')) as streams(stream);
+  rows, 'full' as mode, true as complete from (
+    select 'invoices' as stream, count(*) as rows from raw_quickbooks.invoices
+    union all select 'payments' as stream, count(*) as rows from raw_quickbooks.payments
+    union all select 'postings' as stream, count(*) as rows from raw_quickbooks.postings);
