@@ -213,12 +213,15 @@ def test_a_client_can_be_forgotten_and_the_warehouse_still_reconciles(demo, tmp_
     )
     mappings = copy.root / "mappings.yml"
     mappings.write_text(f"version: 1\nclients: {{{client_id}: {{customer: x}}}}\n")
+    plan = copy.root / "plans" / "demo" / "plan-20261122-1a2b.json"
+    plan.parent.mkdir(parents=True)
+    plan.write_text(json.dumps({"invoices": [{"client": name}]}))
     planned = copy.command("books", "forget", "--client", name, "--json", TARGET_QUICKBOOKS_MAPPING_FILE=str(mappings))
     told = json.loads(planned.out)
     assert (told["client"], told["acted"]) == (client_id, False)
     assert any("mappings.yml" in line for line in told["elsewhere"])
     holding = copy.holding(name)
-    assert {path.name for path in holding} >= {"books.db", "build.duckdb", "books.duckdb"}
+    assert {path.name for path in holding} >= {"books.db", "build.duckdb", "books.duckdb", plan.name}
 
     done = copy.command("books", "forget", "--client", name, "--yes", "--json")
     assert json.loads(done.out)["erased"] == told["erased"]

@@ -75,9 +75,9 @@ class Project:
         return copy
 
     def holding(self, text: str) -> list[Path]:
-        """Files of the store, the warehouse, the reports and the logs that hold a text, also with entities."""
+        """Files of the store, warehouse, reports, logs and plans that hold a text, also with entities."""
         spelt = {text.encode(), html.escape(text).encode(), html.escape(text, quote=False).encode()}
-        files = (path for name in (".demo", "warehouse") for path in sorted((self.root / name).rglob("*")))
+        files = (path for name in (".demo", "warehouse", "plans") for path in sorted((self.root / name).rglob("*")))
         return [path for path in files if path.is_file() and any(each in path.read_bytes() for each in spelt)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy import insert
 from books import runs
 from books.governor import Governor, limits_of
 from books.inbox import Inbox
+from books.quickbooks.webhook import QuickBooksWebhooks
 from books.store.tables_infra import token
 from books.watch import rules
 from books.watch.facts import Disk
@@ -202,11 +204,11 @@ def test_silent_webhooks_are_told_where_there_is_a_receiver(world):
     """Payments that a read found and no notice announced; without a receiver nothing is judged."""
     assert "webhook_silence" not in world.wrong(unnoticed=None)
     assert "webhook_silence" not in world.wrong(unnoticed=[])
-    assert "2 changes" in world.wrong(unnoticed=["payment 12", "payment 13"])["webhook_silence"].message
+    assert "2 payments" in world.wrong(unnoticed=["12", "13"])["webhook_silence"].message
 
 
 def test_the_inbox_says_what_waits_and_what_no_notice_told_of(world):
-    """From the receiver's own log: nothing without a receiver; then the lag, and a change that only a read found."""
+    """From the receiver's own log: nothing without a receiver; then the lag, and silence: until a notice comes."""
     assert (world.facts().inbox, world.facts().unnoticed) == (None, None)
     inbox = Inbox(world.store)
     inbox.listening("quickbooks")
@@ -217,6 +219,15 @@ def test_the_inbox_says_what_waits_and_what_no_notice_told_of(world):
     assert world.wrong() == {}
     world.hours(2)
     assert set(world.wrong()) == {"webhook_silence"}
+    event = {"id": "1", "type": "qbo.payment.updated.v1", "intuitaccountid": REALM, "intuitentityid": "99"}
+    inbox.receive("quickbooks", [json.dumps([event]).encode()])
+    inbox.split(QuickBooksWebhooks(()), "sandbox", (REALM,))
+    inbox.handed_on(CONNECTION, "payment", inbox.news(CONNECTION, "payment", 0).seq)
+    assert "webhook_silence" not in world.wrong()
+    assert [row["entity_id"] for row in inbox.missed()] == ["17"]
+    inbox.found_by_reading(CONNECTION, "payment", {"18": world.clock.now().add(seconds=1)})
+    world.hours(2)
+    assert "webhook_silence" in world.wrong()
     world.hours(24)
     assert "webhook_silence" not in world.wrong()
 

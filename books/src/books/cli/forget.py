@@ -12,6 +12,7 @@ import click
 from books import paths
 from books.cli import Context
 from books.cli.meltano import Configuration
+from books.cli.plan import FOLDER
 from books.cli.session import json_option, print_json, print_table
 from books.erasure import Client, Erased, find, in_files, in_store, in_warehouse
 from books.store import Store
@@ -31,7 +32,7 @@ KEPT = (
 @json_option
 @click.pass_obj
 def command(context: Context, *, wanted: str, yes: bool, as_json: bool) -> None:
-    """Erase a client's personal data from the store, the warehouse, the reports and the logs.
+    """Erase a client's personal data from the store, the warehouse, the reports, the logs and the plans.
 
     Erase the client in OpsMerge and QuickBooks first: the next run would read again what they still hold. May be
     repeated at any time.
@@ -67,7 +68,8 @@ def _forget(
     """Every place in turn; the store last, because it is where the client is found by."""
     waiting = in_store.still_needed(store, client)
     reports = warehouses[0].with_name("reports")
-    folders = [reports, *(configuration.root / folder for folder in LOG_FOLDERS)]
+    plans = configuration.root / FOLDER / configuration.environment
+    folders = [reports, plans, *(configuration.root / folder for folder in LOG_FOLDERS)]
     erased: list[Erased] = []
     erased += in_warehouse.erase(warehouses[0], client, act=act)
     erased += in_warehouse.erase_published(warehouses[1], client, act=act)

@@ -3,7 +3,7 @@
 client        who is meant, and every name, address and id under which they are known here
 in_store      the state store: `ERASED` is the one list of what goes and what stays
 in_warehouse  the DuckDB files: `ERASED` likewise
-in_files      reports and logs
+in_files      reports, logs and plans
 
 What the law wants kept for the books stays: numbers, ids, amounts, dates, outcomes. A dry run does the same work and
 takes it back, so its counts are exact.

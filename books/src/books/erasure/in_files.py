@@ -1,4 +1,4 @@
-"""Erasing in files that this project wrote: reports and logs. Files that a person wrote are only named."""
+"""Erasing in files that this project wrote: reports, logs and plans. Files that a person wrote are only named."""
 
 from __future__ import annotations
 

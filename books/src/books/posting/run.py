@@ -16,7 +16,7 @@ from books.clock import Clock
 from books.faults import Fault, Halt, Reject
 from books.ledger import Company, Customer, Invoice, Ledger, LedgerInvoice, NewItem
 from books.posting import checks, records
-from books.posting.adoption import Same, Taken, gone, judge, number_taken
+from books.posting.adoption import Same, Taken, Verdict, gone, judge, number_taken
 from books.posting.changes import changed_after_posting
 from books.posting.crash import Checkpoint
 from books.posting.gate import Gate
@@ -266,15 +266,7 @@ class PushRun:
         for candidate in candidates:
             posting = _known(candidate)
             same = candidate.content_sha256 == posting.content_sha256
-            customer = _customer(opened.resolver, candidate.invoice) if there[candidate.id] else None
-            verdict = judge(
-                candidate.id,
-                candidate.invoice,
-                there[candidate.id],
-                customer.id if customer else None,
-                opened.company,
-                replaced=opened.replaced,
-            )
+            verdict = _verdict(opened, candidate, there[candidate.id])
             if isinstance(verdict, Same):
                 self._settle_found(candidate, adopted(posting, verdict.found, self._journal.now()), same=same)
             elif isinstance(verdict, Taken):
@@ -379,15 +371,7 @@ class PushRun:
         )
         outcomes, absent = [], []
         for candidate in candidates:
-            customer = _customer(opened.resolver, candidate.invoice) if there[candidate.id] else None
-            verdict = judge(
-                candidate.id,
-                candidate.invoice,
-                there[candidate.id],
-                customer.id if customer else None,
-                opened.company,
-                replaced=opened.replaced,
-            )
+            verdict = _verdict(opened, candidate, there[candidate.id])
             row = posting_of(candidate, self._identity)
             if isinstance(verdict, Same) and _is_ours(candidate, verdict.found):
                 self._still_there(candidate)
@@ -589,6 +573,19 @@ def _restored(candidate: Candidate, known: Posting | None = None) -> Posting:
         settled_outcome=None,
         seen_sha256=candidate.content_sha256,
         record=candidate.record,
+    )
+
+
+def _verdict(opened: _Open, candidate: Candidate, there: Sequence[LedgerInvoice]) -> Verdict:
+    """What the books have under an invoice's number: the same invoice, another one, or nothing."""
+    customer = _customer(opened.resolver, candidate.invoice) if there else None
+    return judge(
+        candidate.id,
+        candidate.invoice,
+        there,
+        customer.id if customer else None,
+        opened.company,
+        replaced=opened.replaced,
     )
 
 

@@ -296,8 +296,8 @@ def _webhook_silence(facts: Facts) -> Cause | None:
     return Cause(
         "webhook_silence",
         "QuickBooks sends no notices",
-        f"{count(len(facts.unnoticed), 'change')} of payments or balances in {facts.connection} came in by scheduled "
-        "reads within a day, and no notice had told of them.",
+        f"{count(len(facts.unnoticed), 'payment')} of {facts.connection} changed within a day and came in by scheduled "
+        "reads: no notice told of them, and none of anything else has come since.",
         "Payments still come back, only later. Look whether the receiver runs and is reached from outside "
         "(`books webhooks log --missed`), and whether the subscription is still active in Intuit's developer portal.",
     )
