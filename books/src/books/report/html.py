@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from books.report import words
 from books.report.read import BUCKETS, Report
@@ -20,7 +19,7 @@ def write(report: Report, path: Path) -> Path:
 
 
 def render(report: Report) -> str:
-    """The page's text. Everything that came from a ledger is escaped; only our own drawings are set in as they are."""
+    """The page's text. Everything that came from a ledger is escaped."""
     from books.report import charts, workbook
 
     return (
@@ -48,10 +47,9 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(
-        money=words.money, signed=words.signed, day=words.day, count=words.count, number="{:,}".format
-    )
-    templates.filters["drawing"] = Markup  # our own charts of numbers and of the classes' names
+    figures = {"money": words.money, "signed": words.signed, "number": "{:,}".format}
+    templates.filters.update(**figures, day=words.day, count=words.count)
+    templates.globals.update(figures)  # the macro of the bars is given one of them
     templates.filters.update(moment=words.moment, name_of=words.name_of, sides=words.sides)
     templates.filters.update(in_quickbooks=words.in_quickbooks, sentence=words.sentence, currency=words.currency)
     return templates
