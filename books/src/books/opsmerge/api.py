@@ -3,7 +3,7 @@
 Facts, from OpsMerge's public help pages (admin/api-access, psa/billing, integrations/qbo): the base URL, the bearer
 key `om_...`, scopes of the form `family:level`, `GET /auth/me`, the five statuses, where the live description is.
 Everything else is an assumption until the live description confirms it. `books contract-check` compares these tables
-with that description; each line here is one line of its report.
+with that description.
 """
 
 from __future__ import annotations
