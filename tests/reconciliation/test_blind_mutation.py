@@ -287,6 +287,22 @@ DIRTY = [
         ("update raw_quickbooks.postings set external_id = '11' where opsmerge_invoice_id ="
         " 'inv_2'"),
     ),
+    ("every_row_read_is_there", "delete from raw_quickbooks.postings where opsmerge_invoice_id = 'inv_1'"),
+    ("every_row_read_is_there", "delete from raw_quickbooks.customers where id = '1'"),
+    ("postings_are_known", "update raw_quickbooks.postings set opsmerge_invoice_id = null where number like '%1'"),
+    ("postings_are_known", "update raw_quickbooks.postings set outcome = 'parked' where opsmerge_invoice_id = 'inv_1'"),
+    ("postings_are_known", "update raw_quickbooks.postings set outcome = null where opsmerge_invoice_id = 'inv_1'"),
+    (
+        "money_is_whole_pennies",
+        ("update raw_quickbooks.payments set allocations ="
+        " regexp_replace(allocations::varchar, '([0-9][.][0-9]{2})', '\\14')::json"),
+    ),
+    ("nothing_is_later_than_the_run", "update raw_quickbooks.push_runs set started_at = started_at + interval 1 day"),
+    (
+        "nothing_is_later_than_the_run",
+        ("update raw_opsmerge._loads set extract_ended_at = extract_ended_at + interval 1 hour where stream ="
+        " 'payments'"),
+    ),
     ("both_sides_complete", "update raw_opsmerge._loads set complete = null"),
     ("both_sides_complete", "delete from raw_quickbooks._loads where stream = 'invoices'"),
     ("both_sides_fresh", "update raw_quickbooks._loads set extract_started_at = extract_started_at - interval 3 day"),

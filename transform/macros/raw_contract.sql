@@ -59,10 +59,10 @@
     'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.customers': dict({
     'realm_id': 'varchar', 'id': 'varchar', 'display_name': 'varchar', 'email': 'varchar', 'active': 'boolean',
-    'status': 'varchar'}, **loaded),
+    'status': 'varchar', 'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.accounts': dict({
     'realm_id': 'varchar', 'id': 'varchar', 'name': 'varchar', 'account_type': 'varchar', 'currency': 'varchar',
-    'current_balance': 'decimal(18,2)', 'status': 'varchar'}, **loaded),
+    'current_balance': 'decimal(18,2)', 'status': 'varchar', 'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks._loads': loads,
 } %}
 {{ return(tables) }}

@@ -44,3 +44,6 @@
 
 {# A name without case, blanks and ASCII punctuation: the classes of regular expressions differ between engines. #}
 {% macro bare_name(name) -%} regexp_replace(lower({{ name }}), '[\s!-/:-@\[-`{-~]', '', 'g') {%- endmacro %}
+
+{# The option that names this environment, for a command that a message tells people to run. #}
+{% macro in_environment() -%} --environment {{ env_var('MELTANO_ENVIRONMENT', 'demo') }} {%- endmacro %}

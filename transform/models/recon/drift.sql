@@ -91,7 +91,8 @@ select
   exists (
     select 1
     from {{ source('history', 'accepted') }} as accepted
-    where accepted.class = graded.class
+    where graded.bucket = 'break'
+      and accepted.class = graded.class
       and (accepted.number = graded.number or accepted.payment_id = graded.payment_id)
       and accepted.opsmerge_value is not distinct from graded.opsmerge_value
       and accepted.ledger_value is not distinct from graded.ledger_value

@@ -1,0 +1,27 @@
+{{ config(materialized='view') }}
+/*
+One row per invoice and payment of either side, those that are gone included. `is_issued`: its number is used, and stays
+used. `is_announced`: if it is gone, that was announced, as a deletion or a void.
+*/
+select
+  'opsmerge' as system, 'invoices' as stream, id as document_id,
+  {{ number_key('number') }} as number,
+  coalesce(lower(status), '') <> 'draft' as is_issued,
+  _sdc_deleted_at is null as is_there,
+  coalesce(lower(status), '') in ('deleted', 'voided') as is_announced
+from {{ source('raw_opsmerge', 'invoices') }}
+union all
+select
+  'opsmerge', 'payments', id, cast(null as varchar), false,
+  _sdc_deleted_at is null,
+  coalesce(voided, false)
+from {{ source('raw_opsmerge', 'payments') }}
+{% for stream in ['invoices', 'payments'] %}
+union all
+select
+  'quickbooks', '{{ stream }}', id, cast(null as varchar), false,
+  _sdc_deleted_at is null and coalesce(lower(status), '') <> 'deleted',
+  coalesce(lower(status), '') in ('deleted', 'voided')
+from {{ source('raw_quickbooks', stream) }}
+where realm_id = (select realm_id from {{ ref('run') }})
+{% endfor %}
