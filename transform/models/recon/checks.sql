@@ -185,18 +185,18 @@ checks as (
 -- What to do where reading both sides again is not all.
 remedies as (
   select 'documents_did_not_vanish' as check_name,
-    'Read both sides again: meltano {{ in_environment() }} run reconcile. If they stay gone, look for them at the source (recon.falls). Only if they were deleted there on purpose: books {{ in_environment() }} report --accept-fall' as remedy
+    'Read both sides again: `meltano {{ in_environment() }} run reconcile`. If they stay gone, look for them at the source (`select * from recon.falls`). Only if they were deleted there on purpose: `books {{ in_environment() }} report --accept-fall`' as remedy
   union all
   select 'postings_are_known',
-    'The state store holds postings that these models do not know (select * from raw_quickbooks.postings): bring the plugins and transform/ to one version, then run meltano {{ in_environment() }} run reconcile'
+    'The state store holds postings that these models do not know (`select * from raw_quickbooks.postings`): bring the plugins and transform/ to one version, then run `meltano {{ in_environment() }} run reconcile`'
   union all
   select 'money_is_whole_pennies',
-    'Look for the amount in the raw tables and allocations, correct it in the system that it came from, then run meltano {{ in_environment() }} run reconcile'
+    'Look for the amount in the raw tables and allocations, correct it in the system that it came from, then run `meltano {{ in_environment() }} run reconcile`'
   union all
   select 'nothing_is_later_than_the_run',
-    'A clock was moved: set the clocks of all machines that push and read (timedatectl status), push again, then run meltano {{ in_environment() }} run reconcile'
+    'A clock was moved: set the clocks of all machines that push and read (`timedatectl status`), push again, then run `meltano {{ in_environment() }} run reconcile`'
   union all
-  select 'push_not_overdue', 'Push: meltano {{ in_environment() }} run push-invoices, then meltano {{ in_environment() }} run reconcile'
+  select 'push_not_overdue', 'Push: `meltano {{ in_environment() }} run push-invoices`, then `meltano {{ in_environment() }} run reconcile`'
 )
 
 select
@@ -208,7 +208,7 @@ select
   checks.promise,
   case
     when checks.failures = 0 or not checks.is_gate then null
-    else coalesce(remedies.remedy, 'Read both sides again: meltano {{ in_environment() }} run reconcile')
+    else coalesce(remedies.remedy, 'Read both sides again: `meltano {{ in_environment() }} run reconcile`')
   end as remedy
 from checks
 cross join run
