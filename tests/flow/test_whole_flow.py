@@ -185,7 +185,7 @@ def test_the_report_can_be_shown_again(books, demo):
     """`books report --show` prints the published report and its address, and writes nothing."""
     shown = books("report", "--show")
     assert shown.code == 0
-    assert "18 of 18 checks pass" in shown.out
+    assert "21 of 21 checks pass" in shown.out
     assert "drift-" in shown.out
 
 
@@ -227,7 +227,7 @@ def test_a_client_can_be_forgotten_and_the_warehouse_still_reconciles(demo, tmp_
     assert json.loads(done.out)["erased"] == told["erased"]
     assert copy.holding(name) == []
     assert copy.query("select sum(unexplained) from recon.control_totals") == [(0,)]
-    assert "18 of 18 checks pass" in copy.command("books", "report", "--show").out
+    assert "21 of 21 checks pass" in copy.command("books", "report", "--show").out
     assert "Nothing is stored" in copy.command("books", "forget", "--client", name, "--yes").out
 
 

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import duckdb
 import pytest
-from recon_runner import Compiled
+from recon_runner import ROOT, Compiled
 from recon_world import RUN_AT, World, agreeing, load
+from tap_quickbooks_payments import properties
 
+from books.opsmerge import api
+
+LEDGER = {
+    "postings": properties.POSTINGS,
+    "push_runs": properties.PUSH_RUNS,
+    "payments": properties.PAYMENTS,
+    "invoices": properties.INVOICES,
+    "credit_memos": properties.CREDIT_MEMOS,
+    "customers": properties.CUSTOMERS,
+    "accounts": properties.ACCOUNTS,
+}
+
+STREAMS = {
+    **{f"raw_quickbooks.{name}": list(schema["properties"]) for name, schema in LEDGER.items()},
+    **{f"raw_opsmerge.{listing.name}": list(listing.schema["properties"]) for listing in api.LISTINGS},
+}
+"""The columns that the taps send, per raw table."""
 UNSEEN = {
     "opsmerge invoice": {
         "client_id": "the client's customer is judged by its other invoices; a client of one invoice has none",
@@ -233,6 +252,43 @@ def unfooted(connection: duckdb.DuckDBPyConnection) -> set[str]:
     [(failures,)] = connection.execute("select failures from recon.checks where check_name = 'lines_add_up'").fetchall()
     assert failures == len(rows)
     return {invoice for (invoice,) in rows}
+
+
+LISTED = {
+    "opsmerge line": ("raw_opsmerge.invoices", "lines[]."),
+    "quickbooks line": ("raw_quickbooks.invoices", "lines[]."),
+    "allocation": ("raw_quickbooks.payments", "allocations[]."),
+}
+
+
+def listed_in_the_docs() -> dict[str, dict[str, str]]:
+    """Per raw table, each column that docs/tables.md lists as compared with nothing, and why."""
+    page = (ROOT / "docs" / "tables.md").read_text()
+    section = page.split("\n## Columns that are compared with nothing", 1)[1].split("\n## ", 1)[0]
+    found: dict[str, dict[str, str]] = {}
+    for table, names, why in re.findall(r"^\| `([\w.]+)` \| (`.*`) \| (.*) \|$", section, re.MULTILINE):
+        found.setdefault(table, {}).update(dict.fromkeys(re.findall(r"`([^`]+)`", names), why))
+    return found
+
+
+def test_the_docs_list_what_is_compared_with_nothing():
+    """docs/tables.md lists, word for word, the columns of documents that an edit of which goes unseen."""
+    unseen: dict[str, dict[str, str]] = {TABLES[kind]: dict(columns) for kind, columns in UNSEEN.items()}
+    for kind, columns in UNSEEN_INSIDE.items():
+        table, prefix = LISTED[kind]
+        unseen[table].update({prefix + name: why for name, why in columns.items()})
+    listed = listed_in_the_docs()
+    assert {table: listed[table] for table in unseen} == unseen
+
+
+@pytest.mark.parametrize("table", sorted(STREAMS))
+def test_a_column_that_no_model_reads_is_in_the_docs(table: str):
+    """Each column of a stream is read by its staging model, or stands in docs/tables.md with the reason why not."""
+    source = "source('{}', '{}')".format(*table.split("."))
+    staging = [path.read_text() for path in (ROOT / "transform" / "models" / "staging").glob("*.sql")]
+    read = set(re.findall(r"\w+", "".join(text for text in staging if source in text)))
+    listed = {name for name in listed_in_the_docs().get(table, {}) if "[]." not in name}
+    assert set(STREAMS[table]) - read <= listed <= set(STREAMS[table])
 
 
 DIRTY = [
