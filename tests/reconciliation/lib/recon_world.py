@@ -985,7 +985,7 @@ def load(world: World, connection: duckdb.DuckDBPyConnection, folder: Path) -> N
             _insert(connection, table, file, list(dict.fromkeys(name for row in rows for name in row)))
     for system in ("opsmerge", "quickbooks"):
         connection.execute(f"delete from raw_{system}._loads")
-    rows = {table: len(rows) for table, rows in world.tables()}
+    rows = {table: sum(_is_own(row) for row in rows) for table, rows in world.tables()}
     for system, stream, begun, ended, complete in world.loads:
         connection.execute(
             f"insert into raw_{system}._loads (stream, extract_started_at, extract_ended_at, rows, mode, complete)"
@@ -1013,6 +1013,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, file: Path, names
         f"insert into {table} ({listed}) select {listed}"
         f" from read_json('{file}', format = 'newline_delimited', columns = {{{columns}}})"
     )
+
+
+def _is_own(row: Row) -> bool:
+    """Whether it is of the company that is read: another's rows are of another load."""
+    return bool(row.get("connection", CONNECTION) == CONNECTION and row.get("realm_id", REALM) == REALM)
 
 
 def _text(value: object) -> object:

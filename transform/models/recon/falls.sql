@@ -12,8 +12,12 @@ known as (
   select * from {{ source('history', 'trusted_documents') }} where connection = (select connection from run)
 ),
 
+documents as (
+  select * from {{ ref('documents') }} where realm_id is null or realm_id = (select realm_id from run)
+),
+
 numbers as (
-  select distinct number from {{ ref('documents') }} where is_there and number is not null
+  select distinct number from documents where is_there and number is not null
 ),
 
 compared as (
@@ -26,7 +30,7 @@ compared as (
     not coalesce(documents.is_there, false) and not coalesce(documents.is_announced, false) as is_gone,
     {{ series_of('known.number') }} is not null and numbers.number is null as is_gap
   from known
-  left join {{ ref('documents') }} as documents
+  left join documents
     on documents.system = known.system and documents.stream = known.stream and documents.document_id = known.document_id
   left join numbers on numbers.number = known.number
 ),

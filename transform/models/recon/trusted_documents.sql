@@ -11,5 +11,6 @@ select
   documents.document_id,
   case when documents.is_issued then documents.number end as number
 from {{ ref('documents') }} as documents
-inner join {{ ref('run_history') }} as run on run.trusted and run.run_id = (select run_id from {{ ref('run') }})
-where documents.is_there
+cross join {{ ref('run') }} as run
+where documents.is_there and (documents.realm_id is null or documents.realm_id = run.realm_id)
+  and exists (select 1 from {{ ref('run_history') }} as history where history.run_id = run.run_id and history.trusted)
