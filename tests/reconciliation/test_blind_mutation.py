@@ -9,9 +9,9 @@ import duckdb
 import pytest
 from recon_runner import ROOT, Compiled
 from recon_world import RUN_AT, World, agreeing, load
-from tap_quickbooks_payments import properties
 
 from books.opsmerge import api
+from tap_quickbooks_payments import properties
 
 LEDGER = {
     "postings": properties.POSTINGS,

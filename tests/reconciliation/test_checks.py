@@ -79,7 +79,7 @@ def test_the_tie_out_is_not_claimed_where_it_was_not_computed(reconcile, stream:
 
 @pytest.mark.parametrize(("sent", "is_lost"), [(0, False), (1, False), (2, True), (-1, True)])
 def test_rows_healed_while_the_books_changed_are_no_loss(reconcile, compiled: Compiled, sent: int, is_lost: bool):
-    """One row that changed during the read was sent twice: one row more sent than kept is no fault; two are, or fewer."""
+    """A row that changed during the read was sent twice: one row more sent than kept is no fault; two are, or fewer."""
     world = agreeing(seed=53, invoices=60)
     payment_on_its_way(world)
     connection = reconcile(world)

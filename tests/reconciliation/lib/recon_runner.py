@@ -100,7 +100,9 @@ def statements(model: dict[str, Any], run_id: str, run_at: datetime) -> list[str
     name = f"{model['schema']}.{model['name']}"
     sql = model["compiled_code"].replace(RUN_ID, run_id).replace(RUN_AT, str(run_at))
     if model["config"]["materialized"] == "incremental":
-        hooks = [REF.sub(lambda found: model["relations"][found[1]], hook["sql"]) for hook in model["config"]["pre-hook"]]
+        hooks = [
+            REF.sub(lambda found: model["relations"][found[1]], hook["sql"]) for hook in model["config"]["pre-hook"]
+        ]
         return [*hooks, f"insert into {name} {sql}"]
     return [f"drop table if exists {name}", f"create table {name} as {sql}"]
 

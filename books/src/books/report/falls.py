@@ -16,8 +16,10 @@ from books.report.read import Row, incomplete, nothing_built, rows
 FALLS = "select * from recon.falls where is_fall and accepted_by is null order by system, stream"
 ACCEPT = """
 insert into recon.accepted_falls
-    (connection, since_run_id, system, stream, fingerprint, gone_documents, missing_numbers, run_id, accepted_by, accepted_at)
-values ($connection, $since_run_id, $system, $stream, $fingerprint, $gone_documents, $missing_numbers, $run_id, $by, $at)
+    (connection, since_run_id, system, stream, fingerprint, gone_documents, missing_numbers, run_id, accepted_by,
+    accepted_at)
+values ($connection, $since_run_id, $system, $stream, $fingerprint, $gone_documents, $missing_numbers, $run_id, $by,
+    $at)
 """
 
 
@@ -49,16 +51,26 @@ def accept(build: Path, falls: Sequence[Row], *, by: str, at: datetime) -> None:
             code="no_fall",
             remedy="read the report again: `books report --show`",
         )
-    names = ("connection", "since_run_id", "system", "stream", "fingerprint", "gone_documents", "missing_numbers", "run_id")
+    names = (
+        "connection",
+        "since_run_id",
+        "system",
+        "stream",
+        "fingerprint",
+        "gone_documents",
+        "missing_numbers",
+        "run_id",
+    )
     with writing(build) as connection:
         for fall in falls:
-            connection.execute(ACCEPT, {**{name: fall[name] for name in names}, "by": by, "at": at.replace(tzinfo=None)})
+            connection.execute(
+                ACCEPT, {**{name: fall[name] for name in names}, "by": by, "at": at.replace(tzinfo=None)}
+            )
 
 
 def in_words(fall: Row) -> str:
     """`opsmerge invoices: 500 of 10,020 are gone, and 500 numbers, from INV-2026-0001 to INV-2026-0500`."""
     numbers = f", and {words.count(fall['missing_numbers'], 'number')}" if fall["missing_numbers"] else ""
-    return words.printable(
-        f"{fall['system']} {fall['stream']}: {fall['gone_documents']:,} of {fall['known_documents']:,} are gone{numbers},"
-        f" from {fall['first_missing']} to {fall['last_missing']}, since run {fall['since_run_id']}"
-    )  # fmt: skip
+    of_all = f"{fall['gone_documents']:,} of {fall['known_documents']:,}"
+    span = f"from {words.printable(fall['first_missing'])} to {words.printable(fall['last_missing'])}"
+    return f"{fall['system']} {fall['stream']}: {of_all} are gone{numbers}, {span}, since run {fall['since_run_id']}"

@@ -134,7 +134,7 @@ def nothing_built(database: Path) -> Halt:
 
 
 def incomplete(database: Path, error: duckdb.CatalogException) -> Halt:
-    """What to say where a table that the report needs is not there: never built, or built by another version of the models."""
+    """What to say where a table that the report needs was never built, or by another version of the models."""
     return Halt(
         f"{database} holds no whole reconciliation: {str(error).splitlines()[0]}",
         exit_code=Exit.MISCONFIGURED,
