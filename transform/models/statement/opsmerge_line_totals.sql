@@ -1,12 +1,8 @@
 -- One row per OpsMerge invoice that has lines: what its lines add up to, and its VAT worked out by both rules.
 with
 
--- Quantity and price are sent only where they multiply to the amount: QuickBooks refuses anything else (fault 6070).
 lines as (
-  select
-    *,
-    case when round(quantity * unit_price, 2) = net then quantity end as sent_quantity,
-    case when round(quantity * unit_price, 2) = net then unit_price end as sent_unit_price
+  select *, {{ sent('quantity') }} as sent_quantity, {{ sent('unit_price') }} as sent_unit_price
   from {{ ref('stg_opsmerge__invoice_lines') }}
 ),
 
