@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from recon_runner import Compiled
-from recon_world import PUSHED_AT, READ_AT, READ_ENDED_AT, RUN_AT, World, agreeing, load
+from recon_world import PUSHED_AT, READ_AT, READ_ENDED_AT, RUN_AT, World, agreeing, load, scaled
 
 DAYS = 30
 BROKEN_DAYS = {3, 4, 7}
@@ -47,7 +47,7 @@ def edit_vat(world: World, edits: dict[int, Decimal]) -> dict[str, tuple[str, De
     for place, amount in edits.items():
         invoice = world.opsmerge[sorted(world.untouched)[place]]
         partner = world.partner(invoice["id"])
-        partner.update({name: partner[name] + amount for name in ("tax_amount", "total_amount", "balance")})
+        scaled(partner, partner["net_amount"], partner["tax_amount"] + amount)
         difference = abs(partner["tax_amount"] - invoice["tax_total"])
         broken[invoice["number"]] = (invoice["currency"], difference)
     return broken

@@ -56,6 +56,7 @@ class World:
     journals: dict[str, Decimal] = field(default_factory=dict)
     accepted: list[Row] = field(default_factory=list)
     series: list[Row] = field(default_factory=list)
+    mapped: list[Row] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
     last_id: int = 70_000
 
@@ -567,7 +568,8 @@ def recreated(world: World) -> set[Drift]:
     return {("I14", _number(world, one))}
 
 
-def _scaled(row: Row, net: Decimal, tax: Decimal) -> None:
+def scaled(row: Row, net: Decimal, tax: Decimal) -> None:
+    """Edit net and VAT of a QuickBooks invoice, and with them its VAT lines, its total and its balance."""
     change = net + tax - row["total_amount"]
     row["tax_lines"] = [*row["tax_lines"], {"tax_rate_id": "6", "amount": tax - row["tax_amount"]}]
     row.update(net_amount=net, tax_amount=tax, total_amount=net + tax, balance=row["balance"] + change)
@@ -576,14 +578,14 @@ def _scaled(row: Row, net: Decimal, tax: Decimal) -> None:
 def net_edited(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     partner = world.partner(one)
-    _scaled(partner, partner["net_amount"] + 5, partner["tax_amount"] + 1)
+    scaled(partner, partner["net_amount"] + 5, partner["tax_amount"] + 1)
     return {("A01", _number(world, one))}
 
 
 def tax_edited(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     partner = world.partner(one)
-    _scaled(partner, partner["net_amount"], partner["tax_amount"] + Decimal("7.77"))
+    scaled(partner, partner["net_amount"], partner["tax_amount"] + Decimal("7.77"))
     return {("A02", _number(world, one))}
 
 
@@ -1120,7 +1122,7 @@ def edited_after_push(world: World) -> set[Drift]:
 def changed_while_read(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     partner = world.partner(one)
-    _scaled(partner, partner["net_amount"] + 5, partner["tax_amount"])
+    scaled(partner, partner["net_amount"] + 5, partner["tax_amount"])
     partner["updated_at"] = READ_AT + timedelta(seconds=5)
     return {("T05", _number(world, one))}
 
@@ -1227,7 +1229,8 @@ def load(world: World, connection: duckdb.DuckDBPyConnection, folder: Path) -> N
             " values (?, ?, ?, ?, 'full', ?)",
             [stream, begun, ended, rows[f"raw_{system}.{stream}"], complete],
         )
-    for table, entries in (("accepted", world.accepted), ("accepted_series", world.series)):
+    decided = {"accepted": world.accepted, "accepted_series": world.series, "mapped_customers": world.mapped}
+    for table, entries in decided.items():
         connection.execute(f"delete from recon.{table}")
         for entry in entries:
             names, marks = ", ".join(entry), ", ".join("?" for _ in entry)

@@ -39,13 +39,14 @@ namesakes as (
 ),
 
 -- Each customer that invoices of a client stand under. One of another name is the client's after a renaming, unless an
--- active customer bears the client's name, or another client bears the customer's. Where two clients bear one name, a
--- person chose which customer is whose.
+-- active customer bears the client's name, or another client bears the customer's. What mappings.yml chose is no question,
+-- nor is it one where two clients bear one name: then a person had to choose.
 customers_of_client as (
   select
     stands.*,
-    case when not stands.is_same_name and mine.clients = 1 then namesakes.customer_id end as namesake_id,
-    coalesce(not stands.is_same_name and (theirs.clients > 1 or theirs.client_id <> stands.client_id), false) as is_of_another_client
+    mapped.client_id is not null as is_mapped,
+    case when mapped.client_id is null and mine.clients = 1 then namesakes.customer_id end as namesake_id,
+    coalesce(mapped.client_id is null and (theirs.clients > 1 or theirs.client_id <> stands.client_id), false) as is_of_another_client
   from (
     select client_id, client_name, customer_id, customer_name, {{ same_name('client_name', 'customer_name') }} as is_same_name, count(*) as invoices
     from pairs
@@ -55,9 +56,12 @@ customers_of_client as (
   left join client_names as mine on mine.name = case when not stands.is_same_name then {{ bare_name('stands.client_name') }} end
   left join client_names as theirs on theirs.name = case when not stands.is_same_name then {{ bare_name('stands.customer_name') }} end
   left join namesakes on namesakes.name = mine.name
+  left join {{ source('history', 'mapped_customers') }} as mapped
+    on mapped.client_id = stands.client_id
+    and coalesce(mapped.customer_id = stands.customer_id, {{ same_name('mapped.customer_name', 'stands.customer_name') }})
 ),
 
--- A client's customer is the one that bears its name, else the one most of its invoices stand under.
+-- A client's customer is the one of mappings.yml, else the one that bears its name, else that of most of its invoices.
 customer_of_client as (
   select client_id, customer_id
   from (
@@ -66,6 +70,7 @@ customer_of_client as (
       row_number() over (
         partition by client_id
         order by
+          max(case when is_mapped then 1 else 0 end) desc,
           max(case when namesake_id is not null or is_of_another_client then 1 else 0 end),
           max(case when is_same_name then 1 else 0 end) desc, sum(invoices) desc, customer_id
       ) as choice

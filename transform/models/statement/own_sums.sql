@@ -18,26 +18,32 @@ paid as (
   group by payment.opsmerge_invoice_id
 ),
 
-opsmerge as (
+invoices as (
   select
-    'O01' as fixed_class,
     invoice.opsmerge_invoice_id,
-    'amount paid ' || cast(invoice.amount_paid as varchar) || ', payments ' || cast(coalesce(paid.amount, 0) as varchar)
-      || ', total less balance ' || cast(invoice.gross - invoice.balance as varchar) as opsmerge_value,
-    greatest(
-      abs(coalesce(paid.amount, 0) - invoice.amount_paid), abs(coalesce(paid.amount, 0) - invoice.gross + invoice.balance)
-    ) as exposure,
+    invoice.gross,
+    invoice.balance,
+    invoice.amount_paid,
+    {{ money('coalesce(paid.amount, 0)') }} as payments,
+    {{ money('invoice.gross - invoice.balance') }} as settled,
     coalesce(paid.moving = 1 or invoice.updated_at > run.read_from and invoice.updated_at <= run.read_until, false) as is_moving
   from {{ ref('stg_opsmerge__invoices') }} as invoice
   cross join run
   left join paid on paid.opsmerge_invoice_id = invoice.opsmerge_invoice_id
   where not invoice.is_gone and invoice.status in ('open', 'paid', 'overdue')
-    and (
-      invoice.amount_paid <> coalesce(paid.amount, 0)
-      or invoice.gross - invoice.balance <> coalesce(paid.amount, 0)
-      -- An overpaid invoice may owe nothing rather than less than nothing.
-      and not (invoice.balance = 0 and coalesce(paid.amount, 0) > invoice.gross)
-    )
+),
+
+opsmerge as (
+  select
+    'O01' as fixed_class,
+    opsmerge_invoice_id,
+    'amount paid ' || cast(amount_paid as varchar) || ', payments ' || cast(payments as varchar)
+      || ', total less balance ' || cast(settled as varchar) as opsmerge_value,
+    greatest(abs(payments - amount_paid), abs(payments - settled)) as exposure,
+    is_moving
+  from invoices
+  -- An overpaid invoice may owe nothing rather than less than nothing.
+  where amount_paid <> payments or settled <> payments and not (balance = 0 and payments > gross)
 ),
 
 taxed as (
@@ -52,7 +58,7 @@ quickbooks as (
   select
     'Q01' as fixed_class,
     invoice.external_id,
-    'VAT ' || cast(invoice.tax as varchar) || ', VAT lines ' || cast(coalesce(taxed.tax, 0) as varchar) as ledger_value,
+    'VAT ' || cast(invoice.tax as varchar) || ', VAT lines ' || cast({{ money('coalesce(taxed.tax, 0)') }} as varchar) as ledger_value,
     abs(invoice.tax - coalesce(taxed.tax, 0)) as exposure
   from {{ ref('stg_quickbooks__invoices') }} as invoice
   left join taxed on taxed.external_id = invoice.external_id
