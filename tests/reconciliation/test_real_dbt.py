@@ -32,7 +32,9 @@ def built(compiled, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set
         "- {class: I01, number: INV-9999-0001, reason: not there, by: Kim, until: 2026-12-31}\n"
         "series:\n- {prefix: TILL-, reason: the shop's own, by: Kim, until: 2026-12-31}\n"
     )
-    (folder / "mappings.yml").write_text("version: 1\nclients: {cl_9: {customer: 'Kim''s'}, cl_7: {customer_id: '58'}}\n")
+    (folder / "mappings.yml").write_text(
+        "version: 1\nclients: {cl_9: {customer: 'Kim''s'}, cl_7: {customer_id: '58'}}\n"
+    )
     done = dbt(["build"], database, folder, run_id="real-1", run_at="2026-11-22 06:02:00")
     assert done.returncode == 0, done.stdout[-3000:]
     return database, expected, done.stdout

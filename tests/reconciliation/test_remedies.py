@@ -175,7 +175,9 @@ def test_a_customer_that_the_mapping_file_chose_is_the_clients(reconcile, chosen
     """mappings.yml puts a client under another client's customer, by id or by name: that is meant, and no break."""
     world = agreeing(seed=80, invoices=150)
     worlds.all_under_another_clients_customer(world)
-    moved = next(one for one in world.postings if world.partner(one)["customer_name"] != world.opsmerge[one]["client_name"])
+    moved = next(
+        one for one in world.postings if world.partner(one)["customer_name"] != world.opsmerge[one]["client_name"]
+    )
     world.mapped = [{"client_id": world.opsmerge[moved]["client_id"], chosen: world.partner(moved)[chosen]}]
     connection = reconcile(world)
     assert breaks(connection) == []

@@ -51,26 +51,25 @@
 #}
 {% macro payment_copies() -%}
 referenced as (
-  select
-    payment.payment_id, payment.customer_id, payment.reference, payment.total, payment.currency, payment.txn_date,
-    payment.unapplied = payment.total as is_unapplied,
-    known.payment_id is not null as is_known
-  from {{ ref('stg_quickbooks__payments') }} as payment
-  left join (select distinct payment_id from known) as known on known.payment_id = payment.payment_id
-  where payment.realm_id = (select realm_id from run) and payment.status = 'active' and payment.total > 0
-    and payment.reference is not null
+  select *, unapplied = total as is_unapplied
+  from {{ ref('stg_quickbooks__payments') }}
+  where realm_id = (select realm_id from run) and status = 'active' and total > 0 and reference is not null
+),
+
+unknown as (
+  select * from referenced where not exists (select 1 from known where known.payment_id = referenced.payment_id)
 ),
 
 copies as (
   select copy.payment_id, min(original.payment_id) as original_id
-  from referenced as copy
+  from unknown as copy
   inner join referenced as original
     on original.customer_id = copy.customer_id and original.reference = copy.reference
     and original.total = copy.total and original.currency = copy.currency
-  where not copy.is_known and original.payment_id <> copy.payment_id
+  where original.payment_id <> copy.payment_id
     and {{ entered_twice('copy.txn_date', 'original.txn_date') }}
     and (
-      original.is_known
+      not exists (select 1 from unknown where unknown.payment_id = original.payment_id)
       or copy.is_unapplied and (
         not original.is_unapplied or original.txn_date < copy.txn_date
         or original.txn_date = copy.txn_date and original.payment_id < copy.payment_id

@@ -619,12 +619,21 @@ def tax_codes_swapped(world: World) -> set[Drift]:
     row, partner, posting = world.opsmerge[one], world.partner(one), world.postings[one]
     share = {"quantity": Decimal(1), "unit_price": Decimal(50), "net_amount": Decimal("50.00")}
     row["lines"] = [
-        {**row["lines"][0], **share, "id": place, "description": f"Swapped {place}", "tax_code_id": code, "tax_rate": rate}
+        {
+            **row["lines"][0],
+            **share,
+            "id": place,
+            "description": f"Swapped {place}",
+            "tax_code_id": code,
+            "tax_rate": rate,
+        }
         for place, (code, rate) in enumerate(TAX_CODES[:2])
     ]
     for line in row["lines"]:
         line["tax_amount"] = pennies(line["net_amount"] * line["tax_rate"] / 100)
-    row.update(subtotal=Decimal("100.00"), tax_total=Decimal("12.50"), total=Decimal("112.50"), balance=Decimal("112.50"))
+    row.update(
+        subtotal=Decimal("100.00"), tax_total=Decimal("12.50"), total=Decimal("112.50"), balance=Decimal("112.50")
+    )
     partner.update(net_amount=Decimal("100.00"), tax_amount=Decimal("12.50"), total_amount=Decimal("112.50"))
     partner.update(balance=Decimal("112.50"), tax_lines=_tax_lines(row["lines"]))
     posting.update(net=Decimal("100.00"), tax=Decimal("12.50"), total=Decimal("112.50"))

@@ -99,21 +99,35 @@ code_map as (
   where choice = 1
 ),
 
--- Every line with the tax code it should have in QuickBooks, and as it stands there.
+-- Invoices of several codes: every line with the code that it should have in QuickBooks, and as it stands there.
+of_several_codes as (
+  select pairs.opsmerge_invoice_id, pairs.external_id
+  from pairs
+  inner join {{ ref('opsmerge_line_totals') }} as lines on lines.opsmerge_invoice_id = pairs.opsmerge_invoice_id
+  where lines.tax_code_count > 1 and lines.coded_lines = lines.line_count and pairs.net = pairs.ledger_net
+),
+
 opsmerge_codes as (
-  select
-    line.opsmerge_invoice_id,
-    {{ coded_fingerprint(line_text('line.net', sent('quantity'), sent('unit_price'), 'line.description'), 'code_map.ledger_tax_code_id') }} as fingerprint,
-    count(code_map.ledger_tax_code_id) = count(*) as is_learnt
-  from {{ ref('stg_opsmerge__invoice_lines') }} as line
-  left join code_map on code_map.tax_code_id = line.tax_code_id
-  group by line.opsmerge_invoice_id
+  select opsmerge_invoice_id, {{ coded_fingerprint('text', 'code') }} as fingerprint, count(code) = count(*) as is_learnt
+  from (
+    select
+      line.opsmerge_invoice_id, code_map.ledger_tax_code_id as code,
+      {{ line_text('line.net', sent('quantity'), sent('unit_price'), 'line.description') }} as text
+    from {{ ref('stg_opsmerge__invoice_lines') }} as line
+    inner join of_several_codes on of_several_codes.opsmerge_invoice_id = line.opsmerge_invoice_id
+    left join code_map on code_map.tax_code_id = line.tax_code_id
+  ) as coded
+  group by opsmerge_invoice_id
 ),
 
 ledger_codes as (
-  select external_id, {{ coded_fingerprint(line_text('net', 'quantity', 'unit_price', 'description'), 'tax_code_id') }} as fingerprint
-  from {{ ref('stg_quickbooks__invoice_lines') }}
-  where net is not null and realm_id = (select realm_id from {{ ref('run') }})
+  select external_id, {{ coded_fingerprint('text', 'code') }} as fingerprint
+  from (
+    select line.external_id, line.tax_code_id as code, {{ line_text('line.net', 'line.quantity', 'line.unit_price', 'line.description') }} as text
+    from {{ ref('stg_quickbooks__invoice_lines') }} as line
+    inner join of_several_codes on of_several_codes.external_id = line.external_id
+    where line.net is not null and line.realm_id = (select realm_id from {{ ref('run') }})
+  ) as coded
   group by external_id
 ),
 
@@ -169,7 +183,15 @@ compared as (
     -- The remainder explains its part of the difference, unless both sides agree on what is owed: then there is none.
     {{ money('case when pairs.applied = pairs.ledger_applied then 0 else pairs.applied - coalesce(allocated.amount, 0) end') }} as settlement_difference,
     lines.fingerprint is distinct from ledger_lines.fingerprint as lines_differ,
-    coalesce(opsmerge_codes.is_learnt and opsmerge_codes.fingerprint <> ledger_codes.fingerprint, false) as codes_differ,
+    coalesce(
+      case
+        when lines.tax_code_count > 1 then opsmerge_codes.is_learnt and opsmerge_codes.fingerprint <> ledger_codes.fingerprint
+        when lines.coded_lines = lines.line_count then
+          ledger_lines.tax_code_count <> 1 or ledger_lines.coded_lines <> ledger_lines.line_count
+          or ledger_lines.first_tax_code_id <> only_code.ledger_tax_code_id
+      end,
+      false
+    ) and (lines.tax_code_count > 1 or only_code.ledger_tax_code_id is not null) as codes_differ,
     usual.customer_id as expected_customer_id,
     theirs.namesake_id,
     coalesce(theirs.is_of_another_client, false) as is_of_another_client,
@@ -207,6 +229,7 @@ compared as (
   left join customers_of_client as theirs
     on theirs.client_id = pairs.client_id and theirs.customer_id = pairs.customer_id
     and theirs.client_name = pairs.client_name and theirs.customer_name = pairs.customer_name
+  left join code_map as only_code on only_code.tax_code_id = lines.first_tax_code_id
   left join opsmerge_codes on opsmerge_codes.opsmerge_invoice_id = pairs.opsmerge_invoice_id
   left join ledger_codes on ledger_codes.external_id = pairs.external_id
   left join paid on paid.opsmerge_invoice_id = pairs.opsmerge_invoice_id

@@ -22,6 +22,7 @@ by_line as (
   select
     opsmerge_invoice_id,
     count(*) as line_count,
+    count(tax_code_id) as coded_lines,
     count(line_id) - count(distinct line_id) as repeated_lines,
     {{ money('sum(net)') }} as net,
     {{ money('sum(tax)') }} as tax,
@@ -34,6 +35,7 @@ by_line as (
 select
   by_line.opsmerge_invoice_id,
   by_line.line_count,
+  by_line.coded_lines,
   by_line.repeated_lines,
   by_line.net,
   by_line.tax,

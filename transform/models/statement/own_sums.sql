@@ -37,7 +37,7 @@ opsmerge as (
   select
     'O01' as fixed_class,
     opsmerge_invoice_id,
-    'amount paid ' || cast(amount_paid as varchar) || ', payments ' || cast(payments as varchar)
+    'amount paid ' || coalesce(cast(amount_paid as varchar), 'none') || ', payments ' || cast(payments as varchar)
       || ', total less balance ' || cast(settled as varchar) as opsmerge_value,
     greatest(abs(payments - amount_paid), abs(payments - settled)) as exposure,
     is_moving

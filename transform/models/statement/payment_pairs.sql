@@ -123,18 +123,23 @@ placed as (
 ),
 
 -- Entered twice in OpsMerge: of one client, reference and amount within days, and QuickBooks has the money once.
+unplaced as (
+  select *
+  from live
+  where document_class is null and reference is not null
+    and not exists (select 1 from placed where placed.opsmerge_payment_id = live.opsmerge_payment_id)
+    and not exists (select 1 from by_unapplied where by_unapplied.opsmerge_payment_id = live.opsmerge_payment_id)
+),
+
 opsmerge_copies as (
   select copy.opsmerge_payment_id, min(original.opsmerge_payment_id) as original_id
-  from live as copy
+  from unplaced as copy
   inner join live as original
     on original.reference = copy.reference and original.amount = copy.amount and original.currency = copy.currency
     and original.client_id = copy.client_id
   left join placed on placed.opsmerge_payment_id = original.opsmerge_payment_id
   where original.opsmerge_payment_id <> copy.opsmerge_payment_id
     and {{ entered_twice('copy.paid_on', 'original.paid_on') }}
-    and copy.document_class is null
-    and not exists (select 1 from placed as mine where mine.opsmerge_payment_id = copy.opsmerge_payment_id)
-    and not exists (select 1 from by_unapplied where by_unapplied.opsmerge_payment_id = copy.opsmerge_payment_id)
     and (
       placed.unapplied < copy.amount
       or original.opsmerge_invoice_id = copy.opsmerge_invoice_id and (
