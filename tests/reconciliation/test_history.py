@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from recon_runner import KEPT, Compiled
-from recon_world import PUSHED_AT, READ_AT, READ_ENDED_AT, RUN_AT, World, agreeing, load
+from recon_world import PUSHED_AT, READ_AT, READ_ENDED_AT, RUN_AT, World, agreeing, load, scaled
 
 DAYS = 30
 BROKEN_DAYS = {3, 4, 7}
@@ -55,7 +55,7 @@ def edit_vat(world: World, edits: dict[int, Decimal]) -> dict[str, tuple[str, De
 
 def edit_vat_of(partner: dict, amount: Decimal) -> None:
     """Spoil the VAT of a QuickBooks invoice by an amount."""
-    partner.update({name: partner[name] + amount for name in ("tax_amount", "total_amount", "balance")})
+    scaled(partner, partner["net_amount"], partner["tax_amount"] + amount)
 
 
 def replay(compiled: Compiled, connection: duckdb.DuckDBPyConnection, folder: Path) -> Month:

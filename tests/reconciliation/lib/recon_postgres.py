@@ -13,7 +13,7 @@ import psycopg
 from recon_runner import KEPT, RUN_AT, RUN_ID, dbt, in_order, statements, users_command
 
 LOADED = ("raw_opsmerge", "raw_quickbooks")
-ACCEPTED = ("recon.accepted", "recon.accepted_series")
+ACCEPTED = ("recon.accepted", "recon.accepted_series", "recon.mapped_customers")
 
 
 @dataclass

@@ -55,6 +55,7 @@ def dbt(
             **os.environ,
             "BOOKS_BUILD_DATABASE": str(database),
             "BOOKS_ACCEPTED_FILE": str(target / "accepted.yml"),
+            "BOOKS_MAPPING_FILE": str(target / "mappings.yml"),
             **(environment or {}),
         },
         capture_output=True,
