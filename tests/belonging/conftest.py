@@ -222,7 +222,9 @@ class World:
     def pay(self, office: Office, invoice_id: str) -> None:
         """A bookkeeper records a payment in full in the environment's company."""
         number = self.number(invoice_id)
-        self.quickbooks.control.deed("record_payment", realm=office.realm, invoice=number, amount=120, reference="BACS 1")
+        self.quickbooks.control.deed(
+            "record_payment", realm=office.realm, invoice=number, amount=120, reference="BACS 1"
+        )
 
     def in_quickbooks(self, office: Office) -> list[str]:
         """The numbers of the company's invoices."""

@@ -13,7 +13,9 @@ def as_1f79c9d_left(office: Any) -> None:
         if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'nonproduction_company'").fetchone():
             database.execute("DROP TABLE nonproduction_company")
         database.execute("UPDATE alembic_version SET version_num = '0004'")
-        assert database.execute("SELECT count(*) FROM accounting_block WHERE due OR written_sha256 IS NULL").fetchone() == (0,)
+        assert database.execute(
+            "SELECT count(*) FROM accounting_block WHERE due OR written_sha256 IS NULL"
+        ).fetchone() == (0,)
     database.close()
 
 

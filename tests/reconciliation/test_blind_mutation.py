@@ -17,7 +17,6 @@ UNSEEN = {
         "billing_address": "not compared: QuickBooks takes it from the customer",
         "amount_paid": "total less balance is what counts, and must agree with QuickBooks",
         "notes": "not in the books",
-        "accounting": "what we wrote there ourselves",
         "opened_at": "says when it was due to be posted; it is posted",
         "voided_at": "the status says whether it is void",
         "created_at": "a time stamp of the system",
@@ -70,6 +69,7 @@ EDITS = {
 OF_THEIR_OWN = {
     ("opsmerge invoice", "lines"): """replace({column}::varchar, 'Service', 'Something')::json""",
     ("opsmerge invoice", "status"): "'voided'",
+    ("opsmerge invoice", "accounting"): """'{"connection": "sandbox:111", "external_id": "1"}'::json""",
     ("opsmerge invoice", "due_date"): "null",
     ("opsmerge invoice", "number"): "null",
     ("quickbooks invoice", "lines"): "'[]'::json",

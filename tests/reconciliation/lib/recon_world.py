@@ -243,7 +243,9 @@ def _post(world: World, invoice: Row) -> Row:
         "attempted_at": LONG_AGO,
         "finished_at": LONG_AGO,
         "seq": int(number),
+        "written_to_opsmerge": True,
     }
+    invoice["accounting"] = {"connection": CONNECTION, "external_id": row["id"], "status": "posted"}
     return row
 
 
@@ -488,6 +490,28 @@ def gone_from_opsmerge(world: World) -> set[Drift]:
     number = _number(world, one)
     del world.opsmerge[one]
     return {("I10", number), ("I16", f"after INV-2026-{int(number.rsplit('-')[-1]) - 1:04d}")}
+
+
+def link_lost_in_opsmerge(world: World) -> set[Drift]:
+    """One block bears no id any more, one names another connection, one another id, one another production company."""
+    lost = [world.take(_exact(world)) for _ in range(4)]
+    changes = [
+        {"external_id": None},
+        {"connection": "sandbox:111"},
+        {"external_id": "1"},
+        {"connection": "production:9"},
+    ]
+    for one, change in zip(lost, changes, strict=True):
+        world.opsmerge[one]["accounting"] = {**world.opsmerge[one]["accounting"], **change}
+    return {("I19", _number(world, one)) for one in lost}
+
+
+def never_written_to_opsmerge(world: World) -> set[Drift]:
+    """A connection that may not write to OpsMerge has no block there, and none is missed."""
+    one = world.take(_exact(world))
+    world.postings[one]["written_to_opsmerge"] = False
+    world.opsmerge[one]["accounting"] = None
+    return set()
 
 
 def customer_entered_twice(world: World) -> set[Drift]:
@@ -917,6 +941,8 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     deleted_in_quickbooks,
     absent_from_quickbooks,
     gone_from_opsmerge,
+    link_lost_in_opsmerge,
+    never_written_to_opsmerge,
     customer_entered_twice,
     posted_elsewhere,
     rejected,

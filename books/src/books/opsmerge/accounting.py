@@ -32,7 +32,7 @@ CHUNK = 400
 GROUP = 20
 """Invoices in one commit."""
 
-LIST_FROM = 200
+LIST_FROM = 100
 """With so many blocks to look at, OpsMerge's list shows first which need no call of their own."""
 
 ERROR_LENGTH_MAX = 2000
@@ -143,9 +143,14 @@ class AccountingBlocks:
         if len(due) < LIST_FROM:
             return due
         shown = {block.invoice_id: None for block in due}
+        named = set()
         for record in self._client.records(api.INVOICES):
+            named.add(belonging.named_by(record["accounting"]))
             if record["id"] in shown:
                 shown[record["id"]] = record["accounting"]
+        if any(belonging.is_production(block.connection) for block in due):
+            with self._store.begin() as connection:
+                note_nonproduction(connection, named, self._store.now(connection))
         same = [block for block in due if _says(shown[block.invoice_id], block.accounting)]
         told += [(block, Ruling(Act.WRITE)) for block in same]
         counts.already += len(same)

@@ -52,11 +52,10 @@ class OpsMergeSettings:
         Raises:
             Halt: MISCONFIGURED; the message names the setting and what it should be, never the key.
         """
-        api_url = read_url(config)
         settings = cls(
             api_key=_key(str(config.get("api_key") or "").strip()),
-            api_url=api_url,
-            is_test=_is_test(config.get("opsmerge_is_test"), api_url),
+            api_url=read_url(config),
+            is_test=is_test(config),
         )
         redact.register((settings.api_key,))
         return settings
@@ -70,10 +69,16 @@ class OpsMergeSettings:
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def _is_test(value: Any, api_url: str) -> bool:
+def is_test(config: Mapping[str, Any]) -> bool:
+    """Whether connections that are not production ones may write to this OpsMerge.
+
+    Raises:
+        Halt: MISCONFIGURED; a setting is wrong.
+    """
+    value = config.get("opsmerge_is_test")
     word = "" if value is None else str(value).strip().lower()
     if not word:
-        return is_loopback(api_url)
+        return is_loopback(read_url(config))
     if word not in _FLAGS:
         raise refusal("opsmerge_is_test", "must be true or false", "correct it, or leave it out")
     return _FLAGS[word]
