@@ -69,7 +69,6 @@ EDITS = {
 OF_THEIR_OWN = {
     ("opsmerge invoice", "lines"): """replace({column}::varchar, 'Service', 'Something')::json""",
     ("opsmerge invoice", "status"): "'voided'",
-    ("opsmerge invoice", "accounting"): """'{"connection": "sandbox:111", "external_id": "1"}'::json""",
     ("opsmerge invoice", "due_date"): "null",
     ("opsmerge invoice", "number"): "null",
     ("quickbooks invoice", "lines"): "'[]'::json",

@@ -22,9 +22,11 @@ linked as (
     run.read_until,
     greatest(invoice.updated_at, posting.finished_at) as changed_at,
     coalesce(invoice.updated_at > run.read_from and invoice.updated_at <= run.read_until, false) as is_moving,
-    invoice.linked_connection <> run.connection
+    coalesce(
+      invoice.linked_connection <> run.connection
       and invoice.linked_external_id is not null
-      and left(invoice.linked_connection, 11) = 'production:' as is_of_another_company
+      and left(invoice.linked_connection, 11) = 'production:', false
+    ) as is_of_another_company
   from {{ ref('stg_opsmerge__invoices') }} as invoice
   cross join run
   inner join {{ ref('stg_bridge__postings') }} as posting

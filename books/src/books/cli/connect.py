@@ -227,9 +227,11 @@ def _print(connected: Connected, setup: Setup) -> None:
             *((f"WARNING {place}", text) for place, text in enumerate(connected.warnings, start=1)),
         ],
     )
+    own = environment_file(setup.environment)
     for line in _lines_for_env(connected, setup):
         click.echo(
-            f"Put this into .env (or your secret manager), or the plugins do not know the company:\n\n  {line}\n"
+            f"Put this into {own.name if own else '.env'} (or your secret manager), or the plugins do not know the company:"
+            f"\n\n  {line}\n"
         )
     if setup.seeds:
         click.echo("The refresh token in QUICKBOOKS_REFRESH_TOKEN is no longer used: take it out of the settings.")
