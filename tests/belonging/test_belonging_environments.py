@@ -85,7 +85,7 @@ def test_going_live_after_a_sandbox_that_wrote_takes_everything_over(world: Any)
 
 
 def test_a_sandbox_at_a_real_opsmerge_posts_shows_and_writes_nothing(world: Any) -> None:
-    """Where opsmerge_is_test is false the sandbox's company gets the invoices; OpsMerge gets nothing; the log says what."""
+    """Where opsmerge_is_test is false the sandbox's company gets the invoices, OpsMerge nothing; the log says what."""
     sandbox = world.office("sandbox", is_test=False)
     ids = world.invoices(7)
     said = sandbox.push()

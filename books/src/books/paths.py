@@ -58,8 +58,8 @@ def check_environment_file(environment: str, environ: Mapping[str, str], *, is_l
     wrong = sorted(name for name, value in named.items() if environ.get(name, None if is_loaded else value) != value)
     if wrong:
         raise Halt(
-            f"{path.name} sets {', '.join(wrong)}, and this process has other values: it was started without that file, "
-            "or the shell sets them",
+            f"{path.name} sets {', '.join(wrong)}, and this process has other values: it was started without that "
+            "file, or the shell sets them",
             exit_code=Exit.MISCONFIGURED,
             code="other_environment",
             remedy=f"run `meltano --env-file {path.name} --environment={environment} ...`, or unset the variables",
