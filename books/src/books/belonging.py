@@ -103,8 +103,8 @@ def bars_posting(owner: str | None, connection: str) -> bool:
 def remedy(owner: str | None) -> str:
     """What a person does about an invoice that was left."""
     return (
-        f"If it is to move, give up its id there first: `books disconnect` in the environment of {owner}; "
-        "the next push then takes it."
+        f"If it is to move, give up its id there first: run `books disconnect` with the settings of {owner}; the next "
+        "push then takes it."
     )
 
 

@@ -493,17 +493,19 @@ def gone_from_opsmerge(world: World) -> set[Drift]:
 
 
 def link_lost_in_opsmerge(world: World) -> set[Drift]:
-    """One block bears no id any more, one names another connection, one another id, one another production company."""
-    lost = [world.take(_exact(world)) for _ in range(4)]
-    changes = [
-        {"external_id": None},
-        {"connection": "sandbox:111"},
-        {"external_id": "1"},
-        {"connection": "production:9"},
-    ]
+    """A block that bears no id any more, one with another id, and one that another connection cleared."""
+    changes = [{"external_id": None}, {"external_id": "1"}, {"connection": "sandbox:111", "external_id": None}]
+    lost = [world.take(_exact(world)) for _ in changes]
     for one, change in zip(lost, changes, strict=True):
         world.opsmerge[one]["accounting"] = {**world.opsmerge[one]["accounting"], **change}
     return {("I19", _number(world, one)) for one in lost}
+
+
+def taken_by_another_connection(world: World) -> set[Drift]:
+    """A sandbox leaves what belongs to another connection: no drift."""
+    one = world.take(_exact(world))
+    world.opsmerge[one]["accounting"] = {"connection": "production:9", "external_id": "1"}
+    return set()
 
 
 def never_written_to_opsmerge(world: World) -> set[Drift]:
@@ -942,6 +944,7 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     absent_from_quickbooks,
     gone_from_opsmerge,
     link_lost_in_opsmerge,
+    taken_by_another_connection,
     never_written_to_opsmerge,
     customer_entered_twice,
     posted_elsewhere,

@@ -223,14 +223,18 @@ def mark_changed_links(store: Store, connection: str, shown: Iterable[tuple[str,
         if belonging.is_production(connection):
             note_nonproduction(conn, {belonging.named_by(block) for block in links.values()}, store.now(conn))
         for row in _rows_of(conn, connection, list(links)):
-            wanted = (connection, row["external_id"]) if row["external_id"] else None
             block = links[row["opsmerge_invoice_id"]]
+            wanted = (connection, row["external_id"]) if row["external_id"] else None
+            is_right = belonging.link_of(block) == wanted and row["fault_code"] != LEFT
+            if row["due"] or is_right:
+                continue
             ruling = belonging.decide(block, connection, opsmerge_is_test=True)
-            if not row["due"] and belonging.link_of(block) != wanted and ruling.writes:
-                key = accounting_block.c.opsmerge_invoice_id == row["opsmerge_invoice_id"]
-                update = accounting_block.update().where(accounting_block.c.connection == connection, key)
-                conn.execute(update.values(due=True))
-                marked += 1
+            changes = {**_AFRESH, "due": True} if ruling.writes else {**_why_left(ruling), "due": False}
+            key = accounting_block.c.opsmerge_invoice_id == row["opsmerge_invoice_id"]
+            conn.execute(
+                accounting_block.update().where(accounting_block.c.connection == connection, key).values(changes)
+            )
+            marked += ruling.writes
     return marked
 
 
@@ -376,8 +380,11 @@ def _row_of(block: Block) -> Any:
 def _left(block: Block, ruling: Ruling) -> dict[str, Any]:
     """It belongs to another connection: looked at again when OpsMerge shows otherwise, or the posting changes."""
     unchanged = accounting_block.c.seq == block.seq
-    left = {"fault_code": LEFT, "fault_message": ruling.why, "remedy": ruling.remedy}
-    return {**_AFRESH, **left, "due": case((unchanged, False), else_=True)}
+    return {**_why_left(ruling), "due": case((unchanged, False), else_=True)}
+
+
+def _why_left(ruling: Ruling) -> dict[str, Any]:
+    return {**_AFRESH, "fault_code": LEFT, "fault_message": ruling.why, "remedy": ruling.remedy}
 
 
 def _payments_left(block: Block) -> Any:
