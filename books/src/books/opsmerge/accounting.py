@@ -181,9 +181,10 @@ class AccountingBlocks:
 
     def _write(self, block: Block, shown: Any) -> None:
         """Write the block. Which non-production company it named until now is kept first."""
-        if belonging.is_production(block.connection):
+        named = belonging.named_by(shown)
+        if named and belonging.is_production(block.connection) and not belonging.is_production(named):
             with self._store.begin() as connection:
-                note_nonproduction(connection, [belonging.named_by(shown)], self._store.now(connection))
+                note_nonproduction(connection, [named], self._store.now(connection))
         answer = self._client.put_accounting(block.invoice_id, block.accounting).get("accounting")
         if belonging.link_of(answer) != belonging.link_of(block.accounting.body()):
             raise _not_as_written(block)
