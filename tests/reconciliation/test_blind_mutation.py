@@ -35,7 +35,6 @@ UNSEEN = {
         "client_email": "not in the books",
         "billing_address": "not compared: QuickBooks takes it from the customer",
         "notes": "not in the books",
-        "accounting": "what we wrote there ourselves",
         "opened_at": "says when it was due to be posted; it is posted",
         "voided_at": "the status says whether it is void",
         "created_at": "a time stamp of the system",

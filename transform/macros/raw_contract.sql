@@ -35,7 +35,7 @@
     'tax': 'decimal(18,2)', 'total': 'decimal(18,2)', 'ledger_total': 'decimal(18,2)', 'ledger_tax': 'decimal(18,2)',
     'payload_sha256': 'varchar', 'request_id': 'varchar', 'intuit_tid': 'varchar', 'attempts': 'bigint',
     'first_attempted_at': 'timestamp with time zone', 'attempted_at': 'timestamp with time zone',
-    'finished_at': 'timestamp with time zone', 'seq': 'bigint'}, **loaded),
+    'finished_at': 'timestamp with time zone', 'seq': 'bigint', 'written_to_opsmerge': 'boolean'}, **loaded),
   'raw_quickbooks.push_runs': dict({
     'connection': 'varchar', 'id': 'varchar', 'started_at': 'timestamp with time zone',
     'finished_at': 'timestamp with time zone', 'complete': 'boolean'}, **loaded),

@@ -62,6 +62,8 @@ class Invoice:
     tax_total: Decimal
     total: Decimal
     excluded: bool
+    owner: str | None = None
+    """The connection that it belongs to in OpsMerge (`books.belonging`)."""
 
 
 @dataclass(frozen=True)

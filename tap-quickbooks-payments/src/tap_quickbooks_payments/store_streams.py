@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Select, Table, and_, exists, func, or_, select
 
 from books.quickbooks.reading_rows import text_of
 from books.singer.extracts import Extracts
+from books.store.tables_opsmerge import accounting_block
 from books.store.tables_posting import posting, push_run
 from tap_quickbooks_payments import properties
 from tap_quickbooks_payments.company_streams import read_moment
@@ -72,6 +73,15 @@ class Postings(StoreStream):
 
     def __init__(self, tap: TapQuickBooksPayments) -> None:
         super().__init__(tap, "postings", properties.POSTINGS)
+
+    def _after(self, after: Any) -> Select[Any]:
+        """Also whether target-opsmerge has written the invoice's block in OpsMerge, or tried to."""
+        block = accounting_block
+        tried = or_(block.c.written_sha256.is_not(None), block.c.fault_code.is_not(None))
+        same = and_(
+            block.c.connection == posting.c.connection, block.c.opsmerge_invoice_id == posting.c.opsmerge_invoice_id
+        )
+        return super()._after(after).add_columns(exists().where(same, tried).label("written_to_opsmerge"))
 
     def start(self, context: Any) -> int | None:
         """The last `seq` read; None where the store has not come as far, so it is another store."""

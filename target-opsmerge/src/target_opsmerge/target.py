@@ -10,7 +10,7 @@ from singer_sdk.sinks import Sink
 
 from books.clock import Clock, SystemClock
 from books.opsmerge import OpsMergeSettings, open_client
-from books.opsmerge.settings import OPSMERGE_PROPERTIES
+from books.opsmerge.settings import IS_TEST_PROPERTY, OPSMERGE_PROPERTIES
 from books.singer.endings import PluginEndings
 from books.store import Store
 from target_opsmerge.bridge import Bridge
@@ -36,6 +36,7 @@ class TargetOpsMerge(PluginEndings, Target):
                 "description": "State shared by all processes: `sqlite:///<path>`, or `postgresql://...` "
                 "when several machines work",
             },
+            "opsmerge_is_test": IS_TEST_PROPERTY,
         },
         "required": ["api_key"],
     }

@@ -244,7 +244,9 @@ def _post(world: World, invoice: Row) -> Row:
         "attempted_at": LONG_AGO,
         "finished_at": LONG_AGO,
         "seq": int(number),
+        "written_to_opsmerge": True,
     }
+    invoice["accounting"] = {"connection": CONNECTION, "external_id": row["id"], "status": "posted"}
     return row
 
 
@@ -502,6 +504,30 @@ def gone_from_opsmerge(world: World) -> set[Drift]:
     number = _number(world, one)
     del world.opsmerge[one]
     return {("I10", number), ("I16", f"after INV-2026-{int(number.rsplit('-')[-1]) - 1:04d}")}
+
+
+def link_lost_in_opsmerge(world: World) -> set[Drift]:
+    """A block that bears no id any more, one with another id, and one that another connection cleared."""
+    changes = [{"external_id": None}, {"external_id": "1"}, {"connection": "sandbox:111", "external_id": None}]
+    lost = [world.take(_exact(world)) for _ in changes]
+    for one, change in zip(lost, changes, strict=True):
+        world.opsmerge[one]["accounting"] = {**world.opsmerge[one]["accounting"], **change}
+    return {("I19", _number(world, one)) for one in lost}
+
+
+def taken_by_another_connection(world: World) -> set[Drift]:
+    """A sandbox leaves what belongs to another connection: no drift."""
+    one = world.take(_exact(world))
+    world.opsmerge[one]["accounting"] = {"connection": "production:9", "external_id": "1"}
+    return set()
+
+
+def never_written_to_opsmerge(world: World) -> set[Drift]:
+    """A connection that may not write to OpsMerge has no block there, and none is missed."""
+    one = world.take(_exact(world))
+    world.postings[one]["written_to_opsmerge"] = False
+    world.opsmerge[one]["accounting"] = None
+    return set()
 
 
 def customer_entered_twice(world: World) -> set[Drift]:
@@ -1153,6 +1179,9 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     deleted_in_quickbooks,
     absent_from_quickbooks,
     gone_from_opsmerge,
+    link_lost_in_opsmerge,
+    taken_by_another_connection,
+    never_written_to_opsmerge,
     customer_entered_twice,
     posted_elsewhere,
     rejected,

@@ -108,6 +108,20 @@ flags as (
   {% endfor %}
 ),
 
+links as (
+  select
+    'invoice', link_class, fixed_link_class,
+    case when is_of_another_company then 'The invoice belongs to ' || linked_connection || ' in OpsMerge, and is in these books too.' end,
+    case when is_of_another_company
+      then 'Find out which company made the sale; void the invoice in the other one, and give up its id there with books disconnect.' end,
+    currency, period, opsmerge_invoice_id, number, external_id, cast(null as varchar),
+    coalesce(linked_connection, 'no connection') || ', id ' || coalesce(linked_external_id, 'none'),
+    connection || ', id ' || external_id,
+    0, gross, is_of_another_company,
+    opsmerge_invoice_id || '|link' || case when link_class <> fixed_link_class then '|' || fixed_link_class else '' end
+  from {{ ref('links') }}
+),
+
 renamed as (
   select
     'customer' as entity, 'H05' as class, 'H05' as root_class, cast(null as varchar) as root_id, cast(null as varchar) as cause, cast(null as varchar) as remedy,
@@ -263,6 +277,8 @@ everything as (
   select * from documents
   union all
   select * from flags
+  union all
+  select * from links
   union all
   select * from renamed
   union all

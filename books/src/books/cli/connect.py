@@ -17,6 +17,7 @@ from books.cli.meltano import Configuration
 from books.cli.session import json_option, print_json, print_table
 from books.clock import SystemClock
 from books.faults import Exit, Halt
+from books.paths import environment_file
 from books.quickbooks.connecting import Connected, Connecting
 from books.quickbooks.consent import Answer, Consent, NotTheAnswerError, Redirect
 from books.settings import QuickBooksSettings
@@ -227,9 +228,11 @@ def _print(connected: Connected, setup: Setup) -> None:
             *((f"WARNING {place}", text) for place, text in enumerate(connected.warnings, start=1)),
         ],
     )
+    own = environment_file(setup.environment)
+    file = own.name if own else ".env"
     for line in _lines_for_env(connected, setup):
         click.echo(
-            f"Put this into .env (or your secret manager), or the plugins do not know the company:\n\n  {line}\n"
+            f"Put this into {file} (or your secret manager), or the plugins do not know the company:\n\n  {line}\n"
         )
     if setup.seeds:
         click.echo("The refresh token in QUICKBOOKS_REFRESH_TOKEN is no longer used: take it out of the settings.")

@@ -29,6 +29,8 @@ class Parted:
     invoices_given_up: int
     opsmerge_told: int
     opsmerge_said_so_already: int
+    opsmerge_left: int
+    """They belong to another connection in OpsMerge, or bear no id of this one: nothing to clear."""
     opsmerge_refused: int
 
 
@@ -40,9 +42,9 @@ def command(context: Context, *, yes: bool, as_json: bool) -> None:
     """Disconnect the QuickBooks company.
 
     Revokes the consent at Intuit, forgets the tokens, and clears QuickBooks' ids of customers and invoices from the
-    store and from OpsMerge. History stays: what was sent and what came of it, the sync log, the drift. After
-    `books connect` the next push finds every invoice again by its number and adopts it. Killed half-way, it goes on
-    when it is run again.
+    store and from OpsMerge, there only of invoices that belong to this connection. History stays: what was sent and
+    what came of it, the sync log, the drift. After `books connect` the next push finds every invoice again by its
+    number and adopts it. Killed half-way, it goes on when it is run again.
     """
     redact.install()
     session = Session.open(context)
@@ -77,13 +79,14 @@ def part(session: Session, checkpoint: Checkpoint) -> Parted:
     told = _tell_opsmerge(session, blocks)
     checkpoint("opsmerge_told")
     words = f"{trouble.message}. {trouble.remedy}" if trouble else ""
-    return Parted(session.connection, words, given_up, told.written, told.already, len(told.refused))
+    left = len(told.left) + len(told.shown)
+    return Parted(session.connection, words, given_up, told.written, told.already, left, len(told.refused))
 
 
 def _tell_opsmerge(session: Session, blocks: AccountingBlocks) -> BlockCounts:
     try:
         with session.store.lock(EFFECTS_LOCK, EFFECTS_WAIT_SECONDS):
-            counts = blocks.tell()
+            counts = blocks.tell(clearing=True)
     except Halt as halt:
         raise Halt(
             f"{session.connection} is disconnected, but OpsMerge was not told of every invoice: {halt.message}",
@@ -118,7 +121,8 @@ def _print(parted: Parted) -> None:
         )
     click.echo(
         f"{parted.invoices_given_up} invoices given up; OpsMerge told of {parted.opsmerge_told}, "
-        f"{parted.opsmerge_said_so_already} said so already, {parted.opsmerge_refused} refused."
+        f"{parted.opsmerge_said_so_already} said so already, {parted.opsmerge_left} left because they are not this "
+        f"connection's there, {parted.opsmerge_refused} refused."
     )
     click.echo(
         "History is kept. `books connect` connects again: every invoice is then found by its number and adopted."

@@ -27,6 +27,7 @@ TITLES = {
     "conflict": "conflicts",
     "hold": "held",
     "wait": "unknown, resting",
+    "leave": "left: another company's",
     "send again": "sent again",
     "create": "created",
     "adopt": "adopted",

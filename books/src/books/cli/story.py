@@ -10,8 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
-from books import money, paths
+from books import belonging, money, paths
 from books.cli.session import Session
+from books.opsmerge.settings import is_test
+from books.posting.triage import belongs_to_another
 from books.settings import TargetSettings
 from books.store.tables_opsmerge import accounting_block, allocation, opsmerge_payment
 from books.store.tables_posting import attempt, posting, push_run
@@ -23,7 +25,10 @@ DRIFT = """
     FROM recon.drift WHERE opsmerge_invoice_id = ? OR (opsmerge_invoice_id IS NULL AND number = ?)
     ORDER BY bucket, class
 """
-SOURCE = "SELECT status, issue_date, accounting_excluded FROM raw_opsmerge.invoices WHERE lower(number) = lower(?)"
+SOURCE = """
+    SELECT status, issue_date, accounting_excluded, accounting
+    FROM raw_opsmerge.invoices WHERE lower(number) = lower(?)
+"""
 LIKE_NUMBERS_MAX = 3
 
 
@@ -34,8 +39,14 @@ def stories(session: Session, number: str) -> list[Row]:
     with session.store.read() as conn:
         wanted = select(posting).where(posting.c.connection == session.connection, named)
         rows = [dict(row) for row in conn.execute(wanted).mappings()]
-        found = [{**row, **_from_store(conn, row)} for row in rows]
+        found = [{**row, **_from_store(conn, row), "not_written": _not_written(session)} for row in rows]
     return [{**row, "drift": drift(session, row)} for row in found]
+
+
+def _not_written(session: Session) -> str:
+    """Why nothing of this connection is written to OpsMerge; empty where it is."""
+    test = is_test(session.configuration.plugin("target-opsmerge"))
+    return "" if belonging.may_write(session.connection, opsmerge_is_test=test) else belonging.NOT_A_TEST
 
 
 def _from_store(conn: Connection, row: Mapping[str, Any]) -> Row:
@@ -108,7 +119,11 @@ def reasons(session: Session, number: str) -> list[str]:
 
 def _in_opsmerge(session: Session, row: Row) -> str:
     settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
-    why = _left(row, settings.post_from)
+    owner = belonging.owner_of(money.loads(row["accounting"])) if row["accounting"] else None
+    if belonging.bars_posting(owner, session.connection):
+        why = f"{belongs_to_another(owner).message}. {belonging.remedy(owner)}".rstrip(".")
+    else:
+        why = _left(row, settings.post_from)
     return f"OpsMerge has it as {row['status']} (as of the last reconciliation): {why}."
 
 

@@ -12,6 +12,7 @@ from books.cli.log import wrong
 from books.cli.session import Session, json_option, print_json, show
 from books.cli.story import reasons, stories
 from books.faults import Exit
+from books.opsmerge.ledger import LEFT
 
 STORY = {
     "created": "It is in QuickBooks, created by us.",
@@ -97,7 +98,11 @@ def _told(story: Mapping[str, Any]) -> Iterator[str]:
         yield "OpsMerge has not been told yet: target-opsmerge does it, the last step of a push."
         return
     shows = f"{told['status']}, QuickBooks id {told['external_id']}" if told["external_id"] else told["status"]
-    if told["fault_message"]:
+    if told["fault_code"] == LEFT:
+        yield f"OpsMerge is left as it is (it would show: {shows}): {told['fault_message']}. {told['remedy']}"
+    elif story["not_written"] and told["written_sha256"] is None:
+        yield f"OpsMerge is left as it is (it would show: {shows}): {story['not_written']}."
+    elif told["fault_message"]:
         yield f"OpsMerge could not be told ({shows}): {told['fault_message']} {told['remedy'] or ''}".rstrip()
     elif told["due"] or told["written_sha256"] is None:
         yield f"OpsMerge is to be told: {shows}"
@@ -123,6 +128,8 @@ def _payment(each: Mapping[str, Any]) -> str:
 
 
 def _payment_told(each: Mapping[str, Any]) -> str:
+    if each["fault_code"] == LEFT:
+        return f"not written to OpsMerge: {each['fault_message']}. {each['remedy']}"
     if each["fault_message"]:
         return f"OpsMerge refused it: {each['fault_message']} {each['remedy'] or ''}".rstrip()
     if each["linked_payment_id"]:

@@ -22,14 +22,27 @@ from books.posting.crash import Checkpoint
 from books.posting.gate import Gate
 from books.posting.journal import POSTED_BEFORE, Journal, Lesson
 from books.posting.outbox import Outbox, Ready, adopted, by_number, identity_of, posting_of
-from books.posting.plan import CREATE, NEW_CUSTOMER, SEND_AGAIN, PlanRow
+from books.posting.plan import CREATE, LEAVE, NEW_CUSTOMER, SEND_AGAIN, PlanRow
 from books.posting.postings import IN_THE_BOOKS, NO_FAULT, Outcome, Posting, with_fault
 from books.posting.references import Choices, Resolver, is_fresh
 from books.posting.spool import Spool
 from books.posting.summary import Summary
-from books.posting.triage import Candidate, Policy, Step, before_post_from, decide, reason_to_leave, withdrawal
+from books.posting.triage import (
+    BELONGS_TO_ANOTHER,
+    Candidate,
+    Policy,
+    Step,
+    before_post_from,
+    belongs_to_another,
+    decide,
+    reason_to_leave,
+    withdrawal,
+)
 
 COMPANY_KEPT_MINUTES = 60
+LEFT_SHOWN_MAX = 5
+"""Invoices of another company that a run names; the summary counts all."""
+
 CHUNK_BATCHES = 40
 """Invoices of this many batches are looked up together: few calls, bounded memory."""
 
@@ -78,7 +91,7 @@ class PushRun:
         self._choices = choices
         self._checkpoint = checkpoint
         self._logger = logger
-        self._policy = Policy(options.post_from, options.settle_seconds)
+        self._policy = Policy(options.post_from, options.settle_seconds, ledger.connection)
         self._opened: _Open | None = None
         self._identity = identity_of(ledger)
         self.summary = Summary(shut=options.gate.shut)
@@ -206,6 +219,8 @@ class PushRun:
         for each in steps[Step.LEAVE]:
             reason = reason_to_leave(each.invoice, self._policy) if each.invoice else None
             self.summary.left[reason or "before_post_from"] += 1
+            if reason == BELONGS_TO_ANOTHER:
+                self._leave_to_another(each)
         for each in (*steps[Step.KNOWN], *steps[Step.WAIT]):
             if each.posting is not None and not each.from_store:
                 self.summary.known[each.posting.outcome.value] += 1
@@ -227,9 +242,16 @@ class PushRun:
 
     def _withdrawn(self, candidate: Candidate) -> Posting:
         reason = reason_to_leave(candidate.invoice, self._policy) if candidate.invoice else None
-        return with_fault(
-            posting_of(candidate, self._identity), Outcome.HELD, withdrawal(reason or "voided"), self._journal.now()
-        )
+        why = withdrawal(reason or "voided", candidate.invoice.owner if candidate.invoice else None)
+        return with_fault(posting_of(candidate, self._identity), Outcome.HELD, why, self._journal.now())
+
+    def _leave_to_another(self, candidate: Candidate) -> None:
+        """Say of an invoice of another production company that it is left, and name it in a plan."""
+        why = belongs_to_another(candidate.invoice.owner if candidate.invoice else None)
+        if self.summary.left[BELONGS_TO_ANOTHER] <= LEFT_SHOWN_MAX:
+            self._logger.warning("%s left: %s. %s", candidate.number, why.message, why.remedy)
+        if self._options.dry_run:
+            self.plan.append(PlanRow(candidate.id, candidate.number, LEAVE, reason=why.message, remedy=why.remedy))
 
     # Looking up.
 

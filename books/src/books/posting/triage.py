@@ -8,6 +8,7 @@ from enum import Enum
 
 import pendulum
 
+from books import belonging
 from books.faults import Reject
 from books.ledger import Invoice
 from books.posting.postings import DISCONNECTED, GONE, Outcome, Posting
@@ -77,10 +78,14 @@ class Policy:
 
     post_from: date | None
     settle_seconds: int
+    connection: str = ""
+    """Which connection posts: an invoice that belongs to another production one in OpsMerge is left."""
 
 
 def reason_to_leave(invoice: Invoice, policy: Policy) -> str | None:
     """Why an invoice is not to be posted, as one word for the summary; None where it is."""
+    if belonging.bars_posting(invoice.owner, policy.connection):
+        return BELONGS_TO_ANOTHER
     if invoice.status == "voided":
         return "voided"
     if invoice.excluded:
@@ -99,7 +104,7 @@ def decide(candidate: Candidate, policy: Policy, now: pendulum.DateTime, left_co
         return Step.SETTLE if _rested(posting, policy, now) else Step.WAIT
     wanted = candidate.invoice is None or reason_to_leave(candidate.invoice, policy) is None
     if posting.fault_code == DISCONNECTED and not (posting.retry and wanted):
-        return Step.FIND_AGAIN
+        return Step.KNOWN if _is_of_another(candidate, policy) else Step.FIND_AGAIN
     if posting.in_the_books:
         return _decide_in_the_books(candidate, posting, wanted=wanted)
     return _decide_refused(candidate, posting, policy, wanted=wanted)
@@ -149,7 +154,14 @@ def _decide_refused(candidate: Candidate, posting: Posting, policy: Policy, *, w
     return Step.ADOPT_ONLY if early else Step.POST
 
 
-WITHDRAWALS = frozenset({"voided", "opted_out", "draft", "paid"})
+def _is_of_another(candidate: Candidate, policy: Policy) -> bool:
+    return candidate.invoice is not None and belonging.bars_posting(candidate.invoice.owner, policy.connection)
+
+
+BELONGS_TO_ANOTHER = "belongs_to_another_company"
+"""Why an invoice is left that belongs to another production connection in OpsMerge."""
+
+WITHDRAWALS = frozenset({"voided", "opted_out", "draft", "paid", BELONGS_TO_ANOTHER})
 """Fault codes of postings held because OpsMerge no longer wants them posted."""
 
 PLAN_NEEDED = "plan_needed"
@@ -174,7 +186,15 @@ def before_post_from() -> Reject:
     )
 
 
-def withdrawal(reason: str) -> Reject:
+def belongs_to_another(owner: str | None) -> Reject:
+    """Why an invoice of another production company is left, in words."""
+    message = f"it belongs to {owner} in OpsMerge, whose books it is in already"
+    return Reject(message, code=BELONGS_TO_ANOTHER, field="accounting", remedy=belonging.remedy(owner))
+
+
+def withdrawal(reason: str, owner: str | None = None) -> Reject:
     """Why it is no longer sent, in words."""
+    if reason == BELONGS_TO_ANOTHER:
+        return belongs_to_another(owner)
     words = {"voided": "voided in OpsMerge", "opted_out": "opted out in OpsMerge"}.get(reason, f"{reason} in OpsMerge")
     return Reject(f"{words} before it was posted", code=reason, remedy="Nothing is needed.")

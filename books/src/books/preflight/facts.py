@@ -21,7 +21,7 @@ from books.posting.journal import Lesson
 from books.posting.outbox import by_number
 from books.posting.preview import PreviewJournal
 from books.posting.references import Catalogue, Choices, Resolver
-from books.posting.triage import Policy, reason_to_leave
+from books.posting.triage import BELONGS_TO_ANOTHER, Policy, belongs_to_another, reason_to_leave
 from books.store import Store
 
 CLIENT = "client:"
@@ -39,8 +39,8 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Unreadable:
-    """An invoice whose record cannot be read, and why."""
+class NotPosted:
+    """An invoice that is not looked at further, and why: its record cannot be read, or another company has it."""
 
     number: str
     problem: Reject
@@ -51,7 +51,9 @@ class Source:
     """What OpsMerge told: invoices that would be posted, its lists, and how many rows were read of each."""
 
     invoices: Sequence[Invoice]
-    unreadable: Sequence[Unreadable]
+    unreadable: Sequence[NotPosted]
+    elsewhere: Sequence[NotPosted]
+    """They belong to another production company in OpsMerge."""
     catalogue: Catalogue
     rows: Mapping[str, int]
 
@@ -133,9 +135,9 @@ def read_source(opsmerge: OpsMergeClient, ledger: Ledger, store: Store, rules: R
         clients={each.id: each for each in map(records.client, lists["clients"]) if each},
         invoiced={str(each["client_id"]): str(each["client_name"] or "") for each in documents if each["client_id"]},
     )
-    invoices, unreadable = _read(_not_in_the_books(documents, store, ledger.connection), ledger, rules)
+    invoices, unreadable, elsewhere = _read(_not_in_the_books(documents, store, ledger.connection), ledger, rules)
     rows = {"invoices": len(documents), **{name: len(found) for name, found in lists.items()}}
-    return Source(invoices, unreadable, catalogue, rows)
+    return Source(invoices, unreadable, elsewhere, catalogue, rows)
 
 
 def _not_in_the_books(
@@ -148,20 +150,23 @@ def _not_in_the_books(
 
 def _read(
     documents: Sequence[Mapping[str, object]], ledger: Ledger, rules: Rules
-) -> tuple[list[Invoice], list[Unreadable]]:
-    policy = Policy(rules.post_from, 0)
-    invoices, unreadable = [], []
+) -> tuple[list[Invoice], list[NotPosted], list[NotPosted]]:
+    policy = Policy(rules.post_from, 0, ledger.connection)
+    invoices, unreadable, elsewhere = [], [], []
     for document in documents:
         try:
             invoice = records.parse(document)
             check_number(invoice, ledger.capabilities)
         except Reject as problem:
-            unreadable.append(Unreadable(str(document.get("number") or document["id"]), problem))
+            unreadable.append(NotPosted(str(document.get("number") or document["id"]), problem))
             continue
         early = rules.post_from is not None and invoice.issue_date < rules.post_from
-        if reason_to_leave(invoice, policy) is None and not early:
+        reason = reason_to_leave(invoice, policy)
+        if reason is None and not early:
             invoices.append(invoice)
-    return invoices, unreadable
+        elif reason == BELONGS_TO_ANOTHER and not early:
+            elsewhere.append(NotPosted(invoice.number, belongs_to_another(invoice.owner)))
+    return invoices, unreadable, elsewhere
 
 
 def grouped(pairs: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from books import redact, runs
 from books.clock import SystemClock
 from books.faults import Exit, Fault, Halt
+from books.paths import check_environment_file
 from books.runs import Run
 from books.store import Store
 
@@ -75,6 +76,7 @@ class PluginEndings:
     def invoke(cls, *args: Any, **kwargs: Any) -> None:
         """Read or write for real: not --about, --discover or --test, whose endings are of no interest later."""
         cls._is_run = not kwargs.get("about")
+        check_environment_file(os.environ.get("MELTANO_ENVIRONMENT", ""), os.environ, is_loaded=True)
         check_environment(cls.name, cls.config_jsonschema.get("properties", {}), os.environ)
         super().invoke(*args, **kwargs)  # type: ignore[misc] # the SDK's class comes next
 

@@ -19,6 +19,7 @@ from books import mappings, paths
 from books.clock import Clock, SystemClock
 from books.faults import Exit, Halt
 from books.ledger import Ledger
+from books.opsmerge.accounting import mark_changed_links
 from books.posting import crash, plans, records
 from books.posting.gate import Gate
 from books.posting.journal import SqlJournal
@@ -33,6 +34,9 @@ from books.quickbooks import open_client
 from books.quickbooks.ledger import QuickBooksLedger
 from books.settings import TargetSettings
 from books.store import Store
+
+LINKS_CHUNK = 400
+"""Accounting blocks that are compared with the store in one transaction."""
 
 STREAMS = ("invoices", "services", "tax_codes", "clients")
 
@@ -82,6 +86,8 @@ class Intake:
         """
         store = Store.open(self.settings.quickbooks.store_url, self._clock)
         try:
+            if not self.settings.dry_run:
+                self._look_at_links(store)
             client = open_client(self.settings.quickbooks, store, self._clock)
             run = self._run(store, QuickBooksLedger(client, self.settings.quickbooks.connection))
             return self._push(run) if self._plan is None else self._push_plan(run, store, self._plan)
@@ -108,6 +114,13 @@ class Intake:
             self._tell(run, whole=whole)
             self.told = "; ".join(run.summary.lines())
         return run.summary
+
+    def _look_at_links(self, store: Store) -> None:
+        """Have target-opsmerge write again what lost or changed its link in OpsMerge; this run's records show it."""
+        connection = self.settings.quickbooks.connection
+        marked = sum(mark_changed_links(store, connection, blocks) for blocks in self._spool.blocks(LINKS_CHUNK))
+        if marked:
+            self._logger.warning("%d invoices lost or changed their link in OpsMerge; it is written again", marked)
 
     def ends_as_rejected(self, summary: Summary) -> bool:
         """Whether the settings ask for an exit code of its own, and there is reason for it."""
