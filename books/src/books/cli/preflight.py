@@ -22,7 +22,11 @@ from books.settings import TargetSettings
 
 
 @click.command("preflight", short_help="Everything that would stop an invoice.")
-@click.option("--write", is_flag=True, help="Enter the suggestions into mappings.yml; entries that are there stay.")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Enter what has the same name on both sides into mappings.yml; entries that are there stay.",
+)
 @json_option
 @click.pass_obj
 def command(context: Context, *, write: bool, as_json: bool) -> int:
@@ -91,9 +95,23 @@ def _print(
         click.echo(f"Entered into {settings.mapping_file}: {each.section}: {each.words}")
     if suggestions and not written:
         click.echo(
-            f"{len(suggestions)} suggestions; `books preflight --write` enters them into {settings.mapping_file}."
+            f"{len(suggestions)} have the same name on both sides; `books preflight --write` enters them into "
+            f"{settings.mapping_file}."
         )
+    _print_candidates(settings, findings)
     counts = {state: sum(each.state is state for each in findings) for state in State}
     click.echo(f"{counts[State.BLOCKS]} block, {counts[State.WARNING]} warnings, {counts[State.OK]} ok.")
     if written:
         click.echo("Check the new entries, then run `books preflight` again.")
+
+
+def _print_candidates(settings: TargetSettings, findings: Sequence[Finding]) -> None:
+    """Print the entries that a person may choose from, each with both names, as lines of the file."""
+    found = [each for finding in findings if finding.suggestion is None for each in finding.candidates]
+    if found:
+        click.echo(f"Alike, but not the same name. Paste those that are right into {settings.mapping_file}:")
+    for section in dict.fromkeys(each.section for each in found):
+        click.echo(f"{section}:")
+        for each in found:
+            if each.section == section:
+                click.echo(each.entry)

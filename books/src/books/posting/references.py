@@ -331,15 +331,19 @@ class Resolver:
                 "Say under clients in mappings.yml which customer each of them is.",
             )
 
-    def _check_owner(self, invoice: Invoice, customer: Customer) -> None:
+    def owner(self, customer: Customer) -> str | None:
+        """The client that stands for this customer, as far as this run knows; None where there is none."""
         owners = {known.id: client_id for client_id, known in self._known.clients.items()}
         owners |= {
             self._known.customers[_key(named)].id: client_id
             for client_id, named in self._choices.mappings.clients.items()
             if _key(named) in self._known.customers
         }
-        owner = owners.get(customer.id, invoice.client_id)
-        if owner != invoice.client_id:
+        return owners.get(customer.id)
+
+    def _check_owner(self, invoice: Invoice, customer: Customer) -> None:
+        owner = self.owner(customer)
+        if owner not in (None, invoice.client_id):
             raise _customer_problem(
                 "customer_taken",
                 f"the customer {customer.name!r} already stands for client {owner}",

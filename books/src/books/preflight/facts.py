@@ -79,12 +79,10 @@ class Facts:
 class Afresh(PreviewJournal):
     """Forgets what was learned, but for the customers of clients that are still there and active."""
 
-    def __init__(self, store: Store, connection: str, ledger: Ledger, client_ids: Sequence[str]) -> None:
+    def __init__(self, store: Store, connection: str, customers: Sequence[Customer]) -> None:
         super().__init__(store, connection)
-        wanted = {CLIENT + client_id for client_id in client_ids}
-        stored = {key: each for key, each in super().lessons("customer").items() if key in wanted}
-        there = ledger.find_customers(ids=sorted({each.ledger_id for each in stored.values()}))
-        live = {customer.id for customer in there if customer.active}
+        live = {customer.id for customer in customers if customer.active}
+        stored = {key: each for key, each in super().lessons("customer").items() if key.startswith(CLIENT)}
         self._clients = {key: each for key, each in stored.items() if each.ledger_id in live}
 
     def lessons(self, kind: str) -> dict[str, Lesson]:
@@ -101,7 +99,8 @@ def gather(ledger: Ledger, opsmerge: OpsMergeClient, store: Store, clock: Clock,
     source = read_source(opsmerge, ledger, store, rules)
     company = ledger.company()
     choices = Choices(rules.mappings, source.catalogue, rules.income_account, rules.expense_account)
-    journal = Afresh(store, ledger.connection, ledger, [each.client_id for each in source.invoices])
+    customers = ledger.list_customers()
+    journal = Afresh(store, ledger.connection, customers.rows)
     resolver = Resolver(ledger, journal, clock, company, choices, lambda _point: None)
     resolver.find(source.invoices)
     accounts = [name for name in (rules.income_account, rules.expense_account) if name]
@@ -114,7 +113,7 @@ def gather(ledger: Ledger, opsmerge: OpsMergeClient, store: Store, clock: Clock,
         choices=choices,
         resolver=resolver,
         items=ledger.list_items(),
-        customers=ledger.list_customers(),
+        customers=customers,
         tax_codes=resolver.known_tax_codes() or ledger.tax_codes(),
         found=by_number(ledger.find_invoices([each.number for each in source.invoices])),
         accounts=ledger.find_accounts(accounts),
