@@ -131,7 +131,8 @@ def test_only_what_has_the_same_name_is_written(bridge, plant):
     assert [each["ledger_name"] for each in found["Acme Ltd"]["candidates"]] == ["Acme LLP"]
     assert [each["ledger_name"] for each in found["Oak Ltd"]["candidates"]] == ["Oak Limited"]
     shown = bridge.books("preflight").out
-    assert '\nservices:\n  "svc_a": {item_id: "' in shown
+    assert "\nservices:\n" in shown
+    assert '  "svc_a": {item_id: "' in shown
     assert "  # Microsoft 365 Business Basic -> Microsoft 365 Business Premium (id " in shown
 
 

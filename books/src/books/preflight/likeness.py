@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import SequenceMatcher
@@ -36,6 +36,7 @@ WORDS = {
     "outside": "no",
     "services": "service",
 }
+LEGAL_FORMS = frozenset({"ltd", "plc", "llp", "lp", "inc", "co", "the", "and"})
 WORDS_KEPT = 100_000
 APOSTROPHES = {ord("'"): None, 0x2019: None}
 
@@ -118,7 +119,9 @@ class Match(Generic[Named]):
     candidates: Sequence[tuple[Named, float]]
 
 
-def match(name: str, among: Sequence[Named], least: float = LIKE) -> Match[Named]:
+def match(
+    name: str, among: Sequence[Named], least: float = LIKE, alike: Callable[[str, str, float], float] = likeness
+) -> Match[Named]:
     """Return the one of `among` whose name is equal, if it is the only one, and those that are alike, best first.
 
     `among`: what may be used, so nothing inactive. An item counts by its full name and by its own name below a
@@ -126,9 +129,9 @@ def match(name: str, among: Sequence[Named], least: float = LIKE) -> Match[Named
     """
     wanted = spelling(name)
     equal = [each for each in among if wanted is not None and wanted in _spellings(each)]
-    scored = [(each, 1.0 if each in equal else likeness(name, each.name, least)) for each in among]
-    alike = sorted((pair for pair in scored if pair[1] >= least), key=lambda pair: -pair[1])
-    return Match(equal[0] if len(equal) == 1 else None, alike[: max(CANDIDATES_SHOWN, len(equal))])
+    scored = [(each, 1.0 if each in equal else alike(name, each.name, least)) for each in among]
+    best = sorted((pair for pair in scored if pair[1] >= least), key=lambda pair: -pair[1])
+    return Match(equal[0] if len(equal) == 1 else None, best[: max(CANDIDATES_SHOWN, len(equal))])
 
 
 def _spellings(named: Customer | Item | TaxCode) -> set[str | None]:
@@ -136,9 +139,9 @@ def _spellings(named: Customer | Item | TaxCode) -> set[str | None]:
     return {spelling(each) for each in (named.name, *own)}
 
 
-def match_item(name: str, items: Sequence[Item], least: float = LIKE) -> Match[Item]:
+def match_item(name: str, items: Sequence[Item]) -> Match[Item]:
     """Match a service's name with the items that can be sold."""
-    return match(name, [item for item in items if item.active and item.sellable], least)
+    return match(name, [item for item in items if item.active and item.sellable])
 
 
 def match_tax_code(name: str, rate: Decimal | None, codes: Sequence[TaxCode]) -> Match[TaxCode]:
@@ -155,4 +158,14 @@ def match_tax_code(name: str, rate: Decimal | None, codes: Sequence[TaxCode]) ->
 
 def match_customer(name: str, customers: Sequence[Customer]) -> Match[Customer]:
     """Match a client's name with the active customers."""
-    return match(name, [customer for customer in customers if customer.active], VERY_LIKE)
+    return match(name, [customer for customer in customers if customer.active], VERY_LIKE, _like_companies)
+
+
+def _like_companies(one: str, other: str, least: float) -> float:
+    """Likeness; names that differ in their legal form alone are very like, and never the same company."""
+    core = _core(one)
+    return max(likeness(one, other, least), VERY_LIKE if core and core == _core(other) else 0.0)
+
+
+def _core(name: str) -> tuple[str, ...]:
+    return tuple(word for word in words(name) if word not in LEGAL_FORMS)

@@ -91,8 +91,8 @@ def _propose(
     return Proposal(Suggestion(section, key, label, found.equal.id, found.equal.name, 1.0), candidates)
 
 
-def _item_proposal(facts: Facts, use: Use, least: float = likeness.LIKE) -> Proposal:
-    found = likeness.match_item(use.name, facts.items.rows, least)
+def _item_proposal(facts: Facts, use: Use) -> Proposal:
+    found = likeness.match_item(use.name, facts.items.rows)
     return _propose("services", use.key, use.label, found, is_clear=use.is_clear)
 
 
@@ -123,7 +123,7 @@ def _new_item(facts: Facts, use: Use, item: NewItem) -> Finding:
         says = f"missing service: QuickBooks has no item {item.name!r}, and it cannot be created: {'; '.join(problems)}"
         remedy = f"Map {use.label!r} under services in mappings.yml, or correct the default accounts."
         return _finding("service", use, State.BLOCKS, says, remedy, proposal)
-    proposal = _item_proposal(facts, use, likeness.VERY_LIKE)
+    proposal = _item_proposal(facts, use)
     says = (
         f"the item {item.name!r} does not exist and will be created with {item.income_account}, {item.expense_account}"
     )
