@@ -151,3 +151,26 @@ def test_an_account_of_the_wrong_kind_or_missing_blocks(company):
     wrong = company.inspect(income_account="Current", expense_account="Nowhere")
     assert blocks(wrong) == {("company", "default_income_account"), ("company", "default_expense_account")}
     assert "is of type Bank" in wrong["company", "default_income_account"].says
+
+
+def test_an_invoice_withdrawn_after_posting_and_a_credit_are_named(company):
+    """In the words of a push: a warning for the one, which refuses nothing; a credit blocks, whatever the dates."""
+    from datetime import date
+
+    posted, credit = company.bill(), company.bill(net=-100, issue_date="2026-01-05")
+    values = {"connection": f"sandbox:{REALM}", "opsmerge_invoice_id": posted["id"], "external_id": "7"}
+    blank = {each.name: "x" for each in posting.c if not each.nullable and each.name not in values}
+    numbers = {"attempts": 1, "seq": 1, "generation": 1, "retry": False, "outcome": "created"}
+    with company.store.begin() as conn:
+        conn.execute(insert(posting).values(**{**blank, **numbers, **values}))
+    assert ("invoice", "voided after posting") not in company.inspect()
+    company.opsmerge.deed("void_invoice", number=posted["number"])
+    for rules in ({}, {"post_from": date(2026, 11, 1)}):
+        found = company.inspect(**rules)
+        voided = found["invoice", "voided after posting"]
+        assert (voided.state, voided.numbers) == (State.WARNING, (posted["number"],))
+        assert "voided in OpsMerge after it was posted" in voided.says
+        refused = found["invoice", "negative total"]
+        assert (refused.state, refused.numbers) == (State.BLOCKS, (credit["number"],))
+    company.journal.note_ended({"7": "voided"})
+    assert ("invoice", "voided after posting") not in company.inspect()

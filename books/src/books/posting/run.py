@@ -29,8 +29,11 @@ from books.posting.references import Choices, Resolver, is_fresh
 from books.posting.spool import Spool
 from books.posting.summary import Summary
 from books.posting.triage import Candidate, Policy, Step, before_post_from, decide, reason_to_leave, recall, withdrawal
+from books.printable import printable
 
 COMPANY_KEPT_MINUTES = 60
+NUMBER_CHARS_KEPT = 200
+"""Of the number of a record that cannot be read."""
 LISTS_LAG_MINUTES = 60
 CHUNK_BATCHES = 40
 """Invoices of this many batches are looked up together: few calls, bounded memory."""
@@ -148,7 +151,7 @@ class PushRun:
 
     def _candidate(self, text: str, document: dict[str, Any], posting: Posting | None) -> Candidate:
         invoice, problem = _read(document, self._ledger)
-        number = invoice.number if invoice else printable(str(document.get("number") or ""))
+        number = invoice.number if invoice else printable(str(document.get("number") or ""))[:NUMBER_CHARS_KEPT]
         return Candidate(
             id=str(document["id"]).strip(),
             number=number,
@@ -584,11 +587,11 @@ class PushRun:
             place = f" at {posting.fault_field}" if posting.fault_field else ""
             self._logger.warning(
                 "%s %s%s: %s. %s%s",
-                posting.number or posting.opsmerge_invoice_id,
+                printable(posting.number or posting.opsmerge_invoice_id),
                 posting.outcome.value,
                 place,
-                posting.fault_message,
-                posting.remedy or "",
+                printable(posting.fault_message),
+                printable(posting.remedy or ""),
                 f" [intuit_tid {posting.intuit_tid}]" if posting.intuit_tid else "",
             )
 
@@ -671,8 +674,3 @@ def _customer(resolver: Resolver, invoice: Invoice | None) -> Customer | None:
         return resolver.customer(invoice) if invoice is not None else None
     except Reject:
         return None
-
-
-def printable(text: str, chars_max: int = 200) -> str:
-    """A number for the store and the log, whatever came: no control characters, not too long."""
-    return "".join(each for each in text if each.isprintable())[:chars_max]

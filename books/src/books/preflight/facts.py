@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from books.clock import Clock
 from books.faults import Reject
@@ -19,9 +20,10 @@ from books.posting import records
 from books.posting.checks import check_number
 from books.posting.journal import Lesson
 from books.posting.outbox import by_number
+from books.posting.postings import Posting
 from books.posting.preview import PreviewJournal
 from books.posting.references import Catalogue, Choices, Resolver
-from books.posting.triage import Policy, reason_to_leave
+from books.posting.triage import OPEN_STATUSES, Candidate, Policy, before_go_live, reason_to_leave, recall
 from books.store import Store
 
 CLIENT = "client:"
@@ -52,6 +54,8 @@ class Source:
 
     invoices: Sequence[Invoice]
     unreadable: Sequence[Unreadable]
+    recalled: Sequence[tuple[str, Reject]]
+    """Number and conflict of each invoice that was voided or opted out after it was posted."""
     catalogue: Catalogue
     rows: Mapping[str, int]
 
@@ -122,45 +126,57 @@ def gather(ledger: Ledger, opsmerge: OpsMergeClient, store: Store, clock: Clock,
 
 
 def read_source(opsmerge: OpsMergeClient, ledger: Ledger, store: Store, rules: Rules) -> Source:
-    """OpsMerge's invoices that a push would post, all pages, and its lists."""
-    statuses = ["open", "overdue", *(["paid"] if rules.post_from else [])]
-    documents = list(opsmerge.records(api.INVOICES, params={api.STATUS: ",".join(statuses)}))
+    """Return OpsMerge's invoices that a push would post, all pages; those withdrawn after posting; and its lists."""
+    documents = list(opsmerge.records(api.INVOICES))
     lists = {each.name: list(opsmerge.records(each)) for each in (api.SERVICES, api.TAX_CODES, api.CLIENTS)}
+    policy = Policy(rules.post_from, 0)
+    journal = PreviewJournal(store, ledger.connection)
+    postings = journal.load([str(each["id"]) for each in documents])
+    candidates = [_candidate(each, ledger, postings.get(str(each["id"]))) for each in documents]
+    due = [each for each in candidates if _is_due(each, policy)]
+    invoices = [each.invoice for each in due if each.invoice is not None]
+    named = [each.invoice for each in candidates if each.invoice and each.invoice.status in {*OPEN_STATUSES, "paid"}]
     catalogue = Catalogue(
         services={each.id: each for each in map(records.service, lists["services"]) if each},
         tax_codes={each.id: each for each in map(records.tax_code, lists["tax_codes"]) if each},
         clients={each.id: each for each in map(records.client, lists["clients"]) if each},
-        invoiced={str(each["client_id"]): str(each["client_name"] or "") for each in documents if each["client_id"]},
+        invoiced={each.client_id: each.client_name for each in named},
     )
-    invoices, unreadable = _read(_not_in_the_books(documents, store, ledger.connection), ledger, rules)
-    rows = {"invoices": len(documents), **{name: len(found) for name, found in lists.items()}}
-    return Source(invoices, unreadable, catalogue, rows)
+    return Source(
+        invoices,
+        [Unreadable(each.number, each.problem) for each in due if each.problem is not None],
+        _recalled(candidates, policy, journal),
+        catalogue,
+        {"invoices": len(documents), **{name: len(found) for name, found in lists.items()}},
+    )
 
 
-def _not_in_the_books(
-    documents: Sequence[Mapping[str, object]], store: Store, connection: str
-) -> Sequence[Mapping[str, object]]:
-    postings = PreviewJournal(store, connection).load([str(each["id"]) for each in documents])
-    there = {key for key, posting in postings.items() if posting.in_the_books}
-    return [each for each in documents if str(each["id"]) not in there]
+def _candidate(document: Mapping[str, Any], ledger: Ledger, posting: Posting | None) -> Candidate:
+    """An invoice as a push would meet it, as far as its own record says."""
+    invoice, problem = None, None
+    try:
+        invoice = records.parse(document)
+        check_number(invoice, ledger.capabilities)
+    except Reject as refused:
+        invoice, problem = None, refused
+    number = invoice.number if invoice else str(document.get("number") or document["id"])
+    return Candidate(str(document["id"]), number, "", "", "", invoice, problem, posting)
 
 
-def _read(
-    documents: Sequence[Mapping[str, object]], ledger: Ledger, rules: Rules
-) -> tuple[list[Invoice], list[Unreadable]]:
-    policy = Policy(rules.post_from, 0)
-    invoices, unreadable = [], []
-    for document in documents:
-        try:
-            invoice = records.parse(document)
-            check_number(invoice, ledger.capabilities)
-        except Reject as problem:
-            unreadable.append(Unreadable(str(document.get("number") or document["id"]), problem))
-            continue
-        early = rules.post_from is not None and invoice.issue_date < rules.post_from
-        if reason_to_leave(invoice, policy) is None and not early:
-            invoices.append(invoice)
-    return invoices, unreadable
+def _is_due(candidate: Candidate, policy: Policy) -> bool:
+    """Whether a push would post it, or refuse it."""
+    if candidate.posting is not None and candidate.posting.in_the_books:
+        return False
+    invoice = candidate.invoice
+    return invoice is None or (reason_to_leave(invoice, policy) is None and not before_go_live(invoice, policy))
+
+
+def _recalled(candidates: Sequence[Candidate], policy: Policy, journal: PreviewJournal) -> list[tuple[str, Reject]]:
+    """Invoices that were voided or opted out after posting, and are still valid in the ledger as far as is known."""
+    found = [(each, conflict) for each in candidates if (conflict := recall(each, policy)) is not None]
+    ids = {each.id: each.posting.external_id or "" for each, _ in found if each.posting is not None}
+    ended = journal.ended_documents(list(ids.values()))
+    return [(each.number, conflict) for each, conflict in found if ids[each.id] not in ended]
 
 
 def grouped(pairs: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
