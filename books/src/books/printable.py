@@ -33,6 +33,11 @@ def printable_json(text: str) -> str:
     return "".join(_json_escape(each) if _is_hidden(each) else each for each in text)
 
 
+def has_control(text: str) -> bool:
+    """Whether the text holds a control character, which no name or number of a ledger may."""
+    return any(unicodedata.category(each) == "Cc" for each in text)
+
+
 def _is_hidden(character: str) -> bool:
     return unicodedata.category(character) in _HIDDEN and character not in JOINERS
 

@@ -38,6 +38,7 @@ from books.mappings import Mappings, Named
 from books.posting.crash import Checkpoint
 from books.posting.journal import Journal, Lesson
 from books.posting.records import plain, sha256
+from books.printable import has_control
 
 TAX_CODES_KEPT_HOURS = 24
 CREATE_TRIES_MAX = 3
@@ -378,7 +379,7 @@ class Resolver:
         if found:
             raise _unusable_item(chosen, usable, place)
         income, expense = self._choices.income_account, self._choices.expense_account
-        if chosen.id is None and chosen.name and income and expense:
+        if chosen.id is None and chosen.name and income and expense and not has_control(chosen.name):
             return NewItem(chosen.name, income, expense)
         raise _missing_item(chosen, line, place)
 
