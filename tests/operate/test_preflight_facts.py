@@ -174,3 +174,34 @@ def test_an_invoice_withdrawn_after_posting_and_a_credit_are_named(company):
         assert (refused.state, refused.numbers) == (State.BLOCKS, (credit["number"],))
     company.journal.note_ended({"7": "voided"})
     assert ("invoice", "voided after posting") not in company.inspect()
+
+
+def test_a_customer_of_an_equal_name_is_not_proposed_where_it_is_or_may_be_another_client_s(company):
+    """Another client has the name in another spelling, or stands for the customer already: a person chooses."""
+    company.opsmerge.deed("save_client", id="cl_2", name="Hartley and Sons.")
+    company.quickbooks.seed({"entities": {"Customer": [{"DisplayName": "Oak Limited"}, {"DisplayName": "Elm Ltd"}]}})
+    for key, name in (("cl_3", "Oak Ltd"), ("cl_4", "Elm Limited"), ("cl_9", "Renamed")):
+        company.opsmerge.deed("save_client", id=key, name=name)
+    oak = company.ledger.find_customers(names=["Oak Limited"])[0]
+    detail = {"name": "Oak Limited", "currency": None}
+    company.journal.learn([Lesson("customer", "client:cl_9", oak.id, detail)])
+    for key in ("cl_1", "cl_2", "cl_3", "cl_4"):
+        line = {"description": "x", "quantity": 1, "unit_price": 9, "service_id": "svc_1", "tax_code_id": "tax_1"}
+        company.opsmerge.deed("create_invoice", client_id=key, lines=[line])
+    found = {each.what: each for each in company.inspect().values() if each.area == "client"}
+    proposed = {
+        what: each.suggestion and each.suggestion.ledger_name for what, each in found.items() if each.candidates
+    }
+    assert proposed == {"Hartley and Sons. (cl_2)": None, "Oak Ltd (cl_3)": None, "Elm Limited (cl_4)": "Elm Ltd"}
+
+
+def test_a_service_that_lines_name_in_two_ways_is_not_proposed(company):
+    """An entry for its id would change what the other lines mean."""
+    accounts = {"IncomeAccountRef": {"value": "1"}, "ExpenseAccountRef": {"value": "2"}}
+    company.quickbooks.seed({"entities": {"Item": [{"Name": "Back-up", **accounts}]}})
+    company.opsmerge.deed("save_service", id="svc_2", name="Backup.")
+    line = {"description": "x", "quantity": 1, "unit_price": 9, "service_id": "svc_2", "tax_code_id": "tax_1"}
+    company.bill(lines=[line])
+    assert company.inspect()["service", "Backup."].suggestion.ledger_name == "Back-up"
+    company.opsmerge.deed("save_service", id="svc_3", name="svc_2")
+    assert company.inspect()["service", "Backup."].suggestion is None
