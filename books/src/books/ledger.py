@@ -310,8 +310,8 @@ class Ledger(Protocol):
         """Home units for one unit of a currency on a day, None where the ledger has none."""
         ...
 
-    def find_invoices(self, numbers: Sequence[str]) -> Sequence[LedgerInvoice]:
-        """Invoices by number, voided ones too; deleted ones are gone."""
+    def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
+        """Invoices by number or id, voided ones too; deleted ones are gone."""
         ...
 
     def find_accounts(self, names: Sequence[str]) -> Sequence[Account]:

@@ -13,6 +13,7 @@ from books.opsmerge.accounting import EFFECTS_LOCK, EFFECTS_WAIT_SECONDS, Accoun
 from books.opsmerge.balances import Balances
 from books.opsmerge.ledger import AllocationLedger
 from books.paid import Counts, Payments
+from books.printable import printable
 from books.store import Store
 
 REFUSALS_SHOWN_MAX = 20
@@ -175,7 +176,7 @@ class Bridge:
             self._logger.warning(
                 "%s: QuickBooks has %s %s of %s still open; payments and credit notes leave %s of that unexplained. "
                 "What to do: look in QuickBooks for a journal entry or a deposit on the invoice",
-                each.number,
+                printable(each.number),
                 each.balance,
                 each.currency or "",
                 each.total,
@@ -186,6 +187,6 @@ class Bridge:
 
     def _show(self, refused: Sequence[Reject]) -> None:
         for fault in refused[:REFUSALS_SHOWN_MAX]:
-            self._logger.warning("%s. What to do: %s", fault.message, fault.remedy)
+            self._logger.warning("%s. What to do: %s", printable(fault.message), printable(fault.remedy))
         if len(refused) > REFUSALS_SHOWN_MAX:
             self._logger.warning("... and %d more; the store has them all", len(refused) - REFUSALS_SHOWN_MAX)

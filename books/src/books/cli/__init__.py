@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import click
 
 from books import redact
+from books.cli.output import say
 from books.faults import Exit, Halt
 
 
@@ -70,9 +71,9 @@ def main() -> None:
     try:
         code = group.main(standalone_mode=False)
     except Halt as halt:
-        click.echo(halt.message, err=True)
+        say(halt.message, err=True)
         if halt.remedy:
-            click.echo(f"What to do: {halt.remedy}", err=True)
+            say(f"What to do: {halt.remedy}", err=True)
         sys.exit(halt.exit_code)
     except click.ClickException as error:
         error.show()

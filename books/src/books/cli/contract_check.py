@@ -10,6 +10,7 @@ import click
 
 from books.cli import Context
 from books.cli.meltano import Configuration
+from books.cli.output import say
 from books.cli.session import json_option, print_json, print_table
 from books.clock import SystemClock
 from books.faults import Exit, Halt
@@ -86,9 +87,9 @@ def _print(comparison: Comparison, place: str) -> None:
             [(each.level.value, each.place, each.what, each.effect, each.adapts) for each in shown],
         )
     told = _told(comparison)
-    click.echo(
+    say(
         f"{comparison.calls} calls and {comparison.facts} facts compared with {place}: {told['breaks']} break, "
         f"{told['degrades']} degrade, {told['harmless']} are more than we use (--json lists them)."
     )
     if not comparison.breaks:
-        click.echo("Nothing breaks.")
+        say("Nothing breaks.")

@@ -9,6 +9,7 @@ import click
 from books import redact, transport
 from books.cli import Context
 from books.cli.connect import seeds_of
+from books.cli.output import say
 from books.cli.session import Session, json_option, print_json
 from books.clock import SystemClock
 from books.faults import Exit, Halt
@@ -96,13 +97,13 @@ def _tell_opsmerge(session: Session, blocks: AccountingBlocks) -> BlockCounts:
             vendor_request_id=halt.vendor_request_id,
         ) from halt
     for fault in counts.refused[:REFUSALS_SHOWN_MAX]:
-        click.echo(f"{fault.message}. What to do: {fault.remedy}", err=True)
+        say(f"{fault.message}. What to do: {fault.remedy}", err=True)
     return counts
 
 
 def _ask(session: Session, *, for_scripts: bool) -> None:
     count = breadcrumbs.count_in_the_books(session.store, session.connection)
-    click.echo(
+    say(
         f"This ends the connection {session.connection} ({session.configuration.environment}). "
         f"{count} posted invoices are no longer followed until it is connected again.",
         err=for_scripts,
@@ -112,18 +113,16 @@ def _ask(session: Session, *, for_scripts: bool) -> None:
 
 
 def _print(parted: Parted) -> None:
-    click.echo(f"Disconnected: {parted.connection}")
+    say(f"Disconnected: {parted.connection}")
     if parted.revoke_trouble:
-        click.echo(
+        say(
             f"WARNING: Intuit could not be told ({parted.revoke_trouble}). The tokens are forgotten here; to be sure, "
             "end the app's access in QuickBooks under Apps.",
             err=True,
         )
-    click.echo(
+    say(
         f"{parted.invoices_given_up} invoices given up; OpsMerge told of {parted.opsmerge_told}, "
         f"{parted.opsmerge_said_so_already} said so already, {parted.opsmerge_left} left because they are not this "
         f"connection's there, {parted.opsmerge_refused} refused."
     )
-    click.echo(
-        "History is kept. `books connect` connects again: every invoice is then found by its number and adopted."
-    )
+    say("History is kept. `books connect` connects again: every invoice is then found by its number and adopted.")

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, func, or_, select
 from books import belonging, money, paths
 from books.cli.session import Session
 from books.opsmerge.settings import is_test
+from books.posting import documents
+from books.posting.checks import negative_total
 from books.posting.triage import belongs_to_another
 from books.settings import TargetSettings
 from books.store.tables_opsmerge import accounting_block, allocation, opsmerge_payment
@@ -26,7 +28,7 @@ DRIFT = """
     ORDER BY bucket, class
 """
 SOURCE = """
-    SELECT status, issue_date, accounting_excluded, accounting
+    SELECT status, issue_date, accounting_excluded, accounting, subtotal, total
     FROM raw_opsmerge.invoices WHERE lower(number) = lower(?)
 """
 LIKE_NUMBERS_MAX = 3
@@ -55,6 +57,7 @@ def _from_store(conn: Connection, row: Mapping[str, Any]) -> Row:
     return {
         "tries": _rows(conn, attempt, attempt.c.number, connection=key[0], opsmerge_invoice_id=key[1]),
         "seen": {name: seen.get(name) for name in ("status", "issue_date", "client_id", "client_name", "updated_at")},
+        "ended": documents.ended(conn, row["realm_id"], [row["external_id"] or ""]).get(row["external_id"]),
         "mapped": money.loads(row["mapped"]) if row["mapped"] else None,
         "told": next(
             iter(_rows(conn, accounting_block, accounting_block.c.seq, connection=key[0], opsmerge_invoice_id=key[1])),
@@ -121,19 +124,23 @@ def _in_opsmerge(session: Session, row: Row) -> str:
     settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
     owner = belonging.owner_of(money.loads(row["accounting"])) if row["accounting"] else None
     if belonging.bars_posting(owner, session.connection):
-        why = f"{belongs_to_another(owner).message}. {belonging.remedy(owner)}".rstrip(".")
+        why = f"{belongs_to_another(owner).message}. {belonging.remedy(owner)}"
     else:
         why = _left(row, settings.post_from)
-    return f"OpsMerge has it as {row['status']} (as of the last reconciliation): {why}."
+    return f"OpsMerge has it as {row['status']} (as of the last reconciliation): {why.rstrip('.')}."
+
+
+LEFT = {"draft": "drafts are not posted; open it there", "voided": "it was voided before it was posted"}
 
 
 def _left(row: Row, post_from: date | None) -> str:
     if row["accounting_excluded"]:
         return "it is opted out there, so it is not posted"
-    if row["status"] == "draft":
-        return "drafts are not posted; open it there"
-    if row["status"] == "voided":
-        return "it was voided before it was posted"
+    if row["status"] in LEFT:
+        return LEFT[row["status"]]
+    if row["total"] < 0 or row["subtotal"] < 0:
+        refused = negative_total(row["total"])
+        return f"{refused.message}, so the next push refuses it. {refused.remedy}"
     if row["status"] == "paid" and post_from is None:
         return "it was paid before it was posted, and paid ones are posted only where post_from is set"
     issued = row["issue_date"]

@@ -9,6 +9,7 @@ import click
 
 from books.cli import Context
 from books.cli.log import wrong
+from books.cli.output import say
 from books.cli.session import Session, json_option, print_json, show
 from books.cli.story import reasons, stories
 from books.faults import Exit
@@ -35,11 +36,11 @@ def command(context: Context, *, number: str, as_json: bool) -> int:
     if as_json:
         print_json(found)
     for story in found if not as_json else []:
-        click.echo("\n".join(_lines(story)))
+        say(*_lines(story))
     if not found:
-        click.echo(f"No posting of {number} is known in {session.connection}.", err=as_json)
+        say(f"No posting of {number} is known in {session.connection}.", err=as_json)
         for reason in reasons(session, number):
-            click.echo(f"  {reason}", err=as_json)
+            say(f"  {reason}", err=as_json)
     return Exit.DONE if found else Exit.FAILED
 
 
@@ -85,6 +86,8 @@ def _sent(story: Mapping[str, Any]) -> Iterator[str]:
 def _answered(story: Mapping[str, Any]) -> Iterator[str]:
     if story["external_id"]:
         yield f"QuickBooks id: {story['external_id']}, settled {show(story['finished_at'])}"
+        if story["ended"]:
+            yield f"QuickBooks shows it as {story['ended']} since then."
     if story["ledger_total"] is not None:
         yield f"As answered: VAT {story['ledger_tax']}, total {story['ledger_total']}"
         difference = story["ledger_total"] - (story["total"] if story["total"] is not None else story["ledger_total"])

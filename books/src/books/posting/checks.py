@@ -109,14 +109,24 @@ def _check_lines(invoice: Invoice, capabilities: Capabilities) -> None:
             )
 
 
+def is_negative(invoice: Invoice) -> bool:
+    """Whether it is a credit, which no ledger takes as an invoice."""
+    return invoice.total < 0 or invoice.subtotal < 0
+
+
+def negative_total(total: Decimal) -> Reject:
+    """Why a credit is refused, in words."""
+    return Reject(
+        f"the total {total} is negative",
+        code="negative_total",
+        field="total",
+        remedy="Enter it as a credit note in QuickBooks, unless it is there, and opt the invoice out in OpsMerge.",
+    )
+
+
 def _check_totals(invoice: Invoice) -> None:
-    if invoice.total < 0 or invoice.subtotal < 0:
-        raise Reject(
-            f"the total {invoice.total} is negative",
-            code="negative_total",
-            field="total",
-            remedy="Enter it as a credit note in QuickBooks, and opt the invoice out in OpsMerge.",
-        )
+    if is_negative(invoice):
+        raise negative_total(invoice.total)
     net = sum((line.net for line in invoice.lines), money.ZERO)
     if net != invoice.subtotal or invoice.subtotal + invoice.tax_total != invoice.total:
         raise Reject(

@@ -38,7 +38,7 @@ from books.ledger import (
     Whole,
 )
 from books.posting.journal import UNFINISHED, Lesson
-from books.posting.postings import Outcome, Posting
+from books.posting.postings import RECALLED, Outcome, Posting
 
 
 class Fate(Enum):
@@ -129,12 +129,12 @@ class PretendLedger:
         del currency, on
         return None
 
-    def find_invoices(self, numbers: Sequence[str]) -> Sequence[LedgerInvoice]:
-        """By number. What is late and due by now has arrived."""
+    def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
+        """By number or id. What is late and due by now has arrived."""
         self._calls += 1
         self._apply_late()
         wanted = {number.casefold() for number in numbers}
-        return [each for each in self.invoices.values() if each.number.casefold() in wanted]
+        return [each for each in self.invoices.values() if each.number.casefold() in wanted or each.id in ids]
 
     def create_customers(self, customers: Sequence[NewCustomer], key: str) -> Sequence[Customer | Fault]:
         """Always succeeds; names are unique."""
@@ -254,6 +254,7 @@ class MemoryJournal:
     postings: dict[str, Posting] = field(default_factory=dict)
     learned: dict[tuple[str, str], Lesson] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
     runs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     seq: int = 0
 
@@ -313,6 +314,14 @@ class MemoryJournal:
         """See `Journal`."""
         self.left.update(contents)
 
+    def ended_documents(self, external_ids: Sequence[str]) -> dict[str, str]:
+        """See `Journal`."""
+        return {each: self.ended[each] for each in external_ids if each in self.ended}
+
+    def note_ended(self, statuses: Mapping[str, str]) -> None:
+        """See `Journal`."""
+        self.ended.update(statuses)
+
     def record_run(self, run: Mapping[str, Any]) -> None:
         """See `Journal`."""
         self.runs[str(run["id"])] = run
@@ -323,4 +332,5 @@ class MemoryJournal:
 
 
 def _waits(each: Posting) -> bool:
-    return each.outcome in UNFINISHED and (each.external_id is None or each.outcome is Outcome.UNKNOWN)
+    is_open = each.external_id is None or each.outcome is Outcome.UNKNOWN or each.fault_code in RECALLED
+    return each.outcome in UNFINISHED and is_open

@@ -159,12 +159,13 @@ class QuickBooksLedger:
         exact = Decimal(str(rate)) if rate else None
         return None if exact == 1 and currency not in AT_PAR_WITH_STERLING else exact
 
-    def find_invoices(self, numbers: Sequence[str]) -> Sequence[LedgerInvoice]:
-        """By DocNumber."""
+    def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
+        """By DocNumber or Id."""
         found: list[LedgerInvoice] = []
-        for some in query.chunks(numbers):
-            rows = self.client.rows("Invoice", query.in_list("DocNumber", some))
-            found.extend(mapping.read_invoice(row) for row in rows)
+        for field, values in (("DocNumber", numbers), ("Id", ids)):
+            for some in query.chunks(values):
+                rows = self.client.rows("Invoice", query.in_list(field, some))
+                found.extend(mapping.read_invoice(row) for row in rows)
         return found
 
     def create_customers(self, customers: Sequence[NewCustomer], key: str) -> Sequence[Customer | Fault]:

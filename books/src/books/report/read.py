@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from books.faults import Exit, Halt
+from books.printable import printable
 from books.report import words
 
 Row = dict[str, Any]
@@ -189,7 +190,7 @@ def _breaks(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneI
 def _break(row: Row, environment: str, zone: ZoneInfo) -> Break:
     row["story"] = words.story(row.pop("posting"), zone) if row["opsmerge_invoice_id"] else ""
     row["link"] = None if row["class"] == GONE else words.link(environment, row["external_id"], row["payment_id"])
-    return Break({name: words.printable(value) for name, value in row.items()})
+    return Break({name: printable(value) if isinstance(value, str) else value for name, value in row.items()})
 
 
 def _accepts(row: Row, one: Break) -> bool:

@@ -30,6 +30,7 @@ from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 from books.posting.spool import Spool
 from books.posting.summary import Summary
+from books.printable import printable
 from books.quickbooks import open_client
 from books.quickbooks.ledger import QuickBooksLedger
 from books.settings import TargetSettings
@@ -161,7 +162,7 @@ class Intake:
         """Into the log, and into a file where it is whole: half a plan is not to be posted."""
         plan = Plan.of(self.settings.quickbooks.connection, self._clock.now().to_iso8601_string(), rows)
         for row in plan.rows:
-            self._logger.info("  %s", row.line())
+            self._logger.info("  %s", printable(row.line()))
         if self.settings.plan_file and whole:
             path = paths.resolve(self.settings.plan_file)
             path.parent.mkdir(parents=True, exist_ok=True)
