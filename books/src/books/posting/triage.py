@@ -10,6 +10,7 @@ import pendulum
 
 from books.faults import Reject
 from books.ledger import Invoice
+from books.posting.fence import CLAIM_LOST, rest_seconds
 from books.posting.postings import DISCONNECTED, GONE, Outcome, Posting
 
 OPEN_STATUSES = frozenset({"open", "overdue"})
@@ -77,6 +78,7 @@ class Policy:
 
     post_from: date | None
     settle_seconds: int
+    http_timeout: int = 130
 
 
 def reason_to_leave(invoice: Invoice, policy: Policy) -> str | None:
@@ -120,7 +122,9 @@ def _before_go_live(invoice: Invoice, policy: Policy) -> bool:
 
 
 def _rested(posting: Posting, policy: Policy, now: pendulum.DateTime) -> bool:
-    return posting.attempted_at is None or now >= posting.attempted_at.add(seconds=policy.settle_seconds)
+    was_noted = posting.fault_code not in (None, CLAIM_LOST)
+    rest = rest_seconds(policy.settle_seconds, policy.http_timeout, was_noted=was_noted)
+    return posting.attempted_at is None or now >= posting.attempted_at.add(seconds=rest)
 
 
 def _decide_in_the_books(candidate: Candidate, posting: Posting, *, wanted: bool) -> Step:
