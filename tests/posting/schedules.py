@@ -1,4 +1,4 @@
-"""One schedule of runs, edits, a lying network, crashes and freezes at every step, in memory; shared by several tests."""
+"""One schedule of runs, edits, a lying network, crashes and freezes, played in memory; shared by several tests."""
 
 from __future__ import annotations
 

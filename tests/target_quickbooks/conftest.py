@@ -100,6 +100,7 @@ class Bridge:
         self.clock = VirtualClock()
         self.store_url = store_url
         self.folder = folder
+        self.connection = f"sandbox:{REALM}"
         self.config = {
             "realm_id": REALM,
             "client_id": "sandbox-client",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import pytest
 from processes import Processes, messages
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from books.posting.crash import POINTS
+from books.posting.crash import FREEZE_VARIABLE, POINTS, from_environment
+from books.store import Store
 
 ONLY_AFTER_A_5XX = {"before_look_up_again", "before_resend", "resend_committed"}
 NOT_HERE = {"left_alone_recorded"}
-IN_EVERY_RUN = ("input_read", "numbers_looked_up", "intent_committed", "after_send", "resend_committed")
-AFTER_CLAIM = {"intent_committed", "resend_committed"}
+SENT = {"after_send", "outcome_committed", "input_read", "run_recorded", "before_state"}
+"""Points that are passed after the invoices have left."""
+CLAIMED = {"intent_committed", "resend_committed"}
+OUR_TURN = {*POINTS} - {"run_started", "company_checked", "input_read", "run_recorded", "before_state"}
+IN_EVERY_RUN = ("run_started", "before_intent", "intent_committed", "resend_committed", "after_send")
 FROZEN_SECONDS = 4000
 """Longer than any claim is young and any settle wait lasts."""
 
@@ -59,9 +62,15 @@ class World:
                 connection.execute(text(f"{others} AND pid <> pg_backend_pid()"))
             engine.dispose()
 
+    def push(self, processes, rows):
+        """One whole run: its exit code."""
+        status, _ = processes.start(self.config, messages(rows), clock=str(self.clock))
+        return os.waitstatus_to_exitcode(status)
+
     def there(self):
-        """(number, total) of what is live in the books."""
-        return sorted((each["DocNumber"], f"{each['TotalAmt']:.2f}") for each in self.bridge.books())
+        """(number, total) of what is live in the books, without what was posted before."""
+        invoices = [each for each in self.bridge.books() if each["DocNumber"] in NUMBERS]
+        return sorted((each["DocNumber"], f"{each['TotalAmt']:.2f}") for each in invoices)
 
 
 @pytest.fixture
@@ -73,12 +82,17 @@ def versions(record, line):
 
 
 def _settle(world, processes, rows):
-    """Runs until everything has come to rest."""
-    for turn in range(2, 5):
+    """Runs until everything has come to rest: what is in the books then, and the ids that the store knows."""
+    for turn in range(2, 6):
         world.clock.write_text(str(turn * FROZEN_SECONDS))
-        status, _ = processes.start(world.config, messages(rows), clock=str(world.clock))
-    assert status == 0
-    return world.bridge.postings()
+        world.push(processes, rows)
+        postings = world.bridge.postings()
+        if all(each["outcome"] != "unknown" and each["external_id"] for each in postings.values()):
+            break
+    there = world.there()
+    ids = {each["Id"] for each in world.bridge.books()}
+    assert {postings[each["id"]]["external_id"] for each in rows} <= ids, postings
+    return there
 
 
 @pytest.mark.parametrize(
@@ -90,41 +104,57 @@ def _settle(world, processes, rows):
     ],
 )
 def test_a_process_frozen_at_any_point_makes_no_duplicate(world, processes, versions, point):
-    """Frozen there while another run settles and posts the edited invoices, then resumed: one document per invoice."""
+    """Frozen there while another run settles and posts the edited invoices, then resumed: one document for each."""
     old, new = versions
     if point in ONLY_AFTER_A_5XX:
-        _push(world, processes, [{**each, "id": f"first_{each['id']}", "number": f"F-{each['id']}"} for each in old])
+        world.push(processes, [{**each, "id": f"first_{each['id']}", "number": f"F-{each['id']}"} for each in old])
         world.bridge.sim.control.fault("5xx_before", method="POST", path="/batch")
     status, pid = processes.start(world.config, messages(old), freeze=point, clock=str(world.clock))
     assert os.WIFSTOPPED(status), point
     world.sleep_on(FROZEN_SECONDS)
-    other, _ = processes.start(world.config, messages(new), clock=str(world.clock))
-    posted = [each for each in world.there() if each[0] in NUMBERS]
-    status = processes.resume(pid)
-    assert os.waitstatus_to_exitcode(status) in (0, 75)
-    if os.waitstatus_to_exitcode(other) == 0 and point not in ("after_send", "outcome_committed"):
-        assert {total for _, total in posted} <= {"300.00"}
-    postings = _settle(world, processes, new)
-    there = [each for each in world.there() if each[0] in NUMBERS]
+    other = world.push(processes, new)
+    assert other == (75 if point in OUR_TURN and not world.lost else 0)
+    resumed = os.waitstatus_to_exitcode(processes.resume(pid))
+    assert resumed == 75 if point in CLAIMED else resumed in (0, 75)
+    there = _settle(world, processes, new)
     assert [number for number, _ in there] == NUMBERS, there
-    if world.lost or point in AFTER_CLAIM:
-        assert point == "after_send" or {total for _, total in there} == {"300.00"}, there
-    assert {postings[each["id"]]["external_id"] for each in new} <= {each["Id"] for each in world.bridge.books()}
+    if point not in SENT and (other == 0 or point in CLAIMED):
+        assert {total for _, total in there} == {"300.00"}, there
 
 
-def _push(world, processes, rows):
-    status, _ = processes.start(world.config, messages(rows), clock=str(world.clock))
-    assert status == 0
-    return status
+def test_a_process_frozen_while_it_waits_for_the_lock_looks_again(world, processes, versions):
+    """It was stopped in its first wait for the push lock; meanwhile the edited invoices were posted: one each."""
+    old, new = versions
+    store = Store.open(world.bridge.store_url)
+    with store.lock(f"push {world.bridge.connection}", 5):
+        status, pid = processes.start(world.config, messages(old), freeze_at_sleep=1, clock=str(world.clock))
+        assert os.WIFSTOPPED(status)
+    store.close()
+    world.sleep_on(FROZEN_SECONDS)
+    assert world.push(processes, new) == 0
+    assert os.waitstatus_to_exitcode(processes.resume(pid)) == 0
+    assert _settle(world, processes, new) == [(number, "300.00") for number in NUMBERS]
+
+
+def test_a_process_frozen_while_it_waits_for_a_grant_looks_again(world, processes, versions):
+    """It was stopped in its wait for the budget of batches, before any claim: afterwards one document for each."""
+    old, new = versions
+    world.push(processes, [{**each, "id": f"first_{each['id']}", "number": f"F-{each['id']}"} for each in old])
+    config = {**world.config, "batches_per_minute": 1, "max_wait_seconds": 300}
+    status, pid = processes.start(config, messages(old), freeze_at_sleep=1, clock=str(world.clock))
+    assert os.WIFSTOPPED(status)
+    assert not {f"inv_{number}" for number in range(3)} & world.bridge.postings().keys()
+    world.sleep_on(FROZEN_SECONDS)
+    assert world.push(processes, new) == (0 if world.lost else 75)
+    resumed = os.waitstatus_to_exitcode(processes.resume(pid))
+    assert resumed == (75 if world.lost else 0)
+    there = _settle(world, processes, new)
+    assert [number for number, _ in there] == NUMBERS, there
+    assert {total for _, total in there} == ({"300.00"} if world.lost else {"120.00"})
 
 
 def test_a_freeze_point_that_does_not_exist_is_refused(monkeypatch):
     """A test that never freezes would prove nothing."""
-    from books.posting.crash import FREEZE_VARIABLE, from_environment
-
     monkeypatch.setenv(FREEZE_VARIABLE, "no_such_point")
     with pytest.raises(ValueError, match="BOOKS_FREEZE_AT: there is no point"):
         from_environment()
-
-
-assert signal.SIGSTOP

@@ -30,7 +30,7 @@ def is_young(wall_seconds: float, steady_seconds: float) -> bool:
     `wall_seconds` by the store's clock, which goes on while a machine is suspended; `steady_seconds` by the process's
     own, which no correction moves. The greater counts. A claim made in the future proves nothing.
     """
-    return 0 <= wall_seconds and max(wall_seconds, steady_seconds) <= CLAIM_SECONDS_MAX
+    return wall_seconds >= 0 and max(wall_seconds, steady_seconds) <= CLAIM_SECONDS_MAX
 
 
 def must_look_up_again(look_up_seconds: float, waited_seconds: float) -> bool:

@@ -190,7 +190,7 @@ class PretendLedger:
             raise Halt("another run is pushing", exit_code=Exit.TRY_LATER, code="lock_busy")
         mine = self._lock = object()
         try:
-            yield Turn(lambda: self.wait_for_leave(), lambda: self._lock is mine)
+            yield Turn(self.wait_for_leave, lambda: self._lock is mine)
         finally:
             if self._lock is mine:
                 self._lock = None

@@ -41,6 +41,7 @@ class Options:
     post_from: date | None = None
     settle_seconds: int = 900
     http_timeout: int = 130
+    duplicate_numbers_checked: str | None = None
     batch_size: int = 30
     vat_difference: str = "post"
     dry_run: bool = False
@@ -168,6 +169,8 @@ class PushRun:
             self._apply(steps)
             return
         opened = self._open()
+        if not self._options.gate.shut:  # behind a shut gate nothing is created
+            checks.check_duplicate_numbers(self._ledger.connection, self._options.duplicate_numbers_checked)
         with self._ledger.turn() as turn:
             opened.outbox.begin(turn)
             self._apply(self._triage(self._as_stored_now(candidates)))

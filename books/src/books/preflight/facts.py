@@ -36,6 +36,7 @@ class Rules:
     vat_difference: str
     income_account: str | None
     expense_account: str | None
+    duplicate_numbers_checked: str | None = None
 
 
 @dataclass(frozen=True)

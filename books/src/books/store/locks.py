@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from books.faults import Exit, Halt
 
@@ -102,7 +102,7 @@ def _unlock(connection: Connection, name: str) -> None:
     """Release, and give the session back to the pool; a session that cannot release is ended, which releases too."""
     try:
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": advisory_key(name)})
-    except DBAPIError:
+    except SQLAlchemyError:
         connection.invalidate()
     finally:
         connection.close()
@@ -119,7 +119,8 @@ def _is_held(connection: Connection, name: str) -> bool:
     """Ask the session that took the lock. One that was lost and opened again has it no more."""
     try:
         return bool(connection.execute(HELD, {"key": advisory_key(name)}).scalar())
-    except DBAPIError:
+    except SQLAlchemyError:
+        connection.rollback()  # so that the session may be opened again, by whoever gives it back
         return False
 
 

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from books.call import CallKind, Request, Response, Transport
 from books.clock import Clock
 from books.faults import Halt, Retry, Unknown
-from books.ledger import Turn
 from books.governor import PUSHES, Governor
+from books.ledger import Turn
 from books.transport import policy
 from books.transport.policy import Outcome
 
