@@ -31,10 +31,7 @@ def test_the_freezes_can_fail(record, monkeypatch):
     """Without the proof before the bytes leave, stale batches of frozen runs do duplicate: the check sees it."""
     monkeypatch.setattr(Outbox, "_prove", lambda *_: None)
     with pytest.raises(AssertionError, match="in the books twice"):
-        for seed in range(3000):
-            world = World(seed, record)
-            world.play(record)
-            check(world)
+        play_all(range(3000), record)
 
 
 def test_the_simulation_can_fail(record):

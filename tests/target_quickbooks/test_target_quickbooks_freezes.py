@@ -153,6 +153,19 @@ def test_a_process_frozen_while_it_waits_for_a_grant_looks_again(world, processe
     assert {total for _, total in there} == ({"300.00"} if world.lost else {"120.00"})
 
 
+@pytest.mark.parametrize("world", ["postgresql, session lost"], indirect=True)
+def test_a_lost_session_and_no_settle_wait_make_no_duplicate(world, processes, versions):
+    """Claimed, then the database server ended the session; with settle_seconds 0 another run takes over at once."""
+    old, new = versions
+    world.config["settle_seconds"] = 0
+    status, pid = processes.start(world.config, messages(old), freeze="intent_committed", clock=str(world.clock))
+    assert os.WIFSTOPPED(status)
+    world.sleep_on(1)
+    assert world.push(processes, new) == 0
+    assert os.waitstatus_to_exitcode(processes.resume(pid)) == 75
+    assert world.there() == [(number, "300.00") for number in NUMBERS]
+
+
 def test_a_freeze_point_that_does_not_exist_is_refused(monkeypatch):
     """A test that never freezes would prove nothing."""
     monkeypatch.setenv(FREEZE_VARIABLE, "no_such_point")

@@ -6,6 +6,8 @@ takes a claim over only after a rest that begins when the last request under it 
 
 from __future__ import annotations
 
+import math
+
 from books.faults import Exit, Halt
 
 CLAIM_SECONDS_MAX = 60.0
@@ -24,13 +26,13 @@ CLAIM_LOST = "claim_lost"
 """Fault code of a posting that was claimed, and not sent under that claim."""
 
 
-def is_young(wall_seconds: float, steady_seconds: float) -> bool:
-    """Return whether a claim of this age may be sent.
+def age_seconds(wall_seconds: float, steady_seconds: float) -> float:
+    """Return how old something is: the greater of two clocks' answers.
 
-    `wall_seconds` by the store's clock, which goes on while a machine is suspended; `steady_seconds` by the process's
-    own, which no correction moves. The greater counts. A claim made in the future proves nothing.
+    The store's clock goes on while a machine is suspended; the process's own is moved by no correction. What was made
+    in the future, by the store's clock, is of no known age.
     """
-    return wall_seconds >= 0 and max(wall_seconds, steady_seconds) <= CLAIM_SECONDS_MAX
+    return max(wall_seconds, steady_seconds) if wall_seconds >= 0 else math.inf
 
 
 def must_look_up_again(look_up_seconds: float, waited_seconds: float) -> bool:

@@ -25,7 +25,7 @@ from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
 from books.ledger import Company, Ledger, LedgerInvoice, Member, Turn
 from books.posting.adoption import Absent, Same, Taken, Verdict, judge, number_taken
 from books.posting.crash import Checkpoint
-from books.posting.fence import ClaimLost, is_young, must_look_up_again
+from books.posting.fence import CLAIM_SECONDS_MAX, ClaimLost, age_seconds, must_look_up_again
 from books.posting.journal import Journal
 from books.posting.postings import NO_FAULT, Outcome, Posting, with_fault
 from books.posting.records import sha256
@@ -66,6 +66,14 @@ class _Sent:
     fault: Reject | Halt | None = None
 
 
+@dataclass(frozen=True)
+class _Moment:
+    """A moment by the store's clock and by the process's own."""
+
+    wall: pendulum.DateTime
+    steady_seconds: float
+
+
 class Outbox:
     """Sends, and records what came of it. Within a turn only: see `begin`."""
 
@@ -93,15 +101,15 @@ class Outbox:
         """Invoices refused because a reference is gone: worth one more try with fresh references."""
         self._ready: dict[str, Ready] = {}
         self._turn: Turn | None = None
-        self._looked_up_at: float | None = None
+        self._looked_up: _Moment | None = None
 
     def begin(self, turn: Turn) -> None:
         """Send within this turn from now on. What was looked up before it counts for nothing."""
-        self._turn, self._looked_up_at = turn, None
+        self._turn, self._looked_up = turn, None
 
     def looked_up(self) -> None:
         """Note that all that will be sent next was just looked up by number, within this turn."""
-        self._looked_up_at = self._clock.monotonic()
+        self._looked_up = self._moment()
 
     def post(self, ready: Sequence[Ready], batch_size: int) -> None:
         """Post invoices that were looked up and found absent.
@@ -248,7 +256,7 @@ class Outbox:
             except (Reject, Halt) as stopped:
                 return _Sent(rows, fault=stopped)
             except Retry as again:
-                refused, self._looked_up_at = again, None
+                refused, self._looked_up = again, None
                 self._clock.sleep(backoff_seconds(tries, self._clock.random()))  # of a 429, `leave` waits the rest
         return _Sent(rows, fault=_as_halt(refused) if refused else None)
 
@@ -257,8 +265,8 @@ class Outbox:
         if self._turn is None:
             raise TypeError("an outbox sends within a turn: call begin() first")
         waited_seconds = self._turn.leave()
-        looked_up_at = self._looked_up_at
-        if looked_up_at is not None and not must_look_up_again(self._clock.monotonic() - looked_up_at, waited_seconds):
+        looked_up = self._looked_up
+        if looked_up is not None and not must_look_up_again(self._age_seconds(looked_up), waited_seconds):
             return rows
         absent, settled = self._sort(rows)
         for each in self._journal.write([replace(each, attempts=each.attempts - 1) for each in settled]):
@@ -270,14 +278,15 @@ class Outbox:
 
         A row that somebody else has written meanwhile is not ours: the run ends after this sending.
         """
-        now, started = self._now(), self._clock.monotonic()
+        made = self._moment()
+        now = made.wall
         wanted = [replace(each, attempted_at=now, first_attempted_at=each.first_attempted_at or now) for each in rows]
         claimed = self._journal.intend(wanted)
         if len(claimed) < len(wanted):
             self._halt = _claimed_by_another(len(wanted) - len(claimed))
-        return claimed, lambda: self._prove(claimed, now, started)
+        return claimed, lambda: self._prove(claimed, made)
 
-    def _prove(self, claimed: Sequence[Posting], at: pendulum.DateTime, started: float) -> None:
+    def _prove(self, claimed: Sequence[Posting], made: _Moment) -> None:
         """Check, as the last thing before the bytes leave, that the lock and the claim are ours, and the claim young.
 
         Raises:
@@ -289,8 +298,7 @@ class Outbox:
         seqs = {invoice_id: each.seq for invoice_id, each in stored.items()}
         if any(seqs.get(each.opsmerge_invoice_id) != each.seq for each in claimed):
             raise ClaimLost("another run took them over")
-        wall_seconds = (self._now() - at).total_seconds()
-        if not is_young(wall_seconds, self._clock.monotonic() - started):
+        if self._age_seconds(made) > CLAIM_SECONDS_MAX:
             raise ClaimLost("more than a minute passed (did this machine stand still?)")
 
     def _let_go(self, claimed: Sequence[Posting], before: Mapping[str, Posting], lost: ClaimLost) -> None:
@@ -450,6 +458,13 @@ class Outbox:
 
     def _now(self) -> pendulum.DateTime:
         return self._journal.now()
+
+    def _moment(self) -> _Moment:
+        return _Moment(self._now(), self._clock.monotonic())
+
+    def _age_seconds(self, moment: _Moment) -> float:
+        now = self._moment()
+        return age_seconds((now.wall - moment.wall).total_seconds(), now.steady_seconds - moment.steady_seconds)
 
 
 def _is_first_sending(posting: Posting, before: Posting | None) -> bool:
