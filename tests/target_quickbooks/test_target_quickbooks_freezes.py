@@ -32,7 +32,7 @@ def processes(tmp_path_factory):
     started.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "postgresql, session lost"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.soak), "postgresql, session lost"])
 def world(request, quickbooks_sim, make_bridge, tmp_path):
     """A company that takes duplicate numbers, a store of each kind, a clock that a file moves."""
     url = f"sqlite:///{tmp_path}/books/books.db"
