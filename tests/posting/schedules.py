@@ -123,9 +123,11 @@ class World:
         chosen = self.dice.choice(sorted(self.source))
         number = int(chosen.removeprefix("inv_"))
         if self.dice.random() < 0.5:
-            self.source[chosen] = make_record(number, status="voided")
+            changes = {"status": "voided"}
         else:
-            self.source[chosen] = make_record(number, due_date=f"2026-12-{self.dice.randint(3, 28):02}")
+            changes = {"due_date": f"2026-12-{self.dice.randint(3, 28):02}"}
+        self.clock.advance(1)
+        self.source[chosen] = make_record(number, updated_at=self.clock.now().isoformat(), **changes)
         self.texts[chosen] = records.kept(self.source[chosen])
         self.unsent.add(chosen)
 

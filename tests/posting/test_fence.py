@@ -125,6 +125,23 @@ def test_a_wait_between_look_up_and_claim_is_followed_by_another_look_up(world):
     assert {each.outcome for each in world.journal.postings.values()} == {Outcome.ADOPTED}
 
 
+def test_a_run_with_an_older_record_decides_on_the_newer_one(world, record):
+    """Read before another run saw a later change: the older word overwrites nothing, and makes no false conflict."""
+    old = {f"inv_{n}": records.kept(record(n, status="voided", updated_at="2026-11-02T00:01:00Z")) for n in range(2)}
+    world.rows = {f"inv_{n}": records.kept(record(n, updated_at="2026-11-02T00:02:00Z")) for n in range(2)}
+    assert _push(world) is None
+    world.rows = old
+    assert _push(world) is None
+    assert {each.outcome for each in world.journal.postings.values()} == {Outcome.CREATED}
+    assert {each.seen_sha256 == each.content_sha256 for each in world.journal.postings.values()} == {True}
+    newer = {
+        f"inv_{n}": records.kept(record(n, due_date="2026-12-09", updated_at="2026-11-02T00:01:30Z")) for n in range(2)
+    }
+    world.rows = newer
+    assert _push(world) is None
+    assert {each.outcome for each in world.journal.postings.values()} == {Outcome.CREATED}, "no false conflict"
+
+
 def test_a_refused_call_is_looked_up_and_claimed_anew(world):
     """Nothing left, so the same run waits, looks up, claims and sends again; the claim is as young as the sending."""
     fates = [Fate.REFUSED, Fate.REFUSED]

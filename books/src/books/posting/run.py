@@ -147,6 +147,10 @@ class PushRun:
         return replace(candidate, from_store=True)
 
     def _candidate(self, text: str, document: dict[str, Any], posting: Posting | None) -> Candidate:
+        if posting is not None and text != posting.record:
+            known = money.loads(posting.record)
+            if records.is_older(document, known):  # read before another run saw a later edit, void or opt-out
+                text, document = posting.record, known
         invoice, problem = _read(document, self._ledger)
         number = invoice.number if invoice else printable(str(document.get("number") or ""))
         return Candidate(
@@ -179,10 +183,18 @@ class PushRun:
         """The candidates with what the store knows of them now."""
         postings = self._journal.load([each.id for each in candidates])
         return [
-            self._from_store(postings[each.id]) if each.from_store else replace(each, posting=postings.get(each.id))
+            self._decided_on(each, postings.get(each.id))
             for each in candidates
             if each.id in postings or not each.from_store
         ]
+
+    def _decided_on(self, candidate: Candidate, posting: Posting | None) -> Candidate:
+        """The candidate with its row as it is now."""
+        if posting is None or (candidate.posting is not None and candidate.posting.seq == posting.seq):
+            return replace(candidate, posting=posting)
+        if candidate.from_store:
+            return self._from_store(posting)
+        return self._candidate(candidate.record, money.loads(candidate.record), posting)
 
     def _triage(self, candidates: Sequence[Candidate]) -> dict[Step, list[Candidate]]:
         now = self._journal.now()
