@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert
@@ -60,11 +61,13 @@ class Company:
         lines = details.pop("lines", [line])
         return self.opsmerge.deed("create_invoice", client_id="cl_1", lines=lines, **details)
 
-    def inspect(self, **rules):
+    def facts(self, **rules):
         wanted = {"mappings": Mappings(), "post_from": None, "vat_difference": "post"}
         wanted |= {"income_account": None, "expense_account": None, **rules}
-        facts = gather(self.ledger, self.source, self.store, self.clock, Rules(**wanted))
-        return {(each.area, each.what): each for each in inspect(facts)}
+        return gather(self.ledger, self.source, self.store, self.clock, Rules(**wanted))
+
+    def inspect(self, **rules):
+        return {(each.area, each.what): each for each in inspect(self.facts(**rules))}
 
 
 @pytest.fixture
@@ -94,6 +97,25 @@ def test_only_what_a_push_would_post_is_counted(company):
     with company.store.begin() as conn:
         conn.execute(insert(posting).values(**{**blank, **numbers, **values}))
     assert company.inspect()["invoice", "1 due"].state is State.OK
+
+
+ANSWERS = {
+    ("production", None): State.BLOCKS,
+    ("production", "accepted"): State.WARNING,
+    ("production", "yes"): State.OK,
+    ("sandbox", None): State.WARNING,
+}
+
+
+@pytest.mark.parametrize(("environment", "answer"), ANSWERS)
+def test_a_person_is_asked_about_duplicate_numbers(company, environment, answer):
+    """Nothing is created in production before somebody looked: named here with the switch, as the push does."""
+    facts = company.facts(duplicate_numbers_checked=answer)
+    facts = replace(facts, company=replace(facts.company, connection=f"{environment}:{REALM}"))
+    found = [each for each in inspect(facts) if each.what.startswith("duplicate numbers")]
+    assert [each.state for each in found] == [ANSWERS[environment, answer]]
+    assert answer == "yes" or "Warn if duplicate" in found[0].remedy
+    assert environment == "sandbox" or answer or "DUPLICATE_NUMBERS_CHECKED=yes" in found[0].remedy
 
 
 def test_nothing_that_was_learned_is_believed(company):

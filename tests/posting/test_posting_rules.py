@@ -167,7 +167,24 @@ STEPS = {
     "number taken, same": (("conflict", {}), {}, Step.KNOWN),
     "number taken, edited": (("conflict", {}), EDIT, Step.POST),
     "unknown, rests": (("unknown", {"attempted_at": NOW.subtract(seconds=899)}), {}, Step.WAIT),
-    "unknown, rested": (("unknown", {"attempted_at": NOW.subtract(seconds=900)}), {}, Step.SETTLE),
+    "unknown, rested": (("unknown", {"attempted_at": NOW.subtract(seconds=1100)}), {}, Step.SETTLE),
+    "unknown, nobody noted the end": (("unknown", {"attempted_at": NOW.subtract(seconds=1099)}), {}, Step.WAIT),
+    "answer lost, rests": (
+        ("unknown", {"attempted_at": NOW.subtract(seconds=899), "fault_code": "timeout"}),
+        {},
+        Step.WAIT,
+    ),
+    "answer lost, rested": (
+        ("unknown", {"attempted_at": NOW.subtract(seconds=900), "fault_code": "timeout"}),
+        {},
+        Step.SETTLE,
+    ),
+    "claimed and not sent": (("unknown", {"attempted_at": None, "fault_code": "claim_lost"}), {}, Step.SETTLE),
+    "sent, then claimed and not sent": (
+        ("unknown", {"attempted_at": NOW.subtract(seconds=900), "fault_code": "claim_lost"}),
+        {},
+        Step.WAIT,
+    ),
     "unknown, edited, rests": (("unknown", {}), EDIT, Step.WAIT),
 }
 

@@ -131,7 +131,7 @@ class TokenStore:
             refused_at=row.get("refused_at"),
         )
 
-    def _alone(self) -> AbstractContextManager[None]:
+    def _alone(self) -> AbstractContextManager[object]:
         """One process at a time may change this company's tokens; the others wait no longer than for a grant."""
         return self._store.lock(f"token {self._connection}", self._settings.max_wait_seconds)
 

@@ -67,6 +67,7 @@ def read(session: Session, settings: TargetSettings) -> Facts:
         settings.vat_difference,
         settings.default_income_account,
         settings.default_expense_account,
+        settings.duplicate_numbers_checked,
     )
     return gather(QuickBooksLedger(client, session.connection), opsmerge, session.store, clock, rules)
 

@@ -38,6 +38,25 @@ def check_company(company: Company) -> None:
         )
 
 
+DUPLICATES_SWITCH = "Account and settings > Advanced > Other preferences > Warn if duplicate bill/invoice number"
+"""Where QuickBooks keeps the switch that no API shows."""
+
+
+def check_duplicate_numbers(connection: str, answer: str | None) -> None:
+    """Ask a person, once, before anything is created in production, what cannot be read.
+
+    Raises:
+        Halt: MISCONFIGURED; nobody has answered yet.
+    """
+    if connection.startswith("production:") and answer is None:
+        raise _not_ready(
+            "duplicate_numbers_unchecked",
+            "nobody has said yet whether QuickBooks warns of duplicate invoice numbers, and its API does not show it",
+            f"Look in QuickBooks: {DUPLICATES_SWITCH}. Where it is on (recommended), set "
+            "TARGET_QUICKBOOKS_DUPLICATE_NUMBERS_CHECKED=yes, else =accepted to go on without it.",
+        )
+
+
 def _not_ready(code: str, message: str, remedy: str) -> Halt:
     return Halt(message, exit_code=Exit.MISCONFIGURED, code=code, remedy=remedy)
 

@@ -8,7 +8,8 @@ gave up; the journal commits each method at once or not at all, as the store doe
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,7 +20,7 @@ import pendulum
 
 from books import money
 from books.clock import Clock
-from books.faults import Fault, Retry, ServerError, Unknown
+from books.faults import Exit, Fault, Halt, Retry, ServerError, Unknown
 from books.ledger import (
     Account,
     Capabilities,
@@ -35,6 +36,7 @@ from books.ledger import (
     References,
     Spent,
     TaxCode,
+    Turn,
     Whole,
 )
 from books.posting.journal import UNFINISHED, Lesson
@@ -78,6 +80,8 @@ class PretendLedger:
         self._calls = 0
         self._ids = itertools.count(1)
         self._late_seconds: Callable[[], float] = lambda: 600.0
+        self._lock: object | None = None
+        self.wait_for_leave: Callable[[], float] = lambda: 0.0
 
     @property
     def connection(self) -> str:
@@ -179,8 +183,27 @@ class PretendLedger:
         facts = [invoice.number, day, references.customer.id, invoice.subtotal, invoice.tax_total, invoice.id]
         return money.dumps(facts).encode()
 
-    def create_invoices(self, members: Sequence[Member], key: str) -> Mapping[str, LedgerInvoice | Fault]:
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """One at a time; whoever comes second is told at once."""
+        if self._lock is not None:
+            raise Halt("another run is pushing", exit_code=Exit.TRY_LATER, code="lock_busy")
+        mine = self._lock = object()
+        try:
+            yield Turn(self.wait_for_leave, lambda: self._lock is mine)
+        finally:
+            if self._lock is mine:
+                self._lock = None
+
+    def lose_lock(self) -> None:
+        """As a database server that was restarted: whoever holds the lock holds it no more."""
+        self._lock = None
+
+    def create_invoices(
+        self, members: Sequence[Member], key: str, prove: Callable[[], None]
+    ) -> Mapping[str, LedgerInvoice | Fault]:
         """One call, with the fate that the dice give it."""
+        prove()
         self._calls += 1
         self._apply_late()
         fate = self._fate()

@@ -58,6 +58,8 @@ class Options:
 
     post_from: date | None = None
     settle_seconds: int = 900
+    http_timeout: int = 130
+    duplicate_numbers_checked: str | None = None
     batch_size: int = 30
     vat_difference: str = "post"
     dry_run: bool = False
@@ -96,7 +98,9 @@ class PushRun:
         self._choices = choices
         self._checkpoint = checkpoint
         self._logger = logger
-        self._policy = Policy(options.post_from, options.settle_seconds, ledger.connection)
+        self._policy = Policy(
+            options.post_from, options.settle_seconds, options.http_timeout, connection=ledger.connection
+        )
         self._opened: _Open | None = None
         self._identity = identity_of(ledger)
         self.summary = Summary(shut=options.gate.shut)
@@ -163,6 +167,10 @@ class PushRun:
         return replace(candidate, from_store=True)
 
     def _candidate(self, text: str, document: dict[str, Any], posting: Posting | None) -> Candidate:
+        if posting is not None and text != posting.record:
+            known = money.loads(posting.record)
+            if records.is_older(document, known):  # read before another run saw a later edit, void or opt-out
+                text, document = posting.record, known
         invoice, problem = _read(document, self._ledger)
         number = invoice.number if invoice else printable(str(document.get("number") or ""))[:NUMBER_CHARS_KEPT]
         return Candidate(
@@ -179,6 +187,36 @@ class PushRun:
     # Triage.
 
     def _process(self, candidates: Sequence[Candidate]) -> None:
+        """Decide, and apply. What needs the ledger is decided once more when it is our turn: others may have had it."""
+        steps = self._triage(candidates)
+        if self._options.dry_run or not _asks_the_ledger(steps):
+            self._apply(steps)
+            return
+        opened = self._open()
+        if not self._options.gate.shut:  # behind a shut gate nothing is created
+            checks.check_duplicate_numbers(self._ledger.connection, self._options.duplicate_numbers_checked)
+        with self._ledger.turn() as turn:
+            opened.outbox.begin(turn)
+            self._apply(self._triage(self._as_stored_now(candidates)))
+
+    def _as_stored_now(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates with what the store knows of them now."""
+        postings = self._journal.load([each.id for each in candidates])
+        return [
+            self._decided_on(each, postings.get(each.id))
+            for each in candidates
+            if each.id in postings or not each.from_store
+        ]
+
+    def _decided_on(self, candidate: Candidate, posting: Posting | None) -> Candidate:
+        """The candidate with its row as it is now."""
+        if posting is None or (candidate.posting is not None and candidate.posting.seq == posting.seq):
+            return replace(candidate, posting=posting)
+        if candidate.from_store:
+            return self._from_store(posting)
+        return self._candidate(candidate.record, money.loads(candidate.record), posting)
+
+    def _triage(self, candidates: Sequence[Candidate]) -> dict[Step, list[Candidate]]:
         now = self._journal.now()
         candidates = self._with_endings(candidates)
         unseen = [each.id for each in candidates if each.posting is None] if self._policy.post_from else []
@@ -186,6 +224,9 @@ class PushRun:
         steps: dict[Step, list[Candidate]] = {step: [] for step in Step}
         for candidate in candidates:
             steps[self._step(candidate, now, left.get(candidate.id))].append(candidate)
+        return steps
+
+    def _apply(self, steps: dict[Step, list[Candidate]]) -> None:
         self._count(steps)
         self._record(
             [
@@ -218,7 +259,6 @@ class PushRun:
         if candidate.posting is not None and candidate.posting.in_the_books:
             return Step.EXISTS  # the retry of something posted waits for a push that may do it
         if _is_held_so(candidate, objection):
-            self.summary.kept_back += 1
             return Step.KNOWN
         return Step.POST if self._options.gate.shut else Step.GATED
 
@@ -237,6 +277,9 @@ class PushRun:
             self.summary.left[reason or "before_post_from"] += 1
             if reason == BELONGS_TO_ANOTHER:
                 self._leave_to_another(each)
+        for each in steps[Step.KNOWN]:
+            objection = self._options.gate.objection(each) if each.invoice else None
+            self.summary.kept_back += objection is not None and _is_held_so(each, objection)
         for each in (*steps[Step.KNOWN], *steps[Step.WAIT]):
             if each.posting is not None and not each.from_store:
                 self.summary.known[each.posting.outcome.value] += 1
@@ -330,6 +373,7 @@ class PushRun:
             *(_known(each).number for each in (*settle, *again)),
             *(each.number for each in (*settle, *again, *wanted, *adopt_only) if each.invoice is not None),
         ]
+        opened.outbox.looked_up()
         found = by_number(self._ledger.find_invoices([number for number in dict.fromkeys(numbers) if number]))
         self._checkpoint("numbers_looked_up")
         self._find_again(opened, again, found)
@@ -625,6 +669,12 @@ def _read(document: dict[str, Any], ledger: Ledger) -> tuple[Invoice | None, Rej
     except Reject as problem:
         return None, problem
     return invoice, None
+
+
+def _asks_the_ledger(steps: dict[Step, list[Candidate]]) -> bool:
+    """Whether a step needs the ledger. What cannot be read is refused without it."""
+    due = (Step.SETTLE, Step.FIND_AGAIN, Step.ADOPT_ONLY)
+    return any(steps[step] for step in due) or any(each.problem is None for each in steps[Step.POST])
 
 
 def _known(candidate: Candidate) -> Posting:

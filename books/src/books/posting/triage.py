@@ -12,6 +12,7 @@ from books import belonging
 from books.faults import Reject
 from books.ledger import Invoice
 from books.posting.checks import is_negative
+from books.posting.fence import CLAIM_LOST, rest_seconds
 from books.posting.postings import DISCONNECTED, EXCLUDED_AFTER, GONE, RECALLED, VOIDED_AFTER, Outcome, Posting
 
 OPEN_STATUSES = frozenset({"open", "overdue"})
@@ -83,6 +84,7 @@ class Policy:
 
     post_from: date | None
     settle_seconds: int
+    http_timeout: int = 130
     connection: str = ""
     """Which connection posts: an invoice that belongs to another production one in OpsMerge is left."""
 
@@ -136,7 +138,9 @@ def before_go_live(invoice: Invoice, policy: Policy) -> bool:
 
 
 def _rested(posting: Posting, policy: Policy, now: pendulum.DateTime) -> bool:
-    return posting.attempted_at is None or now >= posting.attempted_at.add(seconds=policy.settle_seconds)
+    was_noted = posting.fault_code not in (None, CLAIM_LOST)
+    rest = rest_seconds(policy.settle_seconds, policy.http_timeout, was_noted=was_noted)
+    return posting.attempted_at is None or now >= posting.attempted_at.add(seconds=rest)
 
 
 def _decide_in_the_books(candidate: Candidate, posting: Posting, policy: Policy, *, wanted: bool) -> Step:

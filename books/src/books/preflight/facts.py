@@ -47,6 +47,7 @@ class Rules:
     vat_difference: str
     income_account: str | None
     expense_account: str | None
+    duplicate_numbers_checked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def read_source(opsmerge: OpsMergeClient, ledger: Ledger, store: Store, rules: R
     """Return OpsMerge's invoices that a push would post, all pages; those withdrawn after posting; and its lists."""
     documents = list(opsmerge.records(api.INVOICES))
     lists = {each.name: list(opsmerge.records(each)) for each in (api.SERVICES, api.TAX_CODES, api.CLIENTS)}
-    policy = Policy(rules.post_from, 0, ledger.connection)
+    policy = Policy(rules.post_from, 0, connection=ledger.connection)
     journal = PreviewJournal(store, ledger.connection)
     postings = journal.load([str(each["id"]) for each in documents])
     candidates = [_candidate(each, ledger, postings.get(str(each["id"]))) for each in documents]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from books.ledger import (
     References,
     Spent,
     TaxCode,
+    Turn,
     Whole,
 )
 from books.quickbooks import faults, mapping, query
@@ -221,13 +223,19 @@ class QuickBooksLedger:
         """The invoice as QuickBooks' JSON."""
         return mapping.invoice_body(invoice, references, company)
 
-    def create_invoices(self, members: Sequence[Member], key: str) -> Mapping[str, LedgerInvoice | Fault]:
+    def turn(self) -> AbstractContextManager[Turn]:
+        """The company's push lock."""
+        return self.client.turn()
+
+    def create_invoices(
+        self, members: Sequence[Member], key: str, prove: Callable[[], None]
+    ) -> Mapping[str, LedgerInvoice | Fault]:
         """One call."""
         items = [
             BatchItem(member.bid, "Invoice", member.body, options=ALLOW_DUPLICATE if member.reuses_number else "")
             for member in members
         ]
-        answer = self.client.batch(items, key)
+        answer = self.client.batch(items, key, prove)
         return {
             bid: _made(told, lambda row: mapping.read_invoice(row, answer.vendor_request_id))
             for bid, told in answer.items.items()

@@ -133,6 +133,8 @@ class Intake:
         options = Options(
             post_from=settings.post_from,
             settle_seconds=settings.settle_seconds,
+            http_timeout=settings.quickbooks.http_timeout,
+            duplicate_numbers_checked=settings.duplicate_numbers_checked,
             batch_size=settings.batch_size,
             vat_difference=settings.vat_difference,
             dry_run=settings.dry_run,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,30 +93,32 @@ class Store:
             yield connection
 
     @contextmanager
-    def lock(self, name: str, wait_seconds: float) -> Iterator[None]:
+    def lock(self, name: str, wait_seconds: float) -> Iterator[Callable[[], bool]]:
         """Hold a named lock over all processes; freed by the system when its holder dies.
+
+        Gives a question: is it still ours? (A PostgreSQL server that was restarted has forgotten it.)
 
         Raises:
             Halt: TRY_LATER; somebody else held it for all of `wait_seconds`.
         """
         deadline = self._clock.monotonic() + wait_seconds
-        release = self._locks.try_lock(name)
-        while release is None:
+        held = self._locks.try_lock(name)
+        while held is None:
             if self._clock.monotonic() >= deadline:
                 raise _busy(name, wait_seconds)
             self._clock.sleep(POLL_SECONDS * (1 + self._clock.random()))
-            release = self._locks.try_lock(name)
+            held = self._locks.try_lock(name)
         try:
-            yield
+            yield held.is_held
         finally:
-            release()
+            held.release()
 
     def is_locked(self, name: str) -> bool:
         """Whether somebody holds a lock now: for people to look at, out of date at once."""
-        release = self._locks.try_lock(name)
-        if release is not None:
-            release()
-        return release is None
+        held = self._locks.try_lock(name)
+        if held is not None:
+            held.release()
+        return held is None
 
     def now(self, connection: Connection) -> pendulum.DateTime:
         """The store's wall clock, UTC: the server's with PostgreSQL, unless a clock for tests was passed in."""
