@@ -20,6 +20,24 @@ from target_duckdb.messages import ActivateVersion, Batch, RawReader, Record, Sc
 from target_duckdb.staging import Tombstones
 
 MEBIBYTE = 1024 * 1024
+
+NOT_HONOURED = (
+    "add_record_metadata",
+    "batch_config",
+    "emit_activate_version_messages",
+    "faker_config",
+    "flattening_enabled",
+    "flattening_max_depth",
+    "flattening_max_key_length",
+    "flattening_separator",
+    "load_method",
+    "process_activate_version_messages",
+    "stream_map_config",
+    "stream_maps",
+    "validate_records",
+)
+"""Settings of other Singer targets. To pass them over in silence would be to load what nobody asked for."""
+
 KILLED_BY_SIGNAL = 128  # the shells' convention: 128 plus the signal's number
 
 
@@ -99,6 +117,14 @@ class TargetDuckDB(Target):
             hard_delete=self.config["hard_delete"],
             tombstones=Tombstones(self.config["deleted_column"], self.config["deleted_value"]),
         )
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Refuse a setting that only other targets honour."""
+        if given := [name for name in NOT_HONOURED if self.config.get(name)]:
+            raise ConfigurationError(
+                f"Setting {' and '.join(given)}: target-duckdb has no such setting. Take it out of the settings."
+            )
+        return super()._validate_config(raise_errors=raise_errors)
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:

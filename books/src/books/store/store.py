@@ -201,6 +201,11 @@ class Store:
         self.engine.dispose()
 
     @property
+    def clock(self) -> Clock:
+        """The clock that this process waits by."""
+        return self._clock
+
+    @property
     def _asks_server(self) -> bool:
         return self.engine.dialect.name == "postgresql" and isinstance(self._clock, SystemClock)
 
@@ -238,8 +243,8 @@ def _parse(url: str) -> URL:
         raise _misconfigured("store_url must be sqlite:///<path> or postgresql://<user>@<host>/<database>")
     if address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:"):
         raise _misconfigured("store_url must name a file: a store in memory cannot be shared between processes")
-    if address.get_backend_name() == "sqlite" and address.query:
-        raise _misconfigured(f"store_url sqlite:///{address.database}?... holds a `?`, which no path of a store may")
+    if address.get_backend_name() == "sqlite" and "?" in url:
+        raise _misconfigured(f"store_url holds a `?` after sqlite:///{address.database}: no path of a store may")
     return address
 
 

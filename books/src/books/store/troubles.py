@@ -21,10 +21,10 @@ RESTORE = (
     "run again: a new store is made and filled from both sides, and `books connect` reconnects the company"
 )
 
-_DAMAGED_SQLITE = ("malformed", "not a database", "no such table", "no such column")
+_DAMAGED_SQLITE = ("malformed", "not a database")
 _AWAY_SQLITE = ("locked", "readonly", "full", "disk i/o error", "unable to open")
-_DAMAGED_POSTGRESQL = ("XX001", "XX002", "42P01", "42703")
-"""Corrupted data or index; a table or column of the newest revision that is not there."""
+_DAMAGED_POSTGRESQL = ("XX001", "XX002")
+"""Corrupted data or index."""
 _AWAY_POSTGRESQL = ("08", "25006", "25P03", "28", "3D", "40", "53", "55P03", "57", "58")
 """Connection, read-only, idle too long, log-in, no such database, deadlock, no room, lock, shut down, I/O."""
 
