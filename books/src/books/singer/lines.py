@@ -25,7 +25,10 @@ DEPTH_MAX = 100
 """Levels of values in values. Ours have five; Python's own limit is near 1,000."""
 
 DIGITS_MAX = 60
-"""Digits of a number, and of its exponent's size. Money has 15; a longer one stays text, which no amount may be."""
+"""Digits of a number, and the size of its exponent. Money has 15; one with more becomes INFINITE."""
+
+INFINITE = Decimal("Infinity")
+"""What no field of ours takes, so that the record is rejected for it by name."""
 
 NAME_LENGTH_MAX = 80
 
@@ -118,11 +121,11 @@ def _parsed(text: str, number: int) -> Any:
         text = _NO_CHARACTER.sub(lambda hit: "\\ufffd" if hit["bad"] else hit[0], text)
     shallow = _cut_off(text) if text.count("[") + text.count("{") > DEPTH_MAX else text
     try:
-        message = json.loads(shallow, parse_float=_number, parse_constant=str)
+        message = json.loads(shallow, parse_float=_number, parse_constant=_number)
     except json.JSONDecodeError:
         raise
     except ValueError:  # a whole number of more digits than Python turns into one
-        message = json.loads(shallow, parse_float=_number, parse_int=_number, parse_constant=str)
+        message = json.loads(shallow, parse_float=_number, parse_int=_number, parse_constant=_number)
     if shallow != text and isinstance(message, dict):
         _warn_of_depth(message, number)
     return message
@@ -141,15 +144,15 @@ def _cut_off(text: str) -> str:
     return "".join(kept)
 
 
-def _number(text: str) -> Decimal | str:
-    """An exact number; text where it is longer or larger than any amount, so that it is refused as one."""
+def _number(text: str) -> Decimal:
+    """An exact number; INFINITE where it is longer or larger than anything that counts, or is none (NaN)."""
     if len(text) > DIGITS_MAX:
-        return text
+        return INFINITE
     try:
         number = Decimal(text)
     except InvalidOperation:  # its exponent has no end
-        return text
-    return number if abs(number.adjusted()) <= DIGITS_MAX else text
+        return INFINITE
+    return number if number.is_finite() and abs(number.adjusted()) <= DIGITS_MAX else INFINITE
 
 
 def _warn_of_depth(message: Mapping[str, Any], number: int) -> None:
