@@ -1,4 +1,4 @@
-"""A store that goes away, locks, fills or breaks while a run works: one line, which store, what to do, exit 75 or 78."""
+"""A store that goes away, locks, fills or breaks while a run works: one line with the remedy, exit 75 or 78."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a plugin's command line inside this process: the real command, settings file and streams, without the start-up."""
+"""Runs a plugin's command line inside this process: the real command, settings file and streams."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def command(plugin: Any, *arguments: str, lines: Iterable[Any] = ()) -> Ended:
             plugin.get_singer_command().main(list(arguments), prog_name=plugin.name)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(bool(end.code))
-    except BaseException:
+    except BaseException:  # noqa: BLE001 -- as the interpreter itself would end
         code, _ = 1, log.write(traceback.format_exc())
     finally:
         root.removeHandler(handler)

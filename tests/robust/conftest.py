@@ -63,7 +63,9 @@ class World:
     def push(self, *invoices: Any, **settings: Any) -> Ended:
         """target-quickbooks on these invoices and a STATE."""
         rows = [record("invoices", each) for each in invoices]
-        return self.run(TargetQuickBooks, schema("invoices", "id"), *rows, {"type": "STATE", "value": {"upto": 1}}, **settings)
+        return self.run(
+            TargetQuickBooks, schema("invoices", "id"), *rows, {"type": "STATE", "value": {"upto": 1}}, **settings
+        )
 
     def number(self) -> str:
         """An invoice number that no other test has."""

@@ -1,4 +1,4 @@
-"""Files and input that are not what they should be: one line that names them and the remedy, and the right exit code."""
+"""Files and input that are not what they should be: one line with their name and the remedy, and the exit code."""
 
 from __future__ import annotations
 
@@ -136,7 +136,11 @@ def test_a_disk_that_is_full(sqlite_world, plugin):
     lines = [schema("invoices", "id"), record("invoices", invoice(sqlite_world.number()))]
     if plugin is TargetOpsMerge:
         lines = [schema("payments", "realm_id", "id"), record("payments", row)]
-    given = b"" if plugin is TapQuickBooksPayments else b"".join(json.dumps(each, default=str).encode() + b"\n" for each in lines)
+    given = (
+        b""
+        if plugin is TapQuickBooksPayments
+        else b"".join(json.dumps(each, default=str).encode() + b"\n" for each in lines)
+    )
     out, err = process.communicate(given, timeout=60)
     refused(Ended(process.returncode, out.decode(), err.decode()), 75, str(path), "disk has room")
 
@@ -155,7 +159,7 @@ def test_a_damaged_warehouse(sqlite_world):
     refused(ended, 78, str(path), "move")
 
 
-@pytest.mark.parametrize("words", [("status",), ("log",), ("why", "INV-1"), ("alerts", "check")])
+@pytest.mark.parametrize("words", [("status",), ("alerts", "check")])
 def test_a_command_on_a_damaged_store(tmp_path, words):
     """`books` says the same as the plugins."""
     project = make_project(tmp_path / "project")

@@ -111,7 +111,8 @@ def block(world: Any, external_id: str) -> tuple[str, dict[str, Any]]:
     line = {"description": "S", "quantity": 1, "unit_price": 100, "service_id": "svc_1", "tax_code_id": "tax_1"}
     made = world.opsmerge.control.deed("create_invoice", client_id="cl_1", lines=[line])
     return made["id"], {
-        "provider": "quickbooks", "connection": f"sandbox:{REALM}", "realm_id": REALM, "opsmerge_invoice_id": made["id"],
+        "provider": "quickbooks", "connection": f"sandbox:{REALM}", "realm_id": REALM,
+        "opsmerge_invoice_id": made["id"],
         "number": made["number"], "outcome": "created", "external_id": external_id, "fault_code": None,
         "fault_message": None, "remedy": None, "finished_at": "2026-11-02T09:00:00+00:00", "seq": 1,
     }  # fmt: skip
@@ -175,19 +176,23 @@ def test_a_bad_value_stops_no_other_row_of_the_warehouse(sqlite_world):
     """target-duckdb: the good rows are loaded; a rejected one is named, and the extract is not complete."""
     bad = []
     for at, (kind, raw) in enumerate(RAW.items()):
-        for name in COLUMNS if kind != "10 MB of text" else "s":
-            bad.append(spoilt(record("t", {"id": f"bad-{at}-{name}", **SOUND}), "record", name, raw=raw))
+        names = COLUMNS if kind != "10 MB of text" else ["s"]
+        bad += [spoilt(record("t", {"id": f"bad-{at}-{name}", **SOUND}), "record", name, raw=raw) for name in names]
     good = [record("t", {"id": f"good-{each}", **SOUND}) for each in range(3)]
     shape = schema("t", "id", **COLUMNS)
     end = {**shape, "extract": {"mode": "full", "rows": len(bad) + 3, "complete": True}}
     for version in (1, 2):
         rows = [{**each, "version": version} for each in (good if version == 1 else good[:1])]
-        last = [{"type": "ACTIVATE_VERSION", "stream": "t", "version": version}, end, {"type": "STATE", "value": {"x": 1}}]
+        last = [
+            {"type": "ACTIVATE_VERSION", "stream": "t", "version": version},
+            end,
+            {"type": "STATE", "value": {"x": 1}},
+        ]
         ended = sqlite_world.run(TargetDuckDB, shape, *(bad if version == 2 else ()), *rows, *last)
         assert (ended.code, "Traceback" in ended.err) == (0, False), ended.err[-3000:]
     with duckdb.connect(str(sqlite_world.folder / "build.duckdb"), read_only=True) as warehouse:
         live = warehouse.execute("SELECT id FROM raw.t WHERE _sdc_deleted_at IS NULL AND id LIKE 'good%'").fetchall()
-        loads = warehouse.execute("SELECT \"rows\", complete FROM raw._loads ORDER BY loaded_at").fetchall()
+        loads = warehouse.execute('SELECT "rows", complete FROM raw._loads ORDER BY loaded_at').fetchall()
         types = dict(row[:2] for row in warehouse.execute("DESCRIBE raw.t").fetchall())
     assert len(live) == 3, "a row that is missing beside a rejected one does not count as gone"
     assert loads[1] == (len(bad) + 1, False)

@@ -163,7 +163,9 @@ def _unusable(line: bytes) -> Record | None:
         return None
     if not isinstance(message, _AnyRecord):
         return None
-    return Record(message.stream, b"", mended, [name for name, value in message.record.items() if _MARK in bytes(value)])
+    return Record(
+        message.stream, b"", mended, [name for name, value in message.record.items() if _MARK in bytes(value)]
+    )
 
 
 class Decoder:

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What came of a portion: when its first and last row were extracted, None where none was loaded; how many fit not."""
+    """What came of a portion: when its first and last row were extracted (None: none was loaded), how many were not."""
 
     span: tuple[datetime, datetime] | None
     rejected: int

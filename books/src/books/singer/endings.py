@@ -31,6 +31,7 @@ from singer_sdk.helpers.capabilities import (
     TARGET_BATCH_SIZE_ROWS_CONFIG,
     TARGET_LOAD_METHOD_CONFIG,
     TARGET_VALIDATE_RECORDS_CONFIG,
+    CapabilitiesEnum,
     PluginCapabilities,
     TapCapabilities,
 )
@@ -78,15 +79,15 @@ OF_THE_SDK = frozenset(
 OFFERED = ("stream_maps", "stream_map_config")
 """Of these, what a tap of ours offers: they filter and change what is sent on."""
 
-TARGET_CAPABILITIES = (PluginCapabilities.ABOUT, PluginCapabilities.STRUCTURED_LOGGING)
-TAP_CAPABILITIES = (
+TARGET_CAPABILITIES: list[CapabilitiesEnum] = [PluginCapabilities.ABOUT, PluginCapabilities.STRUCTURED_LOGGING]
+TAP_CAPABILITIES: list[CapabilitiesEnum] = [
     TapCapabilities.CATALOG,
     TapCapabilities.STATE,
     TapCapabilities.DISCOVER,
     TapCapabilities.ACTIVATE_VERSION,
     PluginCapabilities.STREAM_MAPS,
     *TARGET_CAPABILITIES,
-)
+]
 
 
 class PluginCommand(SingerCommand):

@@ -1,4 +1,4 @@
-"""Reads Singer messages line by line, so that no line can do harm: numbers stay exact, and every refusal names its line.
+"""Reads Singer messages line by line: numbers stay exact, and every refusal names its line.
 
 What stands in one record stops nothing else: a value that no store and no ledger takes is replaced by one that the
 record is rejected for by name, or that means the same. A line that is no Singer message ends the run: what came with it
@@ -39,7 +39,7 @@ _NO_CHARACTER = re.compile(
     r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole pair
     r"|(?P<bad>\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\u0000)"
 )
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|[^"\[\]{}]+')
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|[^"\[\]{}]+')
 
 _REQUIRED: Mapping[str, Mapping[str, type]] = {
     "RECORD": {"stream": str, "record": dict},
@@ -134,13 +134,13 @@ def _parsed(text: str, number: int) -> Any:
 def _cut_off(text: str) -> str:
     """The text with null for each value that lies deeper than DEPTH_MAX."""
     depth, kept = 0, []
-    for token in _TOKEN.findall(text):
-        depth -= token in "]}"
+    for piece in _PIECE.findall(text):
+        depth -= piece in "]}"
         if depth < DEPTH_MAX:
-            kept.append(token)
-        elif depth == DEPTH_MAX and token in "[{":
+            kept.append(piece)
+        elif depth == DEPTH_MAX and piece in "[{":
             kept.append("null")
-        depth += token in "[{"
+        depth += piece in "[{"
     return "".join(kept)
 
 

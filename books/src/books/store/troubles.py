@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from books import redact
 from books.faults import Exit, Halt
@@ -47,7 +48,7 @@ def in_words(store: str) -> Iterator[None]:
     """
     try:
         yield
-    except (DBAPIError, TimeoutError, sqlite3.Error) as error:
+    except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
         halt = _halt(error, store)
         if halt is None:
             raise
@@ -85,4 +86,4 @@ def _meaning(error: Exception, state: str, cause: str) -> Callable[[str, str], H
         return damaged
     if isinstance(getattr(error, "orig", error), sqlite3.Error):
         return unavailable if any(words in cause for words in _AWAY_SQLITE) else None
-    return unavailable if isinstance(error, (OperationalError, InterfaceError, TimeoutError)) else None
+    return unavailable if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError)) else None
