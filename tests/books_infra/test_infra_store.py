@@ -285,7 +285,7 @@ def test_sqlite_is_durable(tmp_path: Path) -> None:
         ("sqlite://", Exit.MISCONFIGURED, "must name a file"),
         ("sqlite:///:memory:", Exit.MISCONFIGURED, "must name a file"),
         ("sqlite:////dev/null/books.db", Exit.MISCONFIGURED, "cannot be opened"),
-        ("postgresql://books:canary-password@127.0.0.1:1/books", Exit.TRY_LATER, "cannot be opened"),
+        ("postgresql://books:canary-password@127.0.0.1:1/books", Exit.TRY_LATER, "127.0.0.1:1/books cannot be used"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_named_without_its_password(url: str, code: Exit, words: str) -> None:

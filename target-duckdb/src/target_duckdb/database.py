@@ -41,10 +41,12 @@ class Database:
             try:
                 return self._open()
             except duckdb.IOException as error:
-                if "lock" not in str(error):
-                    raise ConfigurationError(f"{self.path} cannot be opened: {error}") from error
+                if "set lock" not in str(error):  # not "block", of which damaged files speak
+                    raise _unusable(self.path, error) from error
                 if monotonic() >= deadline:
                     raise DatabaseBusyError(f"{self.path} is in use by another process: {error}") from error
+            except duckdb.Error as error:
+                raise _unusable(self.path, error) from error
             sleep(_POLL_SECONDS)
 
     def _open(self) -> duckdb.DuckDBPyConnection:
@@ -59,6 +61,13 @@ class Database:
                 f"Setting memory_limit={self.memory_limit!r} is not understood: {error}"
             ) from error
         return connection
+
+
+def _unusable(path: Path, error: duckdb.Error) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} cannot be opened: {str(error).splitlines()[0]} "
+        "If it is damaged, move it away and load again: a complete read fills a new file."
+    )
 
 
 def resolve(path: str) -> Path:

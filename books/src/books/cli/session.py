@@ -122,7 +122,7 @@ def _keep(store: Store, run: Run) -> None:
     """A store that cannot be written is told and changes nothing: the run is over."""
     try:
         runs.record(store, run)
-    except SQLAlchemyError as error:
+    except (Halt, SQLAlchemyError) as error:
         say(f"how this run ended could not be kept: {redact.mask(str(error))}", err=True)
 
 

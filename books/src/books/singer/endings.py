@@ -6,17 +6,35 @@ A scheduler must be able to tell these from a finished run, so both are changed 
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import os
 import sys
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar, NoReturn
+from typing import IO, Any, ClassVar, NoReturn
 
 import click
 import pendulum
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk import Tap
+from singer_sdk.exceptions import ConfigValidationError, MappingError
+from singer_sdk.helpers.capabilities import (
+    ACTIVATE_VERSION_CONFIG,
+    ADD_RECORD_METADATA_CONFIG,
+    BATCH_CONFIG,
+    EMIT_ACTIVATE_VERSION_CONFIG,
+    FLATTENING_CONFIG,
+    STREAM_MAPS_CONFIG,
+    TARGET_BATCH_SIZE_ROWS_CONFIG,
+    TARGET_LOAD_METHOD_CONFIG,
+    TARGET_VALIDATE_RECORDS_CONFIG,
+    CapabilitiesEnum,
+    PluginCapabilities,
+    TapCapabilities,
+)
 from singer_sdk.plugin_base import SingerCommand
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,7 +43,7 @@ from books.clock import SystemClock
 from books.faults import Exit, Fault, Halt
 from books.paths import check_environment_file
 from books.runs import Run
-from books.store import Store
+from books.store import Store, troubles
 
 STORE_VARIABLES = ("BOOKS_STORE_URL", "BOOKS_DEFAULT_STORE_URL")
 """Where a plugin without a `store_url` of its own (tap-opsmerge) finds the state store; meltano.yml sets the second."""
@@ -37,6 +55,40 @@ SWITCH_WORDS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 
 SIGNAL_BASE = 128
 """A process that a signal stopped ends with 128 + the signal's number, as shells do."""
+
+
+USAGE_ERROR = 2
+"""How click ends for an option that it does not understand; to us that is bad usage: 1."""
+
+OF_THE_SDK = frozenset(
+    name
+    for schema in (
+        ADD_RECORD_METADATA_CONFIG,
+        BATCH_CONFIG,
+        EMIT_ACTIVATE_VERSION_CONFIG,
+        ACTIVATE_VERSION_CONFIG,
+        FLATTENING_CONFIG,
+        STREAM_MAPS_CONFIG,
+        TARGET_BATCH_SIZE_ROWS_CONFIG,
+        TARGET_LOAD_METHOD_CONFIG,
+        TARGET_VALIDATE_RECORDS_CONFIG,
+    )
+    for name in schema["properties"]
+)
+"""Settings that the Singer SDK would obey, or ignore, in any plugin: ours offer those that they honour."""
+
+OFFERED = ("stream_maps", "stream_map_config")
+"""Of these, what a tap of ours offers: they filter and change what is sent on."""
+
+TARGET_CAPABILITIES: list[CapabilitiesEnum] = [PluginCapabilities.ABOUT, PluginCapabilities.STRUCTURED_LOGGING]
+TAP_CAPABILITIES: list[CapabilitiesEnum] = [
+    TapCapabilities.CATALOG,
+    TapCapabilities.STATE,
+    TapCapabilities.DISCOVER,
+    TapCapabilities.ACTIVATE_VERSION,
+    PluginCapabilities.STREAM_MAPS,
+    *TARGET_CAPABILITIES,
+]
 
 
 class PluginCommand(SingerCommand):
@@ -52,11 +104,13 @@ class PluginCommand(SingerCommand):
             return super().main(*args, **kwargs)
         except Fault as fault:
             report(self.logger, fault)
-            self.plugin.keep_run(started_at, exit_code(fault), f"{fault.message} {fault.remedy}".strip())
+            if fault.code not in (troubles.UNAVAILABLE, troubles.DAMAGED):
+                self.plugin.keep_run(started_at, exit_code(fault), f"{fault.message} {fault.remedy}".strip())
             sys.exit(exit_code(fault))
         except SystemExit as end:
-            self.plugin.keep_run(started_at, end.code if isinstance(end.code, int) else int(bool(end.code)), "")
-            raise
+            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+            self.plugin.keep_run(started_at, code, "")
+            sys.exit(Exit.FAILED if code == USAGE_ERROR else code)
         except Exception as error:
             self.plugin.keep_run(started_at, Exit.FAILED, f"a bug: {type(error).__name__}; the log has the traceback")
             raise
@@ -78,7 +132,40 @@ class PluginEndings:
         cls._is_run = not kwargs.get("about")
         check_environment_file(os.environ.get("MELTANO_ENVIRONMENT", ""), os.environ, is_loaded=True)
         check_environment(cls.name, cls.config_jsonschema.get("properties", {}), os.environ)
+        for option in ("state", "catalog"):
+            if kwargs.get(option) is not None:
+                kwargs[option] = _checked(kwargs[option], f"--{option}")
         super().invoke(*args, **kwargs)  # type: ignore[misc] # the SDK's class comes next
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Offer of the SDK's settings those that are honoured: `OFFERED`, in taps."""
+        if issubclass(cls, Tap):
+            for name in OFFERED:
+                config_jsonschema["properties"].setdefault(name, STREAM_MAPS_CONFIG["properties"][name])
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the settings files of the command line.
+
+        Raises:
+            Halt: MISCONFIGURED; one is missing, or holds no JSON object.
+        """
+        for name in value:
+            if name != "ENV":
+                _require_settings(Path(name))
+        return super().cb_config(ctx, param, value)  # type: ignore[misc] # the SDK's class comes next
+
+    def setup_mapper(self) -> None:
+        """Prepare the stream maps.
+
+        Raises:
+            Halt: MISCONFIGURED; one cannot be used.
+        """
+        try:
+            super().setup_mapper()  # type: ignore[misc] # the SDK's class comes next
+        except MappingError as error:
+            raise _refusal(f"stream_maps: {' '.join(str(error).split())}") from None
 
     @classmethod
     def keep_words(cls, words: str) -> None:
@@ -135,16 +222,19 @@ class PluginEndings:
             Halt: MISCONFIGURED, with what the schema says.
         """
         type(self).settings_seen = dict(self.config)  # type: ignore[attr-defined] # the SDK's
+        self._refuse_settings_of_the_sdk()
         try:
             errors: list[str] = super()._validate_config(raise_errors=raise_errors)  # type: ignore[misc] # as above
         except ConfigValidationError as error:
-            raise Halt(
-                f"settings: {'; '.join(error.errors)}",
-                exit_code=Exit.MISCONFIGURED,
-                code="setting_refused",
-                remedy="correct them in meltano.yml, .env or the environment",
-            ) from None
+            raise _refusal(f"settings: {'; '.join(error.errors)}") from None
         return errors
+
+    def _refuse_settings_of_the_sdk(self) -> None:
+        """Refuse what the SDK would obey, or silently ignore, although the plugin does not offer it."""
+        self.append_builtin_config(self.config_jsonschema)
+        given = {name for name in OF_THE_SDK if self.config.get(name)}  # type: ignore[attr-defined] # the SDK's
+        if unknown := sorted(given - set(self.config_jsonschema["properties"])):
+            raise _refusal(f"{self.name} has no setting {' and '.join(unknown)}; it is one of other Singer plugins")
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Tell the sink; the SDK would first warn of columns that only targets with tables have."""
@@ -156,6 +246,39 @@ class PluginEndings:
         del frame
         self.logger.warning("Stopped by signal %d before the end: run again, nothing is lost", signum)
         sys.exit(SIGNAL_BASE + signum)
+
+
+def _refusal(message: str, remedy: str = "correct them in meltano.yml, .env or the environment") -> Halt:
+    return Halt(message, exit_code=Exit.MISCONFIGURED, code="setting_refused", remedy=remedy)
+
+
+def _require_settings(path: Path) -> None:
+    try:
+        settings = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _refusal(f"the settings file {path} cannot be read: {error.strerror}", "correct --config") from None
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        raise _refusal(f"the settings file {path} holds no JSON object", "correct the file, or name another: --config")
+
+
+def _checked(file: IO[str], option: str) -> IO[str]:
+    """The text of a file of the command line, as a file again.
+
+    Raises:
+        Halt: MISCONFIGURED; it holds no JSON object.
+    """
+    try:
+        text = file.read()
+        is_object = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise _refusal(
+            f"the file {file.name} of {option} holds no JSON object", f"correct the file, or leave out {option}"
+        )
+    return io.StringIO(text)
 
 
 def _step(plugin: str) -> str:

@@ -39,6 +39,11 @@ from books.store import Store
 LINKS_CHUNK = 400
 """Accounting blocks that are compared with the store in one transaction."""
 
+ID_LENGTH_MAX = 255
+"""Characters of OpsMerge's id that the store keeps."""
+
+NUMBER_LENGTH_SHOWN = 40
+
 STREAMS = ("invoices", "services", "tax_codes", "clients")
 
 
@@ -70,9 +75,13 @@ class Intake:
 
     def _take_invoice(self, record: Mapping[str, Any]) -> None:
         invoice_id = record.get("id")
-        if not isinstance(invoice_id, str) or not invoice_id.strip():
+        if not isinstance(invoice_id, str) or not 0 < len(invoice_id.strip()) <= ID_LENGTH_MAX:
             self._unreadable += 1
-            self._logger.warning("an invoice without an id was rejected; it cannot be kept track of")
+            self._logger.warning(
+                "an invoice without a usable id was rejected (number %s); it cannot be kept track of. "
+                "What to do: look at it in OpsMerge, and tell the makers of its API",
+                str(record.get("number"))[:NUMBER_LENGTH_SHOWN],
+            )
             return
         self._spool.add(invoice_id.strip(), record)
         client_id, name = record.get("client_id"), record.get("client_name")

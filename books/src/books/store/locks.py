@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from books.faults import Exit, Halt
+from books.store import troubles
 
 try:
     import fcntl
@@ -67,6 +69,8 @@ class FileLocks:
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+                raise troubles.unavailable(str(self._store_path), f"{path.name}: {error.strerror}") from error
             raise Halt(
                 f"the lock file {path} cannot be opened: {error.strerror}",
                 exit_code=Exit.MISCONFIGURED,
