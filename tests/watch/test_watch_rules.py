@@ -216,9 +216,9 @@ def test_the_inbox_says_what_waits_and_what_no_notice_told_of(world):
     world.hours(0.5)
     assert (world.facts().inbox.waiting, world.facts().inbox.oldest_seconds) == (1, 1800)
     inbox.found_by_reading(CONNECTION, "payment", {"17": world.clock.now()})
-    assert world.wrong() == {}
+    assert "webhook_silence" not in world.wrong()
     world.hours(2)
-    assert set(world.wrong()) == {"webhook_silence"}
+    assert set(world.wrong()) == {"webhook_silence", "webhooks_stand_still"}
     event = {"id": "1", "type": "qbo.payment.updated.v1", "intuitaccountid": REALM, "intuitentityid": "99"}
     inbox.receive("quickbooks", [json.dumps([event]).encode()])
     inbox.split(QuickBooksWebhooks(()), "sandbox", (REALM,))
@@ -280,3 +280,17 @@ def test_a_cut_off_refresh_and_other_companies_do_not_disturb(world):
     with world.store.begin() as conn:
         conn.execute(insert(token).values(connection="sandbox:1", refused_at=world.clock.now()))
     assert world.wrong() == {}
+
+
+def test_deliveries_that_nobody_splits_are_told(world):
+    """Five minutes after a delivery was kept and not split, and not before, and over once it is."""
+    inbox = Inbox(world.store)
+    inbox.listening("quickbooks")
+    inbox.receive("quickbooks", [b"rubbish"])
+    assert "webhooks_stand_still" not in world.wrong()
+    world.clock.advance(301)
+    cause = world.wrong()["webhooks_stand_still"]
+    assert "5 minutes" in cause.message
+    assert "pull-payments" in cause.remedy
+    inbox.split(QuickBooksWebhooks(()), "sandbox")
+    assert "webhooks_stand_still" not in world.wrong()
