@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from types import FrameType
 from typing import Any, ClassVar, NoReturn
@@ -91,6 +92,8 @@ class TargetDuckDB(Target):
         )
 
     def _options(self) -> Options:
+        if not re.fullmatch(r"[^\x00-\x1f\x7f]+", self.config["schema"]):
+            raise ConfigurationError("Setting schema must be a name such as raw_opsmerge")
         return Options(
             schema=self.config["schema"],
             batch_rows=self.config["batch_size_rows"],

@@ -133,6 +133,8 @@ class PluginEndings:
             Halt: MISCONFIGURED, with what the schema says.
         """
         type(self).settings_seen = dict(self.config)  # type: ignore[attr-defined] # the SDK's
+        if raise_errors:
+            refuse_secrets(self.config_jsonschema.get("properties", {}), self.settings_seen)
         try:
             errors: list[str] = super()._validate_config(raise_errors=raise_errors)  # type: ignore[misc] # as above
         except ConfigValidationError as error:
@@ -176,6 +178,27 @@ def check_environment(plugin: str, properties: Mapping[str, Any], environment: M
             raise _misread(variable, "true or false")
         if value and "integer" in kinds and not value.lstrip("-").isdigit():
             raise _misread(variable, "a whole number")
+
+
+def refuse_secrets(properties: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse a secret that is no text, without repeating it: the schema's own message would.
+
+    Raises:
+        Halt: MISCONFIGURED; names the setting.
+    """
+    for name, schema in properties.items():
+        value = settings.get(name)
+        if not (schema.get("secret") or name == "store_url") or value is None:
+            continue
+        if not isinstance(value, str):
+            raise Halt(
+                f"setting {name} must be a text, not {type(value).__name__}",
+                exit_code=Exit.MISCONFIGURED,
+                code="setting_refused",
+                remedy=f"put {name} in quotes in meltano.yml, .env or the configuration file",
+            )
+        if schema.get("secret"):
+            redact.register((value,))
 
 
 def _misread(variable: str, wanted: str) -> Halt:
