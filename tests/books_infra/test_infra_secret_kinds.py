@@ -33,9 +33,9 @@ def test_a_secret_of_the_wrong_kind_is_named_and_not_printed(tmp_path, caplog, p
     config.write_text(json.dumps({**QUICKBOOKS, "api_key": "om_key_1234", setting: KINDS[kind]}))
     ended = CliRunner().invoke(plugin.get_singer_command(), ["--config", str(config)], input="")
     said = f"{ended.output}{caplog.text}{ended.exception}{ended.exc_info}"
-    assert ended.exit_code == 78
-    assert f"setting {setting} must be a text" in said
     assert "918273" not in said
+    assert f"setting {setting} must be a text" in said
+    assert ended.exit_code == 78
 
 
 @pytest.mark.parametrize("value", [str(CANARY), f"[{CANARY}]", '{"value": ' + str(CANARY) + "}"])

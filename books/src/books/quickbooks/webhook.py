@@ -58,7 +58,7 @@ class QuickBooksWebhooks:
         return any(matches)
 
     def parse(self, body: bytes) -> Sequence[Notice | Unreadable]:
-        """The notices of a body in either shape; an event that cannot be read is a dead letter beside its neighbours."""
+        """The notices of a body in either shape; an event that cannot be read is a dead letter among them."""
         try:
             told = money.loads(body)
         except (ValueError, ArithmeticError, RecursionError):
@@ -82,10 +82,14 @@ def _decoded(signature: str) -> bytes:
 def _each(read: Callable[[Any], Iterable[Notice | Unreadable]], events: Iterable[Any]) -> Iterator[Notice | Unreadable]:
     """Read each event; one that raises is unreadable and stops nothing."""
     for event in events:
-        try:
-            yield from list(read(event))
-        except Exception as error:  # noqa: BLE001 -- whatever stands in an event: the others are read
-            yield _unreadable(f"the event cannot be read ({type(error).__name__})", event)
+        yield from _one(read, event)
+
+
+def _one(read: Callable[[Any], Iterable[Notice | Unreadable]], event: Any) -> list[Notice | Unreadable]:
+    try:
+        return list(read(event))
+    except Exception as error:  # noqa: BLE001 -- whatever stands in an event: the others are read
+        return [_unreadable(f"the event cannot be read ({type(error).__name__})", event)]
 
 
 def _cloud_event(event: Any) -> Iterator[Notice | Unreadable]:

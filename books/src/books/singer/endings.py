@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar, NoReturn
 
@@ -20,7 +21,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import SingerCommand
 from sqlalchemy.exc import SQLAlchemyError
 
-from books import redact, runs
+from books import redact, runfolder, runs
 from books.clock import SystemClock
 from books.faults import Exit, Fault, Halt
 from books.runs import Run
@@ -31,6 +32,13 @@ STORE_VARIABLES = ("BOOKS_STORE_URL", "BOOKS_DEFAULT_STORE_URL")
 
 STEP_VARIABLES = ("MELTANO_EXTRACTOR_NAME", "MELTANO_LOADER_NAME")
 """How Meltano names the tap to itself, and tap and target to the target: which step of a job this process is."""
+
+TAP_VARIABLE = STEP_VARIABLES[0]
+
+LOOKS = frozenset({"--about", "--help", "--test", "--version"})
+"""Options that make a call no run."""
+
+DISCOVER, CATALOG = "--discover", "--catalog"
 
 SWITCH_WORDS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 
@@ -47,7 +55,9 @@ class PluginCommand(SingerCommand):
         """Run it; a fault becomes two log lines and an exit code instead of a traceback. How it ended is kept."""
         redact.install()
         started_at = SystemClock().now()
+        runfolder.tidy(runfolder.folder())
         try:
+            self.plugin.begin((args[0] if args else kwargs.get("args")) or sys.argv[1:])
             return super().main(*args, **kwargs)
         except Fault as fault:
             report(self.logger, fault)
@@ -69,7 +79,37 @@ class PluginEndings:
     config_jsonschema: ClassVar[dict[str, Any]]
     settings_seen: ClassVar[Mapping[str, Any]] = {}
     _is_run: ClassVar[bool] = False
+    _step: ClassVar[str | None] = None
+    _claim: ClassVar[str] = ""
+    _catalog: ClassVar[Path | None] = None
     _words: ClassVar[str] = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self._claim and self._catalog is not None:
+            runfolder.keep(self._catalog)
+            runfolder.loaded(runfolder.folder(), self._claim, os.getppid())
+
+    @classmethod
+    def begin(cls, arguments: Sequence[str]) -> None:
+        """Claim this step for the Meltano that started us: two runs of one would use the same files of Meltano's.
+
+        Raises:
+            Halt: TRY_LATER; another run is at work. It has read its files by then: Meltano removes them when we end.
+        """
+        tap = os.environ.get(TAP_VARIABLE)
+        if not tap or LOOKS & set(arguments):
+            return
+        root, clock = runfolder.folder(), SystemClock()
+        name = f"{os.environ.get('MELTANO_ENVIRONMENT', '')} {tap}".strip()
+        other = runfolder.claim(root, name, os.getppid(), clock)
+        if other is not None:
+            runfolder.wait_until_loaded(root, name, other, clock)
+            cls._is_run, cls._step = True, runs.REFUSED
+            raise runfolder.busy(_step(cls.name), other)
+        if CATALOG in arguments:
+            cls._claim, cls._catalog = name, Path(arguments[arguments.index(CATALOG) + 1])
+            runfolder.restore(cls._catalog)
 
     @classmethod
     def invoke(cls, *args: Any, **kwargs: Any) -> None:
@@ -99,7 +139,8 @@ class PluginEndings:
             return
         finished_at = SystemClock().now()
         words = redact.mask("; ".join(filter(None, (cls._words, message))))
-        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words, _step(cls.name))
+        step = _step(cls.name) if cls._step is None else cls._step
+        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words, step)
         try:
             with closing(Store.open(str(url))) as store:
                 runs.record(store, run)
