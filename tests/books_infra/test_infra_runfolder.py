@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def test_one_run_at_a_time_has_a_step(root, meltano):
     assert runfolder.claim(root, STEP, first.pid, clock) is None
     other = runfolder.claim(root, STEP, second.pid, clock)
     assert other is not None
-    assert (other.pid, other.words.endswith("run push-invoices")) == (first.pid, True)
+    assert (other.pid, other.words) == (first.pid, "meltano run push-invoices")
     assert [each.pid for each in runfolder.at_work(root)] == [first.pid]
     assert runfolder.claim(root, "demo tap-quickbooks-payments", second.pid, clock) is None
     first.kill()
@@ -147,3 +148,14 @@ def test_a_catalog_that_a_second_run_emptied_is_put_back(root, spoiled):
     catalog.write_text('{"streams": [1]}')
     runfolder.restore(catalog)
     assert json.loads(catalog.read_text()) == {"streams": [1]}
+
+
+def test_processes_are_seen_without_proc_too(tmp_path, monkeypatch):
+    """Where there is no /proc, ps tells of the same processes: number, words, and the start to a few seconds."""
+    mine = next(each for each in processes() if each.pid == os.getpid())
+    monkeypatch.setattr("books.processes.PROC", tmp_path)
+    if shutil.which("ps") is None:
+        pytest.skip("no ps here")
+    by_ps = next(each for each in processes() if each.pid == os.getpid())
+    assert abs(by_ps.started_at - mine.started_at) < 3
+    assert Path(by_ps.words[0]).name == Path(mine.words[0]).name

@@ -171,7 +171,7 @@ def test_a_delivery_full_of_dead_letters_fills_no_store(take_in, store):
     assert rows(store, webhook_dead_letter)[-1]["reason"] == "and 2,901 more events of this delivery"
 
 
-def test_deliveries_that_nobody_splits_are_told(inbox, clock, dialect):
+def test_splitting_that_stands_still_is_told(inbox, clock, dialect):
     """Five minutes unsplit: splitting stands still; split, it does not."""
     inbox.receive("quickbooks", [body_of(cloud_event("190"))])
     clock.advance(299)

@@ -85,6 +85,12 @@ def _may_own(process: Process) -> bool:
     return _is_meltano(process) and not any(re.match(r"books(:|$)", word) for word in process.words)
 
 
+def _command(meltano: Process) -> str:
+    """`meltano run push-invoices`, without the paths before it."""
+    names = [Path(word).name for word in meltano.words[:3]]
+    return " ".join(["meltano", *meltano.words[names.index("meltano") + 1 :]])[:WORDS_MAX]
+
+
 def _is_meltano(process: Process) -> bool:
     return "meltano" in (Path(word).name for word in process.words[:3])
 
@@ -104,7 +110,7 @@ def claim(root: Path, step: str, parent_pid: int, clock: Clock) -> Claim | None:
         if other and other.lives():
             return other
         since = f"{clock.now().to_datetime_string()}Z"
-        _write(file, Claim(meltano.pid, meltano.key, since, " ".join(meltano.words[1:])[:WORDS_MAX]))
+        _write(file, Claim(meltano.pid, meltano.key, since, _command(meltano)))
     return None
 
 

@@ -81,13 +81,13 @@ class PluginEndings:
     _is_run: ClassVar[bool] = False
     _step: ClassVar[str | None] = None
     _claim: ClassVar[str] = ""
-    _catalog: ClassVar[Path | None] = None
+    _catalog_file: ClassVar[Path | None] = None
     _words: ClassVar[str] = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self._claim and self._catalog is not None:
-            runfolder.keep(self._catalog)
+        if self._claim and self._catalog_file is not None:
+            runfolder.keep(self._catalog_file)
             runfolder.loaded(runfolder.folder(), self._claim, os.getppid())
 
     @classmethod
@@ -108,8 +108,8 @@ class PluginEndings:
             cls._is_run, cls._step = True, runs.REFUSED
             raise runfolder.busy(_step(cls.name), other)
         if CATALOG in arguments:
-            cls._claim, cls._catalog = name, Path(arguments[arguments.index(CATALOG) + 1])
-            runfolder.restore(cls._catalog)
+            cls._claim, cls._catalog_file = name, Path(arguments[arguments.index(CATALOG) + 1])
+            runfolder.restore(cls._catalog_file)
 
     @classmethod
     def invoke(cls, *args: Any, **kwargs: Any) -> None:
