@@ -17,6 +17,7 @@ from books.quickbooks.webhook import QuickBooksWebhooks
 from books.store.tables_infra import token
 from books.watch import rules
 from books.watch.facts import Disk
+from books.watch.inbox import InboxLag
 from books.watch.reconciliation import Reconciliation
 
 REALM = "9341453000000001"
@@ -237,7 +238,8 @@ def test_the_runbook_has_every_cause_and_no_other(world):
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     table = page.partition("### Runbook")[2].partition("\n## ")[0]
     in_docs = set(re.findall(r"^\| `([a-zA-Z_:]+)` \|", table, re.MULTILINE))
-    facts = world.facts(reconciliation=reconciliation(), unnoticed=[], disk=Disk("MACHINE", 1, 1))
+    inbox = InboxLag(0, None, 0)
+    facts = world.facts(reconciliation=reconciliation(), unnoticed=[], inbox=inbox, disk=Disk("MACHINE", 1, 1))
     causes = {re.sub(r"^(overdue|failing):.*", r"\1:JOB", key) for key in rules.judge(facts)}
     assert in_docs == causes
 
