@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import duckdb
 from target_duckdb.errors import ConfigurationError, DatabaseBusyError
 
 _POLL_SECONDS = 0.25
+_MEMORY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})? ?([KMGT]i?)?B", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Database:
             DatabaseBusyError: another process still has the file open after `lock_wait_seconds`.
             ConfigurationError: the file is no DuckDB database, or a setting is not understood.
         """
+        if not _MEMORY.fullmatch(self.memory_limit):  # SET takes no bound values, so only what is a size gets there
+            raise ConfigurationError(f"Setting memory_limit must be a size such as 512MB, not {self.memory_limit!r}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from types import FrameType
@@ -112,6 +113,8 @@ class TargetDuckDB(Target):
         )
 
     def _options(self) -> Options:
+        if not re.fullmatch(r"[^\x00-\x1f\x7f]+", self.config["schema"]):
+            raise ConfigurationError("Setting schema must be a name such as raw_opsmerge")
         return Options(
             schema=self.config["schema"],
             batch_rows=self.config["batch_size_rows"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import click
 
-from books import redact
+from books import redact, runfolder
 from books.cli.output import say
 from books.faults import Exit, Halt
 
@@ -68,6 +68,7 @@ def group(ctx: click.Context, environment: str | None) -> None:
 def main() -> None:
     """Run a command; end with the contract's exit codes."""
     redact.install()
+    runfolder.tidy(runfolder.folder())
     try:
         code = group.main(standalone_mode=False)
     except Halt as halt:

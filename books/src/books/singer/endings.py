@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
@@ -38,7 +38,7 @@ from singer_sdk.helpers.capabilities import (
 from singer_sdk.plugin_base import SingerCommand
 from sqlalchemy.exc import SQLAlchemyError
 
-from books import redact, runs
+from books import redact, runfolder, runs
 from books.clock import SystemClock
 from books.faults import Exit, Fault, Halt
 from books.paths import check_environment_file
@@ -50,6 +50,13 @@ STORE_VARIABLES = ("BOOKS_STORE_URL", "BOOKS_DEFAULT_STORE_URL")
 
 STEP_VARIABLES = ("MELTANO_EXTRACTOR_NAME", "MELTANO_LOADER_NAME")
 """How Meltano names the tap to itself, and tap and target to the target: which step of a job this process is."""
+
+TAP_VARIABLE = STEP_VARIABLES[0]
+
+LOOKS = frozenset({"--about", "--help", "--test", "--version"})
+"""Options that make a call no run."""
+
+DISCOVER, CATALOG = "--discover", "--catalog"
 
 SWITCH_WORDS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 
@@ -100,7 +107,9 @@ class PluginCommand(SingerCommand):
         """Run it; a fault becomes two log lines and an exit code instead of a traceback. How it ended is kept."""
         redact.install()
         started_at = SystemClock().now()
+        runfolder.tidy(runfolder.folder())
         try:
+            self.plugin.begin((args[0] if args else kwargs.get("args")) or sys.argv[1:])
             return super().main(*args, **kwargs)
         except Fault as fault:
             report(self.logger, fault)
@@ -124,7 +133,37 @@ class PluginEndings:
     config_jsonschema: ClassVar[dict[str, Any]]
     settings_seen: ClassVar[Mapping[str, Any]] = {}
     _is_run: ClassVar[bool] = False
+    _step: ClassVar[str | None] = None
+    _claim: ClassVar[str] = ""
+    _catalog_file: ClassVar[Path | None] = None
     _words: ClassVar[str] = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self._claim and self._catalog_file is not None:
+            runfolder.keep(self._catalog_file)
+            runfolder.loaded(runfolder.folder(), self._claim, os.getppid())
+
+    @classmethod
+    def begin(cls, arguments: Sequence[str]) -> None:
+        """Claim this step for the Meltano that started us: two runs of one would use the same files of Meltano's.
+
+        Raises:
+            Halt: TRY_LATER; another run is at work. It has read its files by then: Meltano removes them when we end.
+        """
+        tap = os.environ.get(TAP_VARIABLE)
+        if not tap or LOOKS & set(arguments):
+            return
+        root, clock = runfolder.folder(), SystemClock()
+        name = f"{os.environ.get('MELTANO_ENVIRONMENT', '')} {tap}".strip()
+        other = runfolder.claim(root, name, os.getppid(), clock)
+        if other is not None:
+            runfolder.wait_until_loaded(root, name, other, clock)
+            cls._is_run, cls._step = True, runs.REFUSED
+            raise runfolder.busy(_step(cls.name), other)
+        if CATALOG in arguments:
+            cls._claim, cls._catalog_file = name, Path(arguments[arguments.index(CATALOG) + 1])
+            runfolder.restore(cls._catalog_file)
 
     @classmethod
     def invoke(cls, *args: Any, **kwargs: Any) -> None:
@@ -188,7 +227,8 @@ class PluginEndings:
             return
         finished_at = SystemClock().now()
         words = redact.mask("; ".join(filter(None, (cls._words, message))))
-        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words, _step(cls.name))
+        step = _step(cls.name) if cls._step is None else cls._step
+        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words, step)
         try:
             with closing(Store.open(str(url))) as store:
                 runs.record(store, run)
@@ -223,6 +263,8 @@ class PluginEndings:
         """
         type(self).settings_seen = dict(self.config)  # type: ignore[attr-defined] # the SDK's
         self._refuse_settings_of_the_sdk()
+        if raise_errors:
+            refuse_secrets(self.config_jsonschema.get("properties", {}), self.settings_seen)
         try:
             errors: list[str] = super()._validate_config(raise_errors=raise_errors)  # type: ignore[misc] # as above
         except ConfigValidationError as error:
@@ -301,6 +343,27 @@ def check_environment(plugin: str, properties: Mapping[str, Any], environment: M
             raise _misread(variable, "true or false")
         if value and "integer" in kinds and not value.lstrip("-").isdigit():
             raise _misread(variable, "a whole number")
+
+
+def refuse_secrets(properties: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse a secret that is no text, without repeating it: the schema's own message would.
+
+    Raises:
+        Halt: MISCONFIGURED; names the setting.
+    """
+    for name, schema in properties.items():
+        value = settings.get(name)
+        if not (schema.get("secret") or name == "store_url") or value is None:
+            continue
+        if not isinstance(value, str):
+            raise Halt(
+                f"setting {name} must be a text, not {type(value).__name__}",
+                exit_code=Exit.MISCONFIGURED,
+                code="setting_refused",
+                remedy=f"put {name} in quotes in meltano.yml, .env or the configuration file",
+            )
+        if schema.get("secret"):
+            redact.register((value,))
 
 
 def _misread(variable: str, wanted: str) -> Halt:
