@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from books.opsmerge import accounting
+
 
 def as_1f79c9d_left(office: Any) -> None:
     """The store as that version left it: its revision, and every block believed to be as it was written."""
@@ -200,3 +202,23 @@ def test_a_block_that_changed_after_it_was_read_is_not_overwritten(world: Any) -
     world.set_block(ids[0], "production:999", "41")
     production._write_back(production._tap("postings", ("postings",)))
     assert world.link(ids[0]) == ("production:999", "41")
+
+
+def test_many_blocks_are_looked_at_by_one_list(world: Any, monkeypatch: Any) -> None:
+    """After an upgrade those that are right cost no call each; those that are not are read once more and mended."""
+    production = world.office("production")
+    ids = world.invoices(4)
+    production.first_push()
+    right = world.links(ids)
+    world.set_block(ids[3], "sandbox:5", "6")
+    production.read_past()
+    as_1f79c9d_left(production)
+    monkeypatch.setattr(accounting, "LIST_FROM", 3)
+    before = len(world.opsmerge.control.requests())
+    production.push()
+    calls = [f"{row['method']} {row['path']}" for row in world.opsmerge.control.requests()[before:]]
+    assert [call for call in calls if "/invoices/" in call] == [
+        f"GET /api/v1/psa/invoices/{ids[3]}",
+        f"PUT /api/v1/psa/invoices/{ids[3]}/accounting",
+    ]
+    assert world.links(ids) == right

@@ -6,6 +6,8 @@ import pytest
 
 from books import belonging
 from books.belonging import Act, bars_posting, decide, link_of
+from books.faults import Halt
+from books.opsmerge import OpsMergeSettings
 
 P, Q = "production:1", "production:2"
 S, T = "sandbox:8", "sandbox:9"
@@ -71,3 +73,29 @@ def test_what_is_left_says_whose_it_is_and_what_to_do() -> None:
     assert Q in left.why
     assert "`books disconnect`" in left.remedy
     assert "opsmerge_is_test" in decide(None, S, opsmerge_is_test=False).remedy
+
+
+@pytest.mark.parametrize(
+    ("api_url", "setting", "is_test"),
+    [
+        ("http://127.0.0.1:8010/api/v1", None, True),
+        ("http://localhost:8010", "", True),
+        ("https://app.opsmerge.cloud/api/v1", None, False),
+        (None, None, False),
+        ("https://test.example.com/api/v1", "true", True),
+        ("https://test.example.com/api/v1", True, True),
+        ("http://127.0.0.1:8010/api/v1", "false", False),
+        ("http://127.0.0.1:8010/api/v1", False, False),
+    ],
+)
+def test_which_opsmerge_is_a_test_one(api_url: str | None, setting: object, is_test: bool) -> None:
+    """The setting says it; where it says nothing, only this machine's is."""
+    config = {"api_key": "om_x", "api_url": api_url, "opsmerge_is_test": setting}
+    assert OpsMergeSettings.from_config(config).is_test is is_test
+
+
+def test_a_mistyped_word_is_refused() -> None:
+    """Neither true nor false: exit code 78, naming the setting."""
+    with pytest.raises(Halt, match="opsmerge_is_test") as refused:
+        OpsMergeSettings.from_config({"api_key": "om_x", "opsmerge_is_test": "ture"})
+    assert refused.value.exit_code == 78
