@@ -64,6 +64,7 @@ class PluginCommand(SingerCommand):
             self.plugin.keep_run(started_at, exit_code(fault), f"{fault.message} {fault.remedy}".strip())
             sys.exit(exit_code(fault))
         except SystemExit as end:
+            self.plugin.end_discovery(end.code)
             self.plugin.keep_run(started_at, end.code if isinstance(end.code, int) else int(bool(end.code)), "")
             raise
         except Exception as error:
@@ -82,6 +83,7 @@ class PluginEndings:
     _step: ClassVar[str | None] = None
     _claim: ClassVar[str] = ""
     _catalog_file: ClassVar[Path | None] = None
+    _discovers: ClassVar[bool] = False
     _words: ClassVar[str] = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -107,6 +109,8 @@ class PluginEndings:
             runfolder.wait_until_loaded(root, name, other, clock)
             cls._is_run, cls._step = True, runs.REFUSED
             raise runfolder.busy(_step(cls.name), other)
+        if DISCOVER in arguments:
+            cls._discovers = True
         if CATALOG in arguments:
             cls._claim, cls._catalog_file = name, Path(arguments[arguments.index(CATALOG) + 1])
             runfolder.restore(cls._catalog_file)
@@ -117,6 +121,13 @@ class PluginEndings:
         cls._is_run = not kwargs.get("about")
         check_environment(cls.name, cls.config_jsonschema.get("properties", {}), os.environ)
         super().invoke(*args, **kwargs)  # type: ignore[misc] # the SDK's class comes next
+
+    @classmethod
+    def end_discovery(cls, code: Any) -> None:
+        """End a discovery at once: until Meltano has read what it printed, a second run may empty the file."""
+        if cls._discovers and not code:
+            sys.stdout.flush()
+            os._exit(0)
 
     @classmethod
     def keep_words(cls, words: str) -> None:
