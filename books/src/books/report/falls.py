@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from books.faults import Exit, Halt
+from books.printable import printable
 from books.publish import writing
 from books.report import words
 from books.report.read import Row, incomplete, nothing_built, rows
@@ -72,5 +73,5 @@ def in_words(fall: Row) -> str:
     """`opsmerge invoices: 500 of 10,020 are gone, and 500 numbers, from INV-2026-0001 to INV-2026-0500`."""
     numbers = f", and {words.count(fall['missing_numbers'], 'number')}" if fall["missing_numbers"] else ""
     of_all = f"{fall['gone_documents']:,} of {fall['known_documents']:,}"
-    span = f"from {words.printable(fall['first_missing'])} to {words.printable(fall['last_missing'])}"
+    span = f"from {printable(fall['first_missing'])} to {printable(fall['last_missing'])}"
     return f"{fall['system']} {fall['stream']}: {of_all} are gone{numbers}, {span}, since run {fall['since_run_id']}"
