@@ -141,7 +141,11 @@ class Office:
             "default_income_account": "Sales of Product Income",
             "default_expense_account": "Cost of sales",
             "batches_per_minute": 10_000,
-            **({"post_from": "2026-01-01"} if self._environment == "production" else {}),
+            **(
+                {"post_from": "2026-01-01", "duplicate_numbers_checked": "yes"}
+                if self._environment == "production"
+                else {}
+            ),
             **settings,
         }
         with self._heard("target-quickbooks"):

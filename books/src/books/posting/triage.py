@@ -150,8 +150,9 @@ def _decide_in_the_books(candidate: Candidate, posting: Posting, policy: Policy,
     if posting.retry and wanted:
         return Step.POST
     is_conflict = posting.outcome is Outcome.CONFLICT
-    if candidate.invoice is not None and candidate.invoice.status not in (*OPEN_STATUSES, "paid"):
-        return Step.KNOWN if is_conflict else Step.EXISTS  # a draft: being worked on; reconciliation has a class for it
+    is_draft = candidate.invoice is not None and candidate.invoice.status not in (*OPEN_STATUSES, "paid")
+    if is_draft or _is_of_another(candidate, policy):  # a draft is being worked on: reconciliation has a class for it
+        return Step.KNOWN if is_conflict else Step.EXISTS
     if candidate.content_sha256 == posting.content_sha256:
         return Step.RESTORED if is_conflict else Step.EXISTS
     if is_conflict and posting.fault_code not in RECALLED and candidate.content_sha256 == posting.seen_sha256:
