@@ -156,7 +156,8 @@ def test_every_model_states_its_grain_and_is_tested():
         assert tested or "tested in" in model["description"] or "tested where" in model["description"], name
     assert {test["model"] for test in UNIT_TESTS} >= {
         "opsmerge_tax_codes", "opsmerge_line_totals", "pairs", "payment_pairs", "differences", "unapplied", "bridge",
-        "own_sums", "receivables", "control_totals", "drift", "drift_cases", "drift_rollforward", "drift_ageing", "vat_periods",
+        "own_sums", "receivables", "control_totals", "drift", "drift_cases", "drift_rollforward", "drift_ageing",
+        "vat_periods",
     }  # fmt: skip
 
 
