@@ -182,3 +182,17 @@ def test_a_customer_that_the_mapping_file_chose_is_the_clients(reconcile, chosen
     connection = reconcile(world)
     assert breaks(connection) == []
     assert connection.execute("select count(*) from recon.drift where class = 'H05'").fetchone() == (1,)
+
+
+def test_money_of_another_company_is_never_to_be_recorded(reconcile):
+    """A payment that a sandbox once wrote into OpsMerge is no money: its break and the invoice's say void it there."""
+
+    def paid_by_a_sandbox(world: World) -> None:
+        one = sorted(world.untouched)[0]
+        by_hand(world, one, world.opsmerge[one]["total"], date(2026, 11, 12), external_id="9341453000009999:77:500")
+
+    found = after(reconcile, paid_by_a_sandbox)
+    assert {(row["class"], row["root_class"]) for row in found} == {("P01", "P01"), ("S01", "P01")}
+    assert {row["remedy"] for row in found} == {
+        "If company 9341453000009999 is a sandbox, void the payment in OpsMerge; else record it in QuickBooks."
+    }

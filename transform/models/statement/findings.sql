@@ -110,7 +110,7 @@ flags as (
 
 links as (
   select
-    'invoice', link_class, fixed_link_class,
+    'invoice', link_class, fixed_link_class, cast(null as varchar),
     case when is_of_another_company then 'The invoice belongs to ' || linked_connection || ' in OpsMerge, and is in these books too.' end,
     case when is_of_another_company
       then 'Find out which company made the sale; void the invoice in the other one, and give up its id there with books disconnect.' end,
@@ -149,10 +149,15 @@ payment_amounts as (
       when root_class = 'P01' and remainder = amount then settled_otherwise.invoice_id
       else root_id
     end as root_id,
-    case when fixed_class = 'P04' then
-      'The payment is on ' || number || ' in OpsMerge, and on ' || ledger_number || ' in QuickBooks.' end as cause,
+    case
+      when fixed_class = 'P04' then 'The payment is on ' || number || ' in OpsMerge, and on ' || ledger_number || ' in QuickBooks.'
+      when fixed_class = 'P01' and is_of_another_company then
+        'A connection with another company (' || written_for_company || ') wrote the payment into OpsMerge; QuickBooks does not have it.'
+    end as cause,
     case
       when payment_class <> fixed_class then null
+      when fixed_class = 'P01' and is_of_another_company then
+        'If company ' || written_for_company || ' is a sandbox, void the payment in OpsMerge; else record it in QuickBooks.'
       when fixed_class = 'P04' then
         'Apply it to one invoice on both sides: ' || number || ', where OpsMerge has it, or ' || ledger_number || ', where QuickBooks has it.'
       when fixed_class = 'P06' and in_opsmerge then {{ void_the_copy('OpsMerge', 'opsmerge_payment_id') }}

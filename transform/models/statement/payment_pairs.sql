@@ -163,6 +163,7 @@ paired as (
     coalesce(live.document_id, quickbooks.document_id) as document_id,
     coalesce(live.opsmerge_payment_id, '') || '|'
       || case when live.opsmerge_payment_id is null then coalesce(quickbooks.allocation_key, '') else '' end as source_id,
+    case when live.allocation_key like '%:%:%' then split_part(live.allocation_key, ':', 1) end as written_for_company,
     by_unapplied.allocation_key as unapplied_payment_id,
     opsmerge_copies.original_id as opsmerge_original_id,
     credit_notes.payment_id is not null as is_credit,
@@ -244,6 +245,7 @@ judged as (
       or ledger_updated_at > run.read_from and ledger_updated_at <= run.read_until,
       false
     ) as is_moving,
+    written_for_company <> run.realm_id as is_of_another_company,
     run.connection,
     run.read_from,
     run.read_until
