@@ -156,9 +156,9 @@ def wait_until_loaded(root: Path, step: str, other: Claim, clock: Clock) -> None
 
 
 def at_work(root: Path) -> list[Claim]:
-    """The runs of Meltano that are at work on this machine now."""
+    """The runs of Meltano that are at work on this machine now, each by its first step."""
     found = {each for file in root.glob("run/*.claim") if (each := _read(file)) and each.lives()}
-    by_pid = {each.pid: replace(each, loaded=True) for each in sorted(found, key=lambda each: each.since, reverse=True)}
+    by_pid = {each.pid: each for each in sorted(found, key=lambda each: each.since, reverse=True)}
     return sorted(by_pid.values(), key=lambda each: each.since)
 
 
