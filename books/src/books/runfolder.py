@@ -105,7 +105,7 @@ def claim(root: Path, step: str, parent_pid: int, clock: Clock) -> Claim | None:
         return None
     with _claimed(root, step) as file:
         other = _read(file)
-        if other and other.key == meltano.key:
+        if other and (other.pid, other.key) == (meltano.pid, meltano.key):
             return None
         if other and other.lives():
             return other
@@ -150,7 +150,7 @@ def wait_until_loaded(root: Path, step: str, other: Claim, clock: Clock) -> None
     while clock.monotonic() < give_up_at:
         with _claimed(root, step) as file:
             now = _read(file)
-        if now is None or now.loaded or now.key != other.key or not now.lives():
+        if now is None or now.loaded or (now.pid, now.key) != (other.pid, other.key) or not now.lives():
             return
         clock.sleep(LOADED_LOOK_SECONDS)
 
