@@ -12,7 +12,7 @@ import pytest
 
 from books import runfolder
 from books.clock import SystemClock, VirtualClock
-from books.processes import processes
+from books.processes import Process, processes
 
 STEP = "demo tap-opsmerge"
 
@@ -113,6 +113,14 @@ def test_without_meltano_nothing_is_claimed(root):
     """A tap in a pipe of the shell shares no file with another."""
     assert runfolder.claim(root, STEP, os.getpid(), SystemClock()) is None
     assert runfolder.at_work(root) == []
+
+
+def test_two_runs_that_began_in_the_same_moment_are_two(root, monkeypatch):
+    """The system counts starts in hundredths of a second: the number of the process tells such two apart."""
+    both = [Process(pid, "boot 17", 0.0, ("python", "bin/meltano", "run", "push-invoices")) for pid in (11, 12)]
+    monkeypatch.setattr(runfolder, "processes", lambda: both)
+    assert runfolder.claim(root, STEP, 11, SystemClock()) is None
+    assert runfolder.claim(root, STEP, 12, SystemClock()).pid == 11
 
 
 def test_a_spoiled_claim_is_none(root, meltano):

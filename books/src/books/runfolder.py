@@ -105,7 +105,7 @@ def claim(root: Path, step: str, parent_pid: int, clock: Clock) -> Claim | None:
         return None
     with _claimed(root, step) as file:
         other = _read(file)
-        if other and other.key == meltano.key:
+        if other and (other.pid, other.key) == (meltano.pid, meltano.key):
             return None
         if other and other.lives():
             return other
@@ -150,15 +150,15 @@ def wait_until_loaded(root: Path, step: str, other: Claim, clock: Clock) -> None
     while clock.monotonic() < give_up_at:
         with _claimed(root, step) as file:
             now = _read(file)
-        if now is None or now.loaded or now.key != other.key or not now.lives():
+        if now is None or now.loaded or (now.pid, now.key) != (other.pid, other.key) or not now.lives():
             return
         clock.sleep(LOADED_LOOK_SECONDS)
 
 
 def at_work(root: Path) -> list[Claim]:
-    """The runs of Meltano that are at work on this machine now."""
+    """The runs of Meltano that are at work on this machine now, each by its first step."""
     found = {each for file in root.glob("run/*.claim") if (each := _read(file)) and each.lives()}
-    by_pid = {each.pid: replace(each, loaded=True) for each in sorted(found, key=lambda each: each.since, reverse=True)}
+    by_pid = {each.pid: each for each in sorted(found, key=lambda each: each.since, reverse=True)}
     return sorted(by_pid.values(), key=lambda each: each.since)
 
 
