@@ -17,7 +17,8 @@ NOT_HERE = {"left_alone_recorded"}
 SENT = {"after_send", "outcome_committed", "input_read", "run_recorded", "before_state"}
 """Points that are passed after the invoices have left."""
 CLAIMED = {"intent_committed", "resend_committed"}
-OUR_TURN = {*POINTS} - {"run_started", "company_checked", "input_read", "run_recorded", "before_state"}
+OUR_TURN = {*POINTS} - {"run_started", "company_checked", *SENT} | {"after_send"}
+"""Points at which the other run needs the push lock that the frozen one holds."""
 IN_EVERY_RUN = ("run_started", "before_intent", "intent_committed", "resend_committed", "after_send")
 FROZEN_SECONDS = 4000
 """Longer than any claim is young and any settle wait lasts."""
