@@ -23,6 +23,7 @@ LONGEST_FIRST = (
     "test_meltano_project.py",
     "test_operations.py",
     "test_target_quickbooks_kills.py",
+    "test_target_quickbooks_freezes.py",
     "test_target_quickbooks_posting.py",
     "test_real_dbt.py",
     "test_infra_processes.py",

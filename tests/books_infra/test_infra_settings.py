@@ -84,6 +84,7 @@ def test_schemas_are_valid_and_secrets_are_marked() -> None:
         ("batch_size", 31, "a whole number from 1 to 30, not 31"),
         ("settle_seconds", -1, "of at least 0"),
         ("vat_difference", "ignore", "must be post or hold"),
+        ("duplicate_numbers_checked", "no", "must be yes or accepted, not 'no'"),
         ("post_from", "1.11.2026", "a date such as 2026-11-01"),
         ("post_from", "2026-02-30", "a date such as 2026-11-01"),
         ("dry_run", "maybe", "must be true or false"),
@@ -107,6 +108,16 @@ def test_production_needs_a_go_live_date() -> None:
     settings = TargetSettings.from_config({**NEEDED, "environment": "production", "post_from": "2026-11-01"})
     assert settings.post_from == date(2026, 11, 1)
     assert settings.quickbooks.api_base == "https://quickbooks.api.intuit.com"
+
+
+def test_production_needs_a_settle_wait() -> None:
+    """Under 300 seconds a lost request may still arrive: refused in production, in words that say what to do."""
+    live = {**NEEDED, "environment": "production", "post_from": "2026-11-01"}
+    halt = refusal({**live, "settle_seconds": 299})
+    assert halt.message.startswith("setting settle_seconds must be at least 300 in production, not 299")
+    assert "correct settle_seconds" in halt.remedy
+    assert TargetSettings.from_config({**live, "settle_seconds": 300}).settle_seconds == 300
+    assert TargetSettings.from_config({**NEEDED, "settle_seconds": 0}).settle_seconds == 0
 
 
 def test_text_from_the_environment_is_read() -> None:

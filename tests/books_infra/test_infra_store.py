@@ -192,6 +192,23 @@ def test_locks_are_exclusive_named_and_bounded(store: Store, store_url: str) -> 
     other.close()
 
 
+def test_a_lock_whose_session_is_lost_is_not_held(postgresql: Any) -> None:
+    """A database server that ended the session has freed the lock: its holder can see that, and ends well."""
+    url = postgresql()
+    first, other = Store.open(url), Store.open(url)
+    with first.lock("push a", 0) as is_held:
+        assert is_held()
+        with other.begin() as connection:
+            ours = "application_name = 'opsmerge-books' AND datname = current_database() AND pid <> pg_backend_pid()"
+            connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}"))
+        assert not is_held()
+        assert not is_held(), "also when the session was opened again"
+        with other.lock("push a", 5) as also_held:
+            assert also_held()
+    first.close()
+    other.close()
+
+
 def test_a_killed_holder_frees_its_lock(store_url: str, start_worker: Any) -> None:
     """SIGKILL while holding: the next one gets the lock at once, nothing has to be cleaned up."""
     store = Store.open(store_url)
@@ -268,7 +285,7 @@ def test_sqlite_is_durable(tmp_path: Path) -> None:
         ("sqlite://", Exit.MISCONFIGURED, "must name a file"),
         ("sqlite:///:memory:", Exit.MISCONFIGURED, "must name a file"),
         ("sqlite:////dev/null/books.db", Exit.MISCONFIGURED, "cannot be opened"),
-        ("postgresql://books:canary-password@127.0.0.1:1/books", Exit.TRY_LATER, "cannot be opened"),
+        ("postgresql://books:canary-password@127.0.0.1:1/books", Exit.TRY_LATER, "127.0.0.1:1/books cannot be used"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_named_without_its_password(url: str, code: Exit, words: str) -> None:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import select
+from sqlalchemy import select, update
 from starlette.responses import JSONResponse, Response
 
 from books.clock import VirtualClock
@@ -299,3 +300,66 @@ def test_retired_seeds_do_not_come_back(tokens_for: Any, vendor: Any) -> None:
     tokens_for().retire_seeds(["RT-of-the-tap", None, "RT-of-the-tap"])
     assert tokens_for(refresh_token="RT-of-the-tap").access_token() == "access-canary-0001"
     assert tokens_for(refresh_token="RT-later").access_token() == "access-canary-0002"
+
+
+class _Spell:
+    """A store that cannot be written from the refresh on, until the clock has been slept on so often."""
+
+    def __init__(self, path: Path, clock: VirtualClock, sleeps: int) -> None:
+        self._away, self._path, self._clock, self._left = path.with_suffix(".away"), path, clock, sleeps
+
+    def begin(self) -> None:
+        self._path.rename(self._away)
+        clock, asleep = self._clock, self._clock.sleep
+
+        def sleep(seconds: float) -> None:
+            asleep(seconds)
+            self._left -= 1
+            if self._left == 0:
+                self._away.rename(self._path)
+
+        clock.sleep = sleep  # type: ignore[method-assign] # time passes as before
+
+
+@pytest.mark.parametrize(("sleeps", "kept"), [(3, True), (10_000, False)])
+def test_new_tokens_wait_for_a_store_that_is_away(
+    vendor: Any, settings_for: Callable[..., Any], tmp_path: Path, clock: VirtualClock, sleeps: int, kept: bool
+) -> None:
+    """Intuit's new refresh token is nowhere else: it is written when the store is back; the wait has an end."""
+    path = tmp_path / "books" / "books.db"
+    store = Store.open(f"sqlite:///{path}", clock)
+    tokens = tokens_of(settings_for(vendor.url, max_wait_seconds=0), store, clock)
+    spell = _Spell(path, clock, sleeps)
+    refresh = tokens._service.refresh
+
+    def refreshed(refresh_token: str) -> Any:
+        grant = refresh(refresh_token)
+        spell.begin()
+        return grant
+
+    tokens._service.refresh = refreshed  # type: ignore[method-assign] # the real call, and then the store is away
+    if kept:
+        assert tokens.access_token() == "access-canary-0001"
+        assert row(store)["refresh_token"] == "RT-rotated-0001"
+    else:
+        halt = halted(tokens.access_token)
+        assert (halt.exit_code, str(path) in halt.message) == (Exit.TRY_LATER, True)
+        assert "could not be kept" in halt.message
+        assert "books connect" in halt.remedy
+    store.close()
+
+
+def test_a_newer_chain_is_not_overwritten(vendor: Any, tokens: TokenStore, store: Store, clock: VirtualClock) -> None:
+    """Where somebody else has refreshed while our write waited, their tokens stay; ours serve this run."""
+    tokens.access_token()
+    refresh = tokens._service.refresh
+
+    def overtaken(refresh_token: str) -> Any:
+        grant = refresh(refresh_token)
+        with store.begin() as conn:
+            conn.execute(update(token).values(refresh_token="RT-theirs", refreshed_at=clock.now().add(seconds=1)))
+        return grant
+
+    tokens._service.refresh = overtaken  # type: ignore[method-assign] # the real call, and somebody was quicker
+    assert tokens.refresh("access-canary-0001") == "access-canary-0002"
+    assert row(store)["refresh_token"] == "RT-theirs"

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pendulum
@@ -20,7 +21,7 @@ from starlette.responses import JSONResponse
 from books.clock import VirtualClock
 from books.faults import Exit, Fault, Halt, Retry, Unknown
 from books.store import Store
-from books.transport import CallKind, Request, Response, build, governor_of
+from books.transport import CallKind, Request, Response, build, build_with_turns, governor_of
 from books.transport.http import HttpTransport
 from books.transport.policy import backoff_seconds, retry_after_seconds, throttle_seconds, wait_seconds
 from books.transport.retrying import Retrying
@@ -260,6 +261,54 @@ def test_repeats_are_bounded_in_tries_and_time() -> None:
     assert (result.exit_code, tries, seconds) == (Exit.TRY_LATER, 3, 240)
     assert retried(BATCH, answer(429, retry_after="301"))[2] == 0
     assert retried(READ, answer(503), wait=0)[1] == 1
+
+
+def test_what_has_to_be_proved_is_sent_once() -> None:
+    """Whoever would wait looks again before sending: a 429 and a refused connection come up at once."""
+    for outcome in (answer(429, retry_after="1"), Retry("refused")):
+        clock, inner = VirtualClock(), Scripted(outcome)
+        request = Request("POST", "http://127.0.0.1/x", BATCH, body=b"1", prove=lambda: None)
+        with contextlib.suppress(Retry):
+            assert Retrying(inner, clock, 300).send(request).status == 429
+        assert (len(inner.sent), clock.monotonic()) == (1, 0)
+
+
+@pytest.fixture
+def turns(vendor: Any, settings_for: Callable[..., Any], store: Store, clock: VirtualClock) -> Any:
+    """The whole way to a company, its turns, and its governor."""
+    settings = settings_for(vendor.url, batches_per_minute=2)
+    transport, turn = build_with_turns(settings, store, clock)
+    governor = governor_of(settings, store, clock)
+
+    def batch(prove: Callable[[], None] | None) -> Response:
+        return transport.send(Request("POST", f"{vendor.url}/v3/company/1/x", BATCH, body=b"1", prove=prove))
+
+    return SimpleNamespace(turn=turn, batch=batch, state=lambda: governor.state(settings.connection))
+
+
+def test_a_proof_is_asked_right_before_each_sending(turns: Any, vendor: Any) -> None:
+    """After a 401 it is asked again; what it raises is raised, and no byte of the call leaves."""
+    proofs: list[int] = []
+    with turns.turn() as turn:
+        turn.leave()
+        vendor.service.api_statuses = [401]
+        assert turns.batch(lambda: proofs.append(len(vendor.service.api_calls))).status == 200
+        assert proofs == [0, 1]
+        with pytest.raises(ZeroDivisionError):
+            turns.batch(lambda: 1 // 0)  # type: ignore[arg-type,return-value]
+        assert len(vendor.service.api_calls) == 2
+
+
+def test_a_turn_holds_the_push_lock_and_takes_leave_ahead(turns: Any, clock: VirtualClock) -> None:
+    """The grant is taken before the claim, and used by the next batch that has to be proved; others wait meanwhile."""
+    with turns.turn() as turn:
+        assert turns.state().push_in_flight
+        assert turn.is_held()
+        assert (turn.leave(), turn.leave()) == (0.0, 0.0)
+        assert turns.batch(lambda: None).status == 200
+        assert turns.state().used["batches_per_minute"] == 2
+        assert turn.leave() == pytest.approx(60, abs=1)
+    assert not turns.state().push_in_flight
 
 
 @pytest.fixture

@@ -139,11 +139,11 @@ def test_alerts_without_anybody_to_tell_or_with_a_wrong_address_say_so(bridge):
 
 
 def test_the_store_that_is_named_outside_wins(bridge, tmp_path):
-    """BOOKS_STORE_URL is where everything is kept, whatever default the environment has; it cannot be opened: 75."""
+    """BOOKS_STORE_URL is where everything is kept, whatever default the environment has; it cannot be used: 75."""
     bridge.urls["BOOKS_STORE_URL"] = f"sqlite:///{tmp_path}/elsewhere/books.db"
     assert bridge.books("status").code == 0
     assert (tmp_path / "elsewhere" / "books.db").is_file()
     assert not (bridge.project.root / ".demo").exists()
     bridge.urls["BOOKS_STORE_URL"] = "postgresql://bridge:canary-password@127.0.0.1:1/bridge"
     blind = bridge.books("alerts", "check")
-    assert (blind.code, "cannot be opened" in blind.out, "canary" in blind.out) == (75, True, False)
+    assert (blind.code, "cannot be used" in blind.out, "canary" in blind.out) == (75, True, False)

@@ -88,13 +88,52 @@ def test_every_trouble_is_found_with_its_invoices_and_what_to_do(bridge, plant):
     assert not [each for each in opsmerge.requests() if each["method"] != "GET"]
 
     proposed = {each["suggestion"]["name"] for each in told["findings"] if each["suggestion"]}
-    assert proposed == {"Backup", "Zero rated", found["client", "Lookalike Ltd", "warning"]["what"]}
+    assert proposed == {found["client", "Lookalike Ltd", "warning"]["what"]}
+    shown = {each["what"]: [one["ledger_name"] for one in each["candidates"]] for each in told["findings"]}
+    assert (shown["Backup"], shown["Zero rated"]) == (["Managed Backup"], ["0.0% Z"])
     written = json.loads(bridge.books("preflight", "--json", "--write", **ACCOUNTS).out)["written"]
     assert {each["name"] for each in written} == proposed
     mended = bridge.books("preflight", **ACCOUNTS)
-    assert "item Managed Backup" in mended.out
-    assert "by mappings.yml" in mended.out
+    assert "  # Backup -> Managed Backup (id " in mended.out
     assert "block, " in mended.out
+
+
+def test_only_what_has_the_same_name_is_written(bridge, plant):
+    """A product is never mapped to another product, nor a client to another company; a person is shown both names."""
+    opsmerge = bridge.opsmerge
+    names = ["Microsoft 365 Business Premium", "Office 365 E5", "C#", "Setup.", "set-up", "Managed-Support (UK)"]
+    customers = [{"DisplayName": name} for name in ("Acme LLP", "Zenith Limited", "Yew Limited", "Oak Limited")]
+    items = [item(name) for name in names]
+    bridge.quickbooks.seed({"entities": {"Item": items, "Customer": customers}})
+    wanted = {
+        "a": "Microsoft 365 Business Basic",
+        "b": "Office 365 E3",
+        "c": "C++",
+        "d": "Setup",
+        "e": "Managed Support UK",
+    }
+    for key, name in wanted.items():
+        opsmerge.deed("save_service", id=f"svc_{key}", name=name)
+    numbers = {key: plant(service=f"svc_{key}") for key in wanted}
+    opsmerge.deed("save_client", id="cl_oak", name="OAK LTD.", active=True)
+    for client in ("Acme Ltd", "Zenith Ltd", "Oak Ltd"):
+        plant(client)
+    answer = bridge.books("preflight", "--json", "--write")
+    told = json.loads(answer.out)
+    assert sorted((each["name"].split(" (cl_")[0], each["ledger_name"]) for each in told["written"]) == [
+        ("Managed Support UK", "Managed-Support (UK)"),
+        ("Zenith Ltd", "Zenith Limited"),
+    ]
+    found = {each["what"].split(" (cl_")[0]: each for each in told["findings"]}
+    assert found["Microsoft 365 Business Basic"]["numbers"] == [numbers["a"]]
+    assert [each["ledger_name"] for each in found["Microsoft 365 Business Basic"]["candidates"]] == [names[0]]
+    assert [each["ledger_name"] for each in found["Setup"]["candidates"]] == ["Setup.", "set-up"]
+    assert [each["ledger_name"] for each in found["Acme Ltd"]["candidates"]] == ["Acme LLP"]
+    assert [each["ledger_name"] for each in found["Oak Ltd"]["candidates"]] == ["Oak Limited"]
+    shown = bridge.books("preflight").out
+    assert "\nservices:\n" in shown
+    assert '  "svc_a": {item_id: "' in shown
+    assert "  # Microsoft 365 Business Basic -> Microsoft 365 Business Premium (id " in shown
 
 
 def foreign(number):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import duckdb
 import pytest
 
 from sandbox.demo.planted import planted
@@ -185,7 +186,7 @@ def test_the_report_can_be_shown_again(books, demo):
     """`books report --show` prints the published report and its address, and writes nothing."""
     shown = books("report", "--show")
     assert shown.code == 0
-    assert "18 of 18 checks pass" in shown.out
+    assert "21 of 21 checks pass" in shown.out
     assert "drift-" in shown.out
 
 
@@ -227,8 +228,32 @@ def test_a_client_can_be_forgotten_and_the_warehouse_still_reconciles(demo, tmp_
     assert json.loads(done.out)["erased"] == told["erased"]
     assert copy.holding(name) == []
     assert copy.query("select sum(unexplained) from recon.control_totals") == [(0,)]
-    assert "18 of 18 checks pass" in copy.command("books", "report", "--show").out
+    assert "21 of 21 checks pass" in copy.command("books", "report", "--show").out
     assert "Nothing is stored" in copy.command("books", "forget", "--client", name, "--yes").out
+
+
+def test_a_fall_is_accepted_once_and_by_name(demo, tmp_path):
+    """`books report --accept-fall`: a page lost before the tap is not trusted until a person says that it was meant."""
+    copy = demo.project.copied(tmp_path / "copy")
+    with duckdb.connect(str(copy.root / "warehouse" / "demo" / "build.duckdb")) as build:
+        build.execute(
+            "update raw_opsmerge.invoices set _sdc_deleted_at = now(), _sdc_extracted_at = now() - interval 1 day"
+            " where number = 'INV-2026-0001'"
+        )
+        build.execute(
+            "update raw_opsmerge._loads set rows = rows - 1 where stream = 'invoices'"
+            " and extract_ended_at = (select max(extract_ended_at) from raw_opsmerge._loads where stream = 'invoices')"
+        )
+    done = copy.command("meltano", "run", "dbt-duckdb:build", "books:report")
+    assert "Do not act on this run" in done.out
+    assert "`books --environment demo report --accept-fall`" in done.out
+
+    accepted = copy.command("books", "report", "--accept-fall", "--by", "Kim")
+    assert accepted.code == 0, accepted.out
+    assert "Accepted by Kim: opsmerge invoices: 1 of " in accepted.out
+    assert "21 of 21 checks pass" in accepted.out
+    again = copy.command("books", "report", "--accept-fall")
+    assert (again.code, "nothing to accept" in again.out) == (1, True)
 
 
 def test_status_knows_the_last_reconciliation_and_each_job(books):

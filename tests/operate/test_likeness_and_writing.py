@@ -10,7 +10,7 @@ from books.faults import Halt
 from books.ledger import Customer, Item, TaxCode
 from books.mappings import load
 from books.preflight.findings import Suggestion
-from books.preflight.likeness import likeness, suggest_customer, suggest_item, suggest_tax_code
+from books.preflight.likeness import likeness, match_customer, match_item, match_tax_code, spelling
 from books.preflight.writing import write
 
 CODES = [
@@ -36,30 +36,95 @@ MEANT = {
 
 
 @pytest.mark.parametrize(("name", "rate"), MEANT)
-def test_a_tax_code_is_proposed_of_the_same_rate_only(name, rate):
-    """The UK's letters are understood; a reverse charge is never proposed; nothing of another rate."""
-    found = suggest_tax_code("tx", name, Decimal(rate), CODES)
-    assert (found.ledger_id if found else None) == MEANT[name, rate]
+def test_a_tax_code_is_shown_of_the_same_rate_only(name, rate):
+    """The UK's letters are understood; a reverse charge is never shown; nothing of another rate, nothing unasked."""
+    found = match_tax_code(name, Decimal(rate), CODES)
+    assert found.equal is None
+    assert (found.candidates[0][0].id if found.candidates else None) == MEANT[name, rate]
 
 
-def test_an_item_is_proposed_only_when_it_leads():
-    """Two that are as good are none; inactive ones and categories are none either."""
-    items = [Item("1", "Managed Backup"), Item("2", "Support"), Item("3", "Backup", active=False)]
-    assert suggest_item("svc", "Backup", items).ledger_id == "1"
-    assert suggest_item("svc", "Backup", [*items, Item("4", "Backup Server")]) is None
-    assert suggest_item("svc", "Telephony", items) is None
+EQUAL = [
+    ("Acme Limited", "ACME  Ltd."),
+    ("Smith & Jones LLP", "smith and jones L.L.P."),
+    ("O'Brien's", "O\u2019Briens"),
+    ("Cafe\u0301 Rene\u0301", "Caf\u00e9 Ren\u00e9"),
+    ("\uff2d\uff33 Office", "MS\u00a0Office"),
+    ("Managed-Support (UK)", "managed support UK"),
+    ("Wei\u00df GmbH", "WEISS GmbH"),
+    ("Office 365 E3", "office 365 e3"),
+]
+DIFFERENT = [
+    ("Microsoft 365 Business Basic", "Microsoft 365 Business Premium"),
+    ("Office 365 E3", "Office 365 E5"),
+    ("C", "C++"),
+    ("C++", "C#"),
+    ("C+", "C++"),
+    ("Acme Ltd", "Acme LLP"),
+    ("Acme Ltd", "Acme PLC"),
+    ("Acme Ltd", "Acme"),
+    ("Acme Ltd", "Acmeltd"),
+    ("Support Managed", "Managed Support"),
+    ("Backup 3.5", "Backup 35"),
+    ("Server 1 10GB", "Server 11 0GB"),
+    ("Line 2024-25", "Line 202425"),
+    ("Disk 10\u00b2", "Disk 102"),
+    ("Hosting:Web", "Hosting Web"),
+    ("R&D", "Rand D"),
+    ("Ac\u200bme", "Acme"),
+    ("\u202eAcme", "Acme"),
+    ("Acme\x07", "Acme"),
+    ("Discount 10%", "Discount 10"),
+    ("\u0410cme", "Acme"),
+    ("Support", "Services"),
+    ("!!!", "..."),
+    ("", ""),
+    ("\u200b", "\u200b"),
+]
 
 
-@pytest.mark.parametrize("other", ["Acme Limited", "ACME LTD.", "The Acme Ltd"])
-def test_a_customer_is_proposed_where_only_spelling_and_legal_form_differ(other):
-    """More is shown, but not proposed: a wrong customer gets somebody else's invoice."""
-    proposed, shown = suggest_customer(
-        "cl_1", "Acme Ltd (cl_1)", "Acme Ltd", [Customer("58", other), Customer("9", "Zen")]
-    )
-    assert (proposed.ledger_id, shown) == ("58", [f"{other} (58)"])
-    assert suggest_customer("cl_1", "x", "Acme Ltd", [Customer("58", other), Customer("59", "acme")])[0] is None
-    assert suggest_customer("cl_1", "x", "Acme Ltds", [Customer("58", "Acme Lts")])[0] is None
-    assert suggest_customer("cl_1", "x", "Acme", [Customer("58", other, active=False)]) == (None, [])
+@pytest.mark.parametrize(("one", "other"), EQUAL)
+def test_names_of_one_spelling_are_equal(one, other):
+    """Unicode form, case, blanks, punctuation, Ltd and & do not tell names apart."""
+    assert spelling(one) == spelling(other) is not None
+    assert match_item(one, [Item("1", other), Item("2", "Zen")]).equal.id == "1"
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_all_else_is_another_name(one, other):
+    """Digits, signs, legal forms, the order of words and what nobody sees tell names apart; none of them is written."""
+    assert spelling(one) is None or spelling(one) != spelling(other)
+    assert match_item(one, [Item("1", other)]).equal is None
+    assert match_customer(one, [Customer("1", other)]).equal is None
+
+
+def test_an_item_is_equal_only_when_it_is_the_only_one_that_can_be_sold():
+    """Two of one spelling are none; inactive ones and categories count for nothing; a name below a category counts."""
+    items = [Item("1", "Managed-Backup"), Item("2", "Support"), Item("3", "Managed Backup.", active=False)]
+    items.append(Item("5", "MANAGED BACKUP", sellable=False))
+    assert match_item("Managed Backup", items).equal.id == "1"
+    both = match_item("Managed Backup", [*items, Item("4", "Managed  Backup")])
+    assert (both.equal, [each.id for each, _ in both.candidates]) == (None, ["1", "4"])
+    assert match_item("Managed Backup", [Item("7", "Services:Managed-Backup")]).equal.id == "7"
+    two = [Item("7", "Services:Setup."), Item("8", "Hardware:Setup.")]
+    assert match_item("Setup", two).equal is None
+    assert match_item("Telephony", items).candidates == []
+
+
+def test_what_is_alike_is_shown_and_not_entered():
+    """Best first; a person chooses."""
+    items = [Item("1", "Microsoft 365 Business Premium"), Item("2", "Telephony")]
+    found = match_item("Microsoft 365 Business Basic", items)
+    assert (found.equal, [each.id for each, _ in found.candidates]) == (None, ["1"])
+
+
+@pytest.mark.parametrize("other", ["Acme Limited", "ACME LTD."])
+def test_a_customer_is_equal_where_only_spelling_differs(other):
+    """More is shown, but not entered: a wrong customer gets somebody else's invoice."""
+    found = match_customer("Acme Ltd", [Customer("58", other), Customer("9", "Zen")])
+    assert (found.equal.id, [each.id for each, _ in found.candidates]) == ("58", ["58"])
+    assert match_customer("Acme Ltd", [Customer("58", other), Customer("59", "acme")]).equal.id == "58"
+    assert match_customer("Acme Ltd", [Customer("58", other), Customer("59", "acme ltd")]).equal is None
+    assert match_customer("Acme Ltd", [Customer("58", other, active=False)]).candidates == []
 
 
 def test_likeness_is_the_same_both_ways_and_survives_anything():
@@ -111,6 +176,14 @@ def test_what_is_written_keeps_comments_order_and_every_entry(tmp_path):
     before = path.read_bytes()
     assert write(path, wanted) == []
     assert path.read_bytes() == before
+
+
+def test_two_meanings_of_one_key_are_left_to_a_person(tmp_path):
+    """Neither is entered, whichever came last; the same one twice is entered once."""
+    path = tmp_path / "mappings.yml"
+    wanted = [entry("clients", "cl_1", "Acme", each) for each in ("58", "59")] + [entry("clients", "cl_2", "Zen")] * 2
+    assert [each.key for each in write(path, wanted)] == ["cl_2"]
+    assert set(load(path).clients) == {"cl_2"}
 
 
 def test_a_file_is_made_where_there_is_none_and_a_broken_one_stays_as_it_is(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert
@@ -60,11 +61,13 @@ class Company:
         lines = details.pop("lines", [line])
         return self.opsmerge.deed("create_invoice", client_id="cl_1", lines=lines, **details)
 
-    def inspect(self, **rules):
+    def facts(self, **rules):
         wanted = {"mappings": Mappings(), "post_from": None, "vat_difference": "post"}
         wanted |= {"income_account": None, "expense_account": None, **rules}
-        facts = gather(self.ledger, self.source, self.store, self.clock, Rules(**wanted))
-        return {(each.area, each.what): each for each in inspect(facts)}
+        return gather(self.ledger, self.source, self.store, self.clock, Rules(**wanted))
+
+    def inspect(self, **rules):
+        return {(each.area, each.what): each for each in inspect(self.facts(**rules))}
 
 
 @pytest.fixture
@@ -94,6 +97,25 @@ def test_only_what_a_push_would_post_is_counted(company):
     with company.store.begin() as conn:
         conn.execute(insert(posting).values(**{**blank, **numbers, **values}))
     assert company.inspect()["invoice", "1 due"].state is State.OK
+
+
+ANSWERS = {
+    ("production", None): State.BLOCKS,
+    ("production", "accepted"): State.WARNING,
+    ("production", "yes"): State.OK,
+    ("sandbox", None): State.WARNING,
+}
+
+
+@pytest.mark.parametrize(("environment", "answer"), ANSWERS)
+def test_a_person_is_asked_about_duplicate_numbers(company, environment, answer):
+    """Nothing is created in production before somebody looked: named here with the switch, as the push does."""
+    facts = company.facts(duplicate_numbers_checked=answer)
+    facts = replace(facts, company=replace(facts.company, connection=f"{environment}:{REALM}"))
+    found = [each for each in inspect(facts) if each.what.startswith("duplicate numbers")]
+    assert [each.state for each in found] == [ANSWERS[environment, answer]]
+    assert answer == "yes" or "Warn if duplicate" in found[0].remedy
+    assert environment == "sandbox" or answer or "DUPLICATE_NUMBERS_CHECKED=yes" in found[0].remedy
 
 
 def test_nothing_that_was_learned_is_believed(company):
@@ -151,3 +173,57 @@ def test_an_account_of_the_wrong_kind_or_missing_blocks(company):
     wrong = company.inspect(income_account="Current", expense_account="Nowhere")
     assert blocks(wrong) == {("company", "default_income_account"), ("company", "default_expense_account")}
     assert "is of type Bank" in wrong["company", "default_income_account"].says
+
+
+def test_an_invoice_withdrawn_after_posting_and_a_credit_are_named(company):
+    """In the words of a push: a warning for the one, which refuses nothing; a credit blocks, whatever the dates."""
+    from datetime import date
+
+    posted, credit = company.bill(), company.bill(net=-100, issue_date="2026-01-05")
+    values = {"connection": f"sandbox:{REALM}", "opsmerge_invoice_id": posted["id"], "external_id": "7"}
+    blank = {each.name: "x" for each in posting.c if not each.nullable and each.name not in values}
+    numbers = {"attempts": 1, "seq": 1, "generation": 1, "retry": False, "outcome": "created"}
+    with company.store.begin() as conn:
+        conn.execute(insert(posting).values(**{**blank, **numbers, **values}))
+    assert ("invoice", "voided after posting") not in company.inspect()
+    company.opsmerge.deed("void_invoice", number=posted["number"])
+    for rules in ({}, {"post_from": date(2026, 11, 1)}):
+        found = company.inspect(**rules)
+        voided = found["invoice", "voided after posting"]
+        assert (voided.state, voided.numbers) == (State.WARNING, (posted["number"],))
+        assert "voided in OpsMerge after it was posted" in voided.says
+        refused = found["invoice", "negative total"]
+        assert (refused.state, refused.numbers) == (State.BLOCKS, (credit["number"],))
+    company.journal.note_ended({"7": "voided"})
+    assert ("invoice", "voided after posting") not in company.inspect()
+
+
+def test_a_customer_of_an_equal_name_is_not_proposed_where_it_is_or_may_be_another_client_s(company):
+    """Another client has the name in another spelling, or stands for the customer already: a person chooses."""
+    company.opsmerge.deed("save_client", id="cl_2", name="Hartley and Sons.")
+    company.quickbooks.seed({"entities": {"Customer": [{"DisplayName": "Oak Limited"}, {"DisplayName": "Elm Ltd"}]}})
+    for key, name in (("cl_3", "Oak Ltd"), ("cl_4", "Elm Limited"), ("cl_9", "Renamed")):
+        company.opsmerge.deed("save_client", id=key, name=name)
+    oak = company.ledger.find_customers(names=["Oak Limited"])[0]
+    detail = {"name": "Oak Limited", "currency": None}
+    company.journal.learn([Lesson("customer", "client:cl_9", oak.id, detail)])
+    for key in ("cl_1", "cl_2", "cl_3", "cl_4"):
+        line = {"description": "x", "quantity": 1, "unit_price": 9, "service_id": "svc_1", "tax_code_id": "tax_1"}
+        company.opsmerge.deed("create_invoice", client_id=key, lines=[line])
+    found = {each.what: each for each in company.inspect().values() if each.area == "client"}
+    proposed = {
+        what: each.suggestion and each.suggestion.ledger_name for what, each in found.items() if each.candidates
+    }
+    assert proposed == {"Hartley and Sons. (cl_2)": None, "Oak Ltd (cl_3)": None, "Elm Limited (cl_4)": "Elm Ltd"}
+
+
+def test_a_service_that_lines_name_in_two_ways_is_not_proposed(company):
+    """An entry for its id would change what the other lines mean."""
+    accounts = {"IncomeAccountRef": {"value": "1"}, "ExpenseAccountRef": {"value": "2"}}
+    company.quickbooks.seed({"entities": {"Item": [{"Name": "Back-up", **accounts}]}})
+    company.opsmerge.deed("save_service", id="svc_2", name="Backup.")
+    line = {"description": "x", "quantity": 1, "unit_price": 9, "service_id": "svc_2", "tax_code_id": "tax_1"}
+    company.bill(lines=[line])
+    assert company.inspect()["service", "Backup."].suggestion.ledger_name == "Back-up"
+    company.opsmerge.deed("save_service", id="svc_3", name="svc_2")
+    assert company.inspect()["service", "Backup."].suggestion is None

@@ -15,7 +15,7 @@ from target_opsmerge.target import TargetOpsMerge
 ROOT = Path(__file__).parents[2]
 OWN = {
     TapOpsMerge: {"api_key", "api_url", "start_date", "page_size", "invoice_status"},
-    TargetOpsMerge: {"api_key", "api_url", "store_url"},
+    TargetOpsMerge: {"api_key", "api_url", "store_url", "opsmerge_is_test"},
 }
 
 

@@ -1,7 +1,8 @@
-"""One schedule of runs, edits, a lying network and crashes at every step, played in memory; shared by several tests."""
+"""One schedule of runs, edits, a lying network, crashes and freezes, played in memory; shared by several tests."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 
@@ -19,6 +20,8 @@ SETTLE_SECONDS = 900
 LATE_SECONDS_MAX = 800
 FAULTY = 0.35
 CRASH = 0.06
+FREEZE = 0.04
+FREEZE_SECONDS = (5, 30, 300, 2000)
 RUNS_FAULTY_MAX = 3
 RUNS_QUIET_MAX = 20
 FRESH = []
@@ -62,7 +65,7 @@ def push(world, checkpoint, batch_size=30):
         run.execute(ListSpool(sent))
     except (Crash, Fault):
         return False
-    world.unsent -= sent.keys()
+    world.unsent -= {each for each, told in sent.items() if world.texts[each] == told}  # edited meanwhile: still due
     return True
 
 
@@ -73,6 +76,8 @@ class World:
         self.dice = random.Random(seed)
         self.clock = VirtualClock(seed=seed)
         self.calm = False
+        self.frozen = False
+        self.make_record = make_record
         keys = self.dice.random() < 0.5
         self.ledger = PretendLedger(self.clock, self.fate, remembers_keys=keys)
         self.ledger.late_after(lambda: self.dice.uniform(1, LATE_SECONDS_MAX))
@@ -92,17 +97,37 @@ class World:
         return self.dice.choice(list(Fate))
 
     def checkpoint(self, name):
-        if not self.calm and self.dice.random() < CRASH:
+        if self.calm:
+            return
+        if self.dice.random() < CRASH:
             raise Crash(name)
+        if not self.frozen and self.dice.random() < FREEZE:
+            self.freeze()
+
+    def freeze(self):
+        """The process stands still while time passes, people edit and others push; its lock may be lost meanwhile."""
+        self.frozen = True
+        try:
+            if self.dice.random() < 0.7:
+                self.deed(self.make_record)
+            self.clock.advance(self.dice.choice(FREEZE_SECONDS))
+            if self.dice.random() < 0.5:
+                self.ledger.lose_lock()
+            with contextlib.suppress(Crash):
+                push(self, self.checkpoint, self.batch_size)
+        finally:
+            self.frozen = False
 
     def deed(self, make_record):
         """Somebody edits or voids an invoice in OpsMerge."""
         chosen = self.dice.choice(sorted(self.source))
         number = int(chosen.removeprefix("inv_"))
         if self.dice.random() < 0.5:
-            self.source[chosen] = make_record(number, status="voided")
+            changes = {"status": "voided"}
         else:
-            self.source[chosen] = make_record(number, due_date=f"2026-12-{self.dice.randint(3, 28):02}")
+            changes = {"due_date": f"2026-12-{self.dice.randint(3, 28):02}"}
+        self.clock.advance(1)
+        self.source[chosen] = make_record(number, updated_at=self.clock.now().isoformat(), **changes)
         self.texts[chosen] = records.kept(self.source[chosen])
         self.unsent.add(chosen)
 

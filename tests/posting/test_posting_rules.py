@@ -119,6 +119,7 @@ def _posting(record, outcome, **changes):
 
 
 EDIT = {"due_date": "2026-12-24"}
+VOIDED = ("conflict", {"external_id": "7", "fault_code": "voided_after_posting", "settled_outcome": "created"})
 STEPS = {
     "new and open": (None, {}, Step.POST),
     "new and overdue": (None, {"status": "overdue"}, Step.POST),
@@ -128,13 +129,34 @@ STEPS = {
     "new and opted out": (None, {"accounting_excluded": True}, Step.LEAVE),
     "created, same": (("created", {"external_id": "7"}), {}, Step.EXISTS),
     "created, then paid": (("created", {"external_id": "7"}), {"status": "paid"}, Step.EXISTS),
-    "created, then voided and edited": (("created", {"external_id": "7"}), {"status": "voided", **EDIT}, Step.EXISTS),
+    "created, then voided": (("created", {"external_id": "7"}), {"status": "voided"}, Step.RECALLED),
+    "created, then voided and edited": (("created", {"external_id": "7"}), {"status": "voided", **EDIT}, Step.RECALLED),
+    "created, then opted out": (("adopted", {"external_id": "7"}), {"accounting_excluded": True}, Step.RECALLED),
+    "created, then paid and opted out": (
+        ("created", {"external_id": "7"}),
+        {"status": "paid", "accounting_excluded": True},
+        Step.RECALLED,
+    ),
+    "created, then a draft": (("created", {"external_id": "7"}), {"status": "draft", **EDIT}, Step.EXISTS),
+    "recalled, still voided": (VOIDED, {"status": "voided"}, Step.KNOWN),
+    "recalled, still voided and edited": (VOIDED, {"status": "voided", **EDIT}, Step.KNOWN),
+    "recalled, now opted out instead": (VOIDED, {"accounting_excluded": True}, Step.RECALLED),
+    "recalled, a draft": (VOIDED, {"status": "draft"}, Step.KNOWN),
+    "recalled, open again": (VOIDED, {}, Step.RESTORED),
+    "recalled, open again, paid": (VOIDED, {"status": "paid"}, Step.RESTORED),
+    "recalled, open again and edited": (VOIDED, EDIT, Step.CHANGED),
+    "recalled, retry": (("conflict", {**VOIDED[1], "retry": True}), {"status": "voided"}, Step.RECALLED),
+    "changed, then voided": (
+        ("conflict", {"external_id": "7", "fault_code": "changed_after_posting"}),
+        {"status": "voided"},
+        Step.RECALLED,
+    ),
     "created, edited": (("created", {"external_id": "7"}), EDIT, Step.CHANGED),
     "adopted, edited": (("adopted", {"external_id": "7"}), EDIT, Step.CHANGED),
     "conflict of an edit, another edit": (("conflict", {"external_id": "7"}), EDIT, Step.CHANGED),
     "conflict of an edit, undone": (("conflict", {"external_id": "7", "seen_sha256": "x"}), {}, Step.RESTORED),
     "created, retry": (("created", {"external_id": "7", "retry": True}), {}, Step.POST),
-    "created, retry, voided": (("created", {"external_id": "7", "retry": True}), {"status": "voided"}, Step.EXISTS),
+    "created, retry, voided": (("created", {"external_id": "7", "retry": True}), {"status": "voided"}, Step.RECALLED),
     "rejected, same": (("rejected", {}), {}, Step.KNOWN),
     "rejected, edited": (("rejected", {}), EDIT, Step.POST),
     "rejected, mapping changed": (("rejected", {"mapping_sha256": "m0"}), {}, Step.POST),
@@ -145,7 +167,24 @@ STEPS = {
     "number taken, same": (("conflict", {}), {}, Step.KNOWN),
     "number taken, edited": (("conflict", {}), EDIT, Step.POST),
     "unknown, rests": (("unknown", {"attempted_at": NOW.subtract(seconds=899)}), {}, Step.WAIT),
-    "unknown, rested": (("unknown", {"attempted_at": NOW.subtract(seconds=900)}), {}, Step.SETTLE),
+    "unknown, rested": (("unknown", {"attempted_at": NOW.subtract(seconds=1100)}), {}, Step.SETTLE),
+    "unknown, nobody noted the end": (("unknown", {"attempted_at": NOW.subtract(seconds=1099)}), {}, Step.WAIT),
+    "answer lost, rests": (
+        ("unknown", {"attempted_at": NOW.subtract(seconds=899), "fault_code": "timeout"}),
+        {},
+        Step.WAIT,
+    ),
+    "answer lost, rested": (
+        ("unknown", {"attempted_at": NOW.subtract(seconds=900), "fault_code": "timeout"}),
+        {},
+        Step.SETTLE,
+    ),
+    "claimed and not sent": (("unknown", {"attempted_at": None, "fault_code": "claim_lost"}), {}, Step.SETTLE),
+    "sent, then claimed and not sent": (
+        ("unknown", {"attempted_at": NOW.subtract(seconds=900), "fault_code": "claim_lost"}),
+        {},
+        Step.WAIT,
+    ),
     "unknown, edited, rests": (("unknown", {}), EDIT, Step.WAIT),
 }
 
@@ -156,6 +195,44 @@ def test_the_next_step(record, name):
     before, changes, step = STEPS[name]
     posting = _posting(record, before[0], **before[1]) if before else None
     assert decide(_candidate(record, posting, **changes), Policy(None, 900), NOW) is step
+
+
+ENDED = {
+    "created": (("created", {"external_id": "7"}), Step.EXISTS),
+    "in conflict": (VOIDED, Step.RESTORED),
+    "created, retry": (("created", {"external_id": "7", "retry": True}), Step.RESTORED),
+}
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_a_void_on_both_sides_is_no_conflict(record, name):
+    """Whoever voided first; a retry of it is forgotten, so that nothing is posted when the void is undone later."""
+    before, step = ENDED[name]
+    posting = _posting(record, before[0], **before[1])
+    candidate = replace(_candidate(record, posting, status="voided"), has_ended=True)
+    assert decide(candidate, Policy(None, 900), NOW) is step
+
+
+CREDITS = {
+    "no go-live date": ({}, None),
+    "no go-live date, paid": ({"status": "paid"}, None),
+    "before": ({"issue_date": "2026-10-01"}, date(2026, 11, 2)),
+    "before, looked for": ({"issue_date": "2026-10-01"}, date(2026, 11, 2)),
+    "after, paid": ({"status": "paid"}, date(2026, 11, 2)),
+}
+
+
+@pytest.mark.parametrize("name", CREDITS)
+def test_a_credit_is_refused_whatever_the_go_live_date(record, line, name):
+    """It goes where its total is found negative; voided, opted out or a draft it is left."""
+    changes, post_from = CREDITS[name]
+    policy = Policy(post_from, 900)
+    candidate = _candidate(record, lines=[line("-5.00")], **changes)
+    left = candidate.content_sha256 if name.endswith("looked for") else None
+    assert decide(candidate, policy, NOW, left) is Step.POST
+    for withdrawn in ({"status": "voided"}, {"status": "draft"}, {"accounting_excluded": True}):
+        gone = _candidate(record, lines=[line("-5.00")], **{**changes, **withdrawn})
+        assert decide(gone, policy, NOW) is Step.LEAVE
 
 
 GO_LIVE = {

@@ -1,4 +1,4 @@
-"""Seeded schedules of a lying network and crashes at every step: whatever happens, the books come out the same.
+"""Seeded schedules of a lying network, crashes and freezes at every step: whatever happens, the books are the same.
 
 20,000 in every test run, in two files, so that two workers share them; `make soak` plays a million.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 from schedules import SETTLE_SECONDS, World, check, play_all
+
+from books.posting.outbox import Outbox
 
 SCHEDULES = 20_000
 SOAK = 1_000_000
@@ -23,6 +25,13 @@ def test_no_schedule_duplicates_loses_or_leaves_an_invoice_unfinished(block, rec
 def test_no_schedule_of_a_million_does(block, record):
     """The same for a million seeds more."""
     play_all(range(SCHEDULES + block, SCHEDULES + SOAK, 20), record)
+
+
+def test_the_freezes_can_fail(record, monkeypatch):
+    """Without the proof before the bytes leave, stale batches of frozen runs do duplicate: the check sees it."""
+    monkeypatch.setattr(Outbox, "_prove", lambda *_: None)
+    with pytest.raises(AssertionError, match="in the books twice"):
+        play_all(range(3000), record)
 
 
 def test_the_simulation_can_fail(record):

@@ -32,6 +32,9 @@ def built(compiled, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set
         "- {class: I01, number: INV-9999-0001, reason: not there, by: Kim, until: 2026-12-31}\n"
         "series:\n- {prefix: TILL-, reason: the shop's own, by: Kim, until: 2026-12-31}\n"
     )
+    (folder / "mappings.yml").write_text(
+        "version: 1\nclients: {cl_9: {customer: 'Kim''s'}, cl_7: {customer_id: '58'}}\n"
+    )
     done = dbt(["build"], database, folder, run_id="real-1", run_at="2026-11-22 06:02:00")
     assert done.returncode == 0, done.stdout[-3000:]
     return database, expected, done.stdout
@@ -58,6 +61,14 @@ def test_an_accepted_break_is_marked_and_counted_apart(built):
             connection.execute("select class, accepted from recon.drift where bucket = 'break'").fetchall()
         ) == {"H04": True, "I01": False}
         assert connection.execute("select breaks from recon.run_history").fetchall() == [(1,)]
+
+
+def test_the_clients_of_the_mapping_file_are_known(built):
+    """mappings.yml says which customer is a client's, by id or by name."""
+    database, _, _ = built
+    with duckdb.connect(str(database), read_only=True) as connection:
+        mapped = connection.execute("select * from recon.mapped_customers order by client_id").fetchall()
+        assert mapped == [("cl_7", "58", None), ("cl_9", None, "Kim's")]
 
 
 def test_nothing_deprecated_and_nothing_sent(built):
@@ -145,7 +156,8 @@ def test_every_model_states_its_grain_and_is_tested():
         assert tested or "tested in" in model["description"] or "tested where" in model["description"], name
     assert {test["model"] for test in UNIT_TESTS} >= {
         "opsmerge_tax_codes", "opsmerge_line_totals", "pairs", "payment_pairs", "differences", "unapplied", "bridge",
-        "receivables", "control_totals", "drift", "drift_cases", "drift_rollforward", "drift_ageing", "vat_periods",
+        "own_sums", "receivables", "control_totals", "drift", "drift_cases", "drift_rollforward", "drift_ageing",
+        "vat_periods",
     }  # fmt: skip
 
 

@@ -15,7 +15,8 @@ import duckdb
 import pytest
 
 from target_duckdb.database import Database
-from target_duckdb.errors import DatabaseBusyError, InputError
+from target_duckdb.errors import ConfigurationError, DatabaseBusyError, InputError
+from target_duckdb.target import TargetDuckDB
 
 COMMAND = Path(sys.executable).with_name("target-duckdb")
 
@@ -143,7 +144,9 @@ def test_the_command_loads_from_a_pipe(tmp_path, warehouse, singer):
     [
         ({"path": None}, 78, b"path"),
         ({"batch_size_rows": 0}, 78, b"batch_size_rows"),
-        ({"memory_limit": "plenty"}, 78, b"memory_limit"),
+        ({"memory_limit": "plenty"}, 78, b"memory_limit must be a size such as 512MB"),
+        ({"schema": ""}, 78, b"schema must be a name"),
+        ({"schema": "raw\0"}, 78, b"schema must be a name"),
     ],
 )
 def test_a_wrong_setting_is_named_and_exits_with_78(tmp_path, singer, settings, code, message):
@@ -155,6 +158,31 @@ def test_a_wrong_setting_is_named_and_exits_with_78(tmp_path, singer, settings, 
     assert process.returncode == code
     assert message in err
     assert b"Traceback" not in err
+
+
+HOSTILE = ("1GB'; COPY (SELECT 1) TO '{file}", "x\"; COPY (SELECT 1) TO '{file}'; --")
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=["text", "name"])
+@pytest.mark.parametrize("setting", ["memory_limit", "schema", "deleted_column", "deleted_value", "path"])
+def test_a_setting_is_never_code(tmp_path, singer, setting, hostile):
+    """SQL in a setting is a name, a value or a refusal: what it says is not done."""
+    written = tmp_path / "written.csv"
+    hostile = hostile.format(file=written)
+    settings = {"path": str(tmp_path / "w.duckdb"), "schema": "raw", setting: hostile}
+    settings["path"] = str(tmp_path / settings["path"].replace("/", "-" if setting == "path" else "/"))
+    with pytest.raises(ConfigurationError) if setting == "memory_limit" else contextlib.nullcontext():
+        target = TargetDuckDB(config=settings)
+        target.process_lines([json.dumps(singer.schema(status=singer.text)), json.dumps(singer.record(id="1"))])
+        target.process_endofpipe()
+        target.loader.close()
+    assert not written.exists()
+
+
+@pytest.mark.parametrize("limit", ["512MB", "1.5 GiB", "40mb"])
+def test_sizes_of_memory_are_taken(tmp_path, limit):
+    """A size in any of DuckDB's units is a memory limit."""
+    Database(tmp_path / "w.duckdb", limit).connect().close()
 
 
 def test_a_full_disk_is_said_and_the_old_rows_stay(tmp_path, warehouse, singer):

@@ -91,7 +91,7 @@ def test_a_refusal_is_recorded_and_the_others_go_on(world: Any) -> None:
     assert refused["remedy"]
     assert world.postings(*rows).requests == []
     world.clock.advance(301)
-    assert [path for _, path in world.postings(*rows).writes] == ["/invoices/inv_999/accounting"]
+    assert world.postings(*rows).reads == ["/psa/invoices/inv_999"]
 
 
 def test_state_leaves_after_the_effects(world: Any) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -19,6 +21,8 @@ from books.posting.records import to_text
 from books.store import Store
 from books.store.tables_posting import attempt, posting, push_run
 from target_quickbooks.target import TargetQuickBooks
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `processes`
 
 REALM = "9341453000000001"
 SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}}}
@@ -96,6 +100,7 @@ class Bridge:
         self.clock = VirtualClock()
         self.store_url = store_url
         self.folder = folder
+        self.connection = f"sandbox:{REALM}"
         self.config = {
             "realm_id": REALM,
             "client_id": "sandbox-client",
@@ -188,6 +193,13 @@ def bridge(quickbooks_sim, store_url, tmp_path):
     """The target, the simulator without limits (the governor is tested elsewhere), a store of each kind."""
     quickbooks_sim.control.switches(limits=False)
     return Bridge(quickbooks_sim, store_url, tmp_path)
+
+
+@pytest.fixture
+def make_bridge(quickbooks_sim, tmp_path):
+    """As `bridge`, for a store of one's own."""
+    quickbooks_sim.control.switches(limits=False)
+    return lambda store_url: Bridge(quickbooks_sim, store_url, tmp_path)
 
 
 @pytest.fixture

@@ -8,43 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
+from processes import Processes, messages
 
 from books.posting.crash import POINTS, VARIABLE, from_environment
 from books.posting.records import to_text
 
 ONLY_AFTER_A_5XX = {"before_look_up_again", "before_resend", "resend_committed"}
 ONLY_WITH_OLD_INVOICES = {"left_alone_recorded"}
-
-
-class Processes:
-    """Runs of the target, each a process of its own."""
-
-    def __init__(self, folder):
-        self._folder = folder
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": ""},
-            text=True,
-        )
-
-    def run(self, config, messages, crash=""):
-        given, printed = self._folder / "input.jsonl", self._folder / "output.jsonl"
-        given.write_text("".join(to_text(message) + "\n" for message in messages))
-        order = {"config": config, "input": str(given), "output": str(printed), "crash": crash}
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        status = int(self._process.stdout.readline())
-        return status, printed.read_text()
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +26,6 @@ def processes(tmp_path_factory):
     started.close()
 
 
-def _messages(rows):
-    schema = {"type": "object", "properties": {"id": {"type": "string"}}}
-    head = {"type": "SCHEMA", "stream": "invoices", "key_properties": ["id"], "schema": schema}
-    return [
-        head,
-        *({"type": "RECORD", "stream": "invoices", "record": row} for row in rows),
-        {"type": "STATE", "value": {"upto": len(rows)}},
-    ]
-
-
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_any_point_changes_nothing_in_the_end(sqlite_bridge, record, processes, point):
     """Killed there, no STATE has left; the next runs leave each invoice once in the books, and its id in the store."""
@@ -71,10 +33,10 @@ def test_a_kill_at_any_point_changes_nothing_in_the_end(sqlite_bridge, record, p
     config = {**sqlite_bridge.config, "settle_seconds": 0, "batch_size": 2, "post_from": "2026-11-01"}
     if point in ONLY_AFTER_A_5XX:
         sqlite_bridge.sim.control.fault("5xx_before", method="POST", path="/batch", nth=3)
-    status, printed = processes.run(config, _messages(rows), crash=point)
+    status, printed = processes.run(config, messages(rows), crash=point)
     assert (os.WTERMSIG(status), printed) == (signal.SIGKILL, ""), point
     for _ in range(3):
-        status, printed = processes.run(config, _messages(rows))
+        status, printed = processes.run(config, messages(rows))
         assert status == 0
     assert printed == '{"upto": 6}\n'
     invoices = sqlite_bridge.books()
@@ -96,8 +58,7 @@ def test_two_processes_that_push_the_same_invoices_at_once_post_each_once(sqlite
     config = {**sqlite_bridge.config, "batch_size": 5}
     statuses = []
     threads = [
-        threading.Thread(target=lambda each=each: statuses.append(each.run(config, _messages(rows))))
-        for each in started
+        threading.Thread(target=lambda each=each: statuses.append(each.run(config, messages(rows)))) for each in started
     ]
     for thread in threads:
         thread.start()
@@ -121,7 +82,7 @@ def test_a_signal_ends_the_run_without_state(sqlite_bridge, record, tmp_path):
     """SIGTERM during the push: exit code 143, nothing on stdout; the next run finishes the work."""
     sqlite_bridge.sim.control.fault("delay", method="POST", path="/batch", seconds=30, times=0)
     given = tmp_path / "input.jsonl"
-    given.write_text("".join(to_text(message) + "\n" for message in _messages([record(1)])))
+    given.write_text("".join(to_text(message) + "\n" for message in messages([record(1)])))
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**sqlite_bridge.config, "http_timeout": 60}))
     command = [sys.executable, "-m", "target_quickbooks", "--config", str(config), "--input", str(given)]

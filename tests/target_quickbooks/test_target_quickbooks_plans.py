@@ -13,7 +13,7 @@ from books.store import Store
 from books.store.tables_posting import posting, push_plan
 
 REALM = "9341453000000001"
-LIVE = {"environment": "production", "post_from": "2026-11-01"}
+LIVE = {"environment": "production", "post_from": "2026-11-01", "duplicate_numbers_checked": "yes"}
 
 
 @pytest.fixture
@@ -31,6 +31,21 @@ def plan_of(sqlite_bridge, tmp_path):
 
 def outcomes(bridge):
     return {key: (row["outcome"], row["fault_code"]) for key, row in bridge.postings().items()}
+
+
+def test_production_asks_a_person_about_duplicate_numbers(sqlite_bridge, record, plan_of):
+    """No answer, nothing created: exit code 78, where the switch is and what to set; `yes` and `accepted` go on."""
+    live = {name: value for name, value in LIVE.items() if name != "duplicate_numbers_checked"}
+    plan = plan_of(record(1), **live)
+    pushed = sqlite_bridge.push(record(1), plan=plan, **live)
+    assert (pushed.halt.exit_code, pushed.halt.code) == (78, "duplicate_numbers_unchecked")
+    assert "Warn if duplicate" in pushed.halt.remedy
+    assert "TARGET_QUICKBOOKS_DUPLICATE_NUMBERS_CHECKED=yes" in pushed.halt.remedy
+    assert (sqlite_bridge.books(), sqlite_bridge.books("Customer")) == ([], [])
+    for answer, rows in (("yes", [record(1)]), ("accepted", [record(1), record(2)])):
+        again = {"plan": plan} if answer == "yes" else {}
+        assert sqlite_bridge.push(*rows, duplicate_numbers_checked=answer, **again, **live).halt is None
+        assert len(sqlite_bridge.books()) == len(rows)
 
 
 def test_the_first_push_in_production_waits_for_a_plan(sqlite_bridge, record, plan_of):

@@ -67,3 +67,18 @@ def test_a_reverse_charge_is_known_by_its_name_or_by_its_rate(name, reversed_, e
     """So that preflight can warn of it on a sales form."""
     row = {"Id": "6", "Name": name, "SalesTaxRateList": {"TaxRateDetail": [{"TaxRateRef": {"value": "12"}}]}}
     assert read_tax_code(row, {"12": Decimal(20)}, reversed_).reverse_charge is expected
+
+
+def test_a_control_character_in_one_record_stops_no_other(sqlite_bridge, record, line):
+    """Such a number, service or tax code is refused by itself; such a client is posted under the name without it."""
+    bad = [
+        record(1, number="INV-\x071"),
+        record(2, lines=[line(service_name="Sup\x1bport")]),
+        record(3, lines=[line(tax_code_name="V\x9bAT")]),
+        record(4, client_name="A\x07cme"),
+    ]
+    pushed = sqlite_bridge.push(*bad, record(5))
+    codes = {key: row["fault_code"] or row["outcome"] for key, row in sqlite_bridge.postings().items()}
+    refused = {"inv_1": "number_not_allowed", "inv_2": "item_missing", "inv_3": "tax_code_missing"}
+    assert codes == {**refused, "inv_4": "created", "inv_5": "created"}
+    assert not {"\x07", "\x1b", "\x9b"} & set(pushed.log)

@@ -17,6 +17,7 @@ from books.quickbooks.webhook import QuickBooksWebhooks
 from books.store.tables_infra import token
 from books.watch import rules
 from books.watch.facts import Disk
+from books.watch.inbox import InboxLag
 from books.watch.reconciliation import Reconciliation
 
 REALM = "9341453000000001"
@@ -216,9 +217,9 @@ def test_the_inbox_says_what_waits_and_what_no_notice_told_of(world):
     world.hours(0.5)
     assert (world.facts().inbox.waiting, world.facts().inbox.oldest_seconds) == (1, 1800)
     inbox.found_by_reading(CONNECTION, "payment", {"17": world.clock.now()})
-    assert world.wrong() == {}
+    assert "webhook_silence" not in world.wrong()
     world.hours(2)
-    assert set(world.wrong()) == {"webhook_silence"}
+    assert set(world.wrong()) == {"webhook_silence", "webhooks_stand_still"}
     event = {"id": "1", "type": "qbo.payment.updated.v1", "intuitaccountid": REALM, "intuitentityid": "99"}
     inbox.receive("quickbooks", [json.dumps([event]).encode()])
     inbox.split(QuickBooksWebhooks(()), "sandbox", (REALM,))
@@ -237,7 +238,8 @@ def test_the_runbook_has_every_cause_and_no_other(world):
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     table = page.partition("### Runbook")[2].partition("\n## ")[0]
     in_docs = set(re.findall(r"^\| `([a-zA-Z_:]+)` \|", table, re.MULTILINE))
-    facts = world.facts(reconciliation=reconciliation(), unnoticed=[], disk=Disk("MACHINE", 1, 1))
+    inbox = InboxLag(0, None, 0)
+    facts = world.facts(reconciliation=reconciliation(), unnoticed=[], inbox=inbox, disk=Disk("MACHINE", 1, 1))
     causes = {re.sub(r"^(overdue|failing):.*", r"\1:JOB", key) for key in rules.judge(facts)}
     assert in_docs == causes
 
@@ -280,3 +282,17 @@ def test_a_cut_off_refresh_and_other_companies_do_not_disturb(world):
     with world.store.begin() as conn:
         conn.execute(insert(token).values(connection="sandbox:1", refused_at=world.clock.now()))
     assert world.wrong() == {}
+
+
+def test_deliveries_that_nobody_splits_are_told(world):
+    """Five minutes after a delivery was kept and not split, and not before, and over once it is."""
+    inbox = Inbox(world.store)
+    inbox.listening("quickbooks")
+    inbox.receive("quickbooks", [b"rubbish"])
+    assert "webhooks_stand_still" not in world.wrong()
+    world.clock.advance(301)
+    cause = world.wrong()["webhooks_stand_still"]
+    assert "5 minutes" in cause.message
+    assert "pull-payments" in cause.remedy
+    inbox.split(QuickBooksWebhooks(()), "sandbox")
+    assert "webhooks_stand_still" not in world.wrong()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
+from uuid import uuid4
 
+import pendulum
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +16,7 @@ from webhook_bodies import CONNECTION, REALM, body_of, cloud_event, legacy
 
 from books import money
 from books.inbox import Inbox, News
+from books.notices import Notice, Unreadable
 from books.quickbooks.webhook import QuickBooksWebhooks
 from books.store import Store
 from books.store.tables_webhooks import webhook_dead_letter, webhook_delivery, webhook_notice
@@ -89,6 +94,16 @@ def test_the_legacy_shape_is_read(take_in, store):
     ]
 
 
+ENTITY = {"name": "Payment", "id": "190", "operation": "Update"}
+IMPOSSIBLE_TO_READ = ("P9999999999Y",)
+IMPOSSIBLE_YEARS = (
+    "9999-12-31T23:59:59-12:00",
+    "9999-12-31T23:59:59Z",
+    "0001-01-01T00:00:00+14:00",
+    "0001-01-01T00:00:00Z",
+    "1999-12-31T23:59:59Z",
+)
+
 DEAD = [
     (b"", "not JSON"),
     (b"\xff\xfe\x00", "not JSON"),
@@ -106,6 +121,13 @@ DEAD = [
     (b'[{"type": NaN}]', "not JSON"),
     (b'[{"type": 7, "\\ud800": "\\u0000"}]', "qbo.<entity>.<operation>"),
     (body_of(cloud_event(intuitaccountid="111")), "company 111 is not connected here"),
+    *((body_of(cloud_event(time=time)), "cannot be read (OverflowError)") for time in IMPOSSIBLE_TO_READ),
+    *((body_of(cloud_event(time=time)), "not within the years 2000 to 2199") for time in IMPOSSIBLE_YEARS),
+    (money.dumps(legacy(ENTITY | {"lastUpdated": "9999-12-31T23:59:59-12:00"})).encode(), "2000 to 2199"),
+    (b'[{"type": 1e99999999999999999999}]', "not JSON"),
+    (b'[{"type": ' + b"9" * 5000 + b"}]", "not JSON"),
+    (b'[{"type": ' + b"[" * 900 + b"]" * 900 + b"}]", "qbo.<entity>.<operation>"),
+    (b'[{"type": "qbo.payment.created.v1", "type": [{}]}]', "qbo.<entity>.<operation>"),
 ]
 
 
@@ -116,6 +138,48 @@ def test_what_no_notice_can_be_made_of_is_a_dead_letter(take_in, store):
     for letter, (_, reason) in zip(rows(store, webhook_dead_letter), DEAD, strict=True):
         assert reason in letter["reason"]
     assert notices(store) == [(CONNECTION, "payment", "190", "created")]
+
+
+def test_what_only_the_store_refuses_is_a_dead_letter_too(inbox, store):
+    """A delivery whose notices cannot be written, or whose reading raises anything, stops nothing and is kept."""
+
+    class Raising(QuickBooksWebhooks):
+        def parse(self, body):
+            if body == b"raise":
+                raise MemoryError
+            company = CONNECTION.partition(":")[2]
+            at = pendulum.datetime(9999, 12, 31, 23, 59, 59)
+            return [
+                Notice(company, "payment", "1", "created", "a", None),
+                Notice(company, "payment", "2", "created", "b", None if body == b"good" else at),
+            ]
+
+    inbox.receive("quickbooks", [b"raise", b"late", b"good"])
+    done = inbox.split(Raising(()), "sandbox", (REALM,))
+    assert (done.deliveries, done.notices, done.dead_letters) == (3, 2, 2)
+    assert [(row["place"], row["reason"], row["event"]) for row in rows(store, webhook_dead_letter)] == [
+        (-1, "it cannot be split (MemoryError)", "raise"),
+        (-1, "it cannot be split (OverflowError)", "late"),
+    ]
+    assert [row["delivery_id"] for row in rows(store, webhook_notice)] == [3, 3]
+
+
+def test_a_delivery_full_of_dead_letters_fills_no_store(take_in, store):
+    """Thousands of empty events leave a hundred dead letters and one that counts the rest."""
+    done = take_in(b"[" + b"{}," * 3_000 + b"{}]", body_of(cloud_event("190")))
+    assert (done.notices, done.dead_letters) == (1, 101)
+    assert rows(store, webhook_dead_letter)[-1]["reason"] == "and 2,901 more events of this delivery"
+
+
+def test_splitting_that_stands_still_is_told(inbox, clock, dialect):
+    """Five minutes unsplit: splitting stands still; split, it does not."""
+    inbox.receive("quickbooks", [body_of(cloud_event("190"))])
+    clock.advance(299)
+    assert not inbox.backlog([]).stands_still
+    clock.advance(2)
+    assert inbox.backlog([]).stands_still
+    inbox.split(dialect, "sandbox", (REALM,))
+    assert not inbox.backlog([]).stands_still
 
 
 def test_a_faulty_event_does_not_take_its_neighbours_with_it(take_in, store):
@@ -257,24 +321,68 @@ class TestMissed:
         assert inbox.found_by_reading(CONNECTION, "payment", {"1": clock.now()}) == 0
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    events=st.lists(
-        st.dictionaries(
-            st.sampled_from(["type", "intuitaccountid", "intuitentityid", "id", "time", "eventNotifications"]),
-            st.one_of(
-                st.text(max_size=12),
-                st.integers(),
-                st.none(),
-                st.sampled_from(["qbo.payment.created.v1", REALM, "190", "2026-11-02T08:59:30Z"]),
-            ),
-        ),
-        max_size=3,
-    ),
-    junk=st.binary(max_size=40),
+VALUES = [
+    *("qbo.payment.created.v1", "Payment", "Update", REALM, "190", "2026-11-02T08:59:30Z", "now", "P1D", "12:61"),
+    *(*IMPOSSIBLE_TO_READ, *IMPOSSIBLE_YEARS, "-1", "0", "x" * 300, "\ud800", "\0"),
+]
+RAW = ["NaN", "-Infinity", "1e999999999", "-1e-999999999", "9" * 5000, '"\\ud800"', '"\\u0000"', "[" * 400 + "]" * 400]
+CLOUD_KEYS = ["type", "intuitaccountid", "intuitentityid", "id", "time"]
+LEGACY_KEYS = ["name", "id", "operation", "lastUpdated", "deletedId"]
+KEYS = [*CLOUD_KEYS, *LEGACY_KEYS, "eventNotifications", "realmId", "dataChangeEvent", "entities"]
+LEAVES = st.one_of(
+    st.sampled_from(RAW),
+    st.one_of(st.sampled_from(VALUES), st.none(), st.booleans(), st.integers(), st.text(max_size=8)).map(json.dumps),
 )
-def test_no_body_is_an_error(events, junk, inbox, dialect):
-    """Whatever was signed is kept and split without an exception, on either database."""
-    inbox.receive("quickbooks", [money.dumps(events).encode(), junk])
+
+
+def objects(values):
+    """JSON objects as text, keys possibly twice."""
+    pairs = st.lists(st.tuples(st.sampled_from(KEYS), values).map(lambda pair: f'"{pair[0]}":{pair[1]}'), max_size=6)
+    return pairs.map(lambda each: "{" + ",".join(each) + "}")
+
+
+def arrays(values):
+    """JSON arrays as text."""
+    return st.lists(values, max_size=3).map(lambda each: "[" + ",".join(each) + "]")
+
+
+def changed(event, key, value):
+    """A good event, one value of which is another; the text of it."""
+    return json.dumps(event | {key: "@"}).replace('"@"', value)
+
+
+EVENTS = st.builds(changed, st.just(cloud_event()), st.sampled_from(CLOUD_KEYS), LEAVES)
+ENTITIES = st.builds(changed, st.just(ENTITY), st.sampled_from(LEGACY_KEYS), LEAVES)
+BODIES = st.one_of(
+    st.recursive(LEAVES, lambda inner: st.one_of(objects(inner), arrays(inner)), max_leaves=8),
+    arrays(EVENTS),
+    arrays(ENTITIES).map(
+        lambda each: f'{{"eventNotifications":[{{"realmId":"{REALM}","dataChangeEvent":{{"entities":{each}}}}}]}}'
+    ),
+).map(str.encode)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.one_of(BODIES, st.binary(max_size=40)))
+def test_no_body_stops_the_next(body, inbox, dialect, store):
+    """Whatever was signed, in either shape, is kept and split, what follows it is read, and so is what it says."""
+    number = uuid4().hex
+    inbox.receive("quickbooks", [body, body_of(cloud_event(number))])
     inbox.split(dialect, "sandbox", (REALM,))
     assert inbox.backlog([]).unsplit == 0
+    news = inbox.news(CONNECTION, "payment", 0)
+    assert number in news.changed_at
+    assert news.not_shown_by(dict(news.changed_at)) == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=st.one_of(BODIES, st.binary(max_size=40)))
+def test_no_body_is_an_error(body):
+    """Of whatever was signed, every part is a notice that every store takes, or a dead letter."""
+    for event in QuickBooksWebhooks(()).parse(body):
+        if isinstance(event, Notice):
+            assert event.occurred_at is None or 2000 <= event.occurred_at.year < 2200
+            assert re.fullmatch("[A-Za-z0-9._:-]{1,64}", event.entity_id)
+        words = event.event if isinstance(event, Unreadable) else event.event_id
+        assert "\0" not in words
+        assert words.encode().decode() == words

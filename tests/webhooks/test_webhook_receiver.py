@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from webhook_bodies import CONNECTION, TOKEN, body_of, cloud_event
 
-from books.inbox import Inbox
+from books.inbox import Inbox, Split
 from books.store import Store
 from books.store.tables_webhooks import webhook_delivery, webhook_notice
 from books.webhooks import receiver as limits
@@ -113,6 +113,40 @@ def test_health_shows_how_far_behind_the_reading_is(receiver):
     inbox = Inbox(receiver.store)
     inbox.handed_on(CONNECTION, "payment", inbox.news(CONNECTION, "payment", 0).seq)
     assert receiver.health()["lag"] == {"deliveries_unsplit": 0, "notices_unread": 0, "oldest_seconds": None}
+
+
+def test_an_impossible_delivery_leaves_the_receiver_reading(receiver):
+    """After a signed notice with an impossible time, the next one is read and nothing waits."""
+    assert receiver.post(body_of(cloud_event("190", time="9999-12-31T23:59:59-12:00"))) == 200
+    assert receiver.post(body_of(cloud_event("191"))) == 200
+    wait_for(lambda: notices(receiver.store) == 1)
+    assert receiver.health()["lag"]["deliveries_unsplit"] == 0
+
+
+def test_the_splitter_outlives_any_exception(receiver, monkeypatch):
+    """What was not foreseen is logged, and splitting is tried again."""
+    monkeypatch.setattr(limits, "SPLIT_RETRY_SECONDS", 0.02)
+    split = receiver.receiver.inbox.split
+
+    def once(*arguments):
+        monkeypatch.setattr(receiver.receiver.inbox, "split", split)
+        raise RecursionError
+
+    monkeypatch.setattr(receiver.receiver.inbox, "split", once)
+    receiver.post(body_of(cloud_event("190")))
+    wait_for(lambda: notices(receiver.store) == 1)
+
+
+def test_health_says_when_splitting_stands_still(receiver, monkeypatch):
+    """Deliveries that have waited beyond the limit are a 503 with the reason, not ok."""
+    monkeypatch.setattr(receiver.receiver.inbox, "split", lambda *_: Split())
+    receiver.post(body_of(cloud_event("190")))
+    assert requests.get(f"{receiver.url}/healthz", timeout=10).status_code == 200
+    with receiver.store.begin() as connection:
+        long_ago = receiver.store.now(connection).subtract(seconds=301)
+        connection.execute(update(webhook_delivery).values(received_at=long_ago))
+    answer = requests.get(f"{receiver.url}/healthz", timeout=10)
+    assert (answer.status_code, answer.json()["status"]) == (503, "splitting stands still")
 
 
 @pytest.mark.parametrize(
@@ -220,6 +254,37 @@ def test_a_head_that_does_not_come_is_given_up(tmp_path):
         raw.sendall(b"POST /webhooks/quickbooks HTT")
         assert raw.recv(100) == b""
     process.kill()
+
+
+ANSWERED = {
+    "health": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "not found, its body not sent": b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n",
+    "two at once": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 2,
+}
+
+
+@pytest.mark.parametrize("answered", ANSWERED.values(), ids=ANSWERED)
+def test_a_later_head_that_does_not_come_is_given_up(tmp_path, answered):
+    """After an answer the next request has the same time: one that drips in on a kept connection is cut off."""
+    process = Process(f"sqlite:///{tmp_path}/books/books.db", "--request-seconds", "0.5")
+    with socket.create_connection(urlsplit(process.url).netloc.split(":"), timeout=20) as raw:
+        raw.sendall(answered)
+        raw.settimeout(0.1)
+        began = time.monotonic()
+        while not _has_ended(raw):
+            assert time.monotonic() < began + 10, "the connection is still open"
+    process.kill()
+
+
+def _has_ended(raw: socket.socket) -> bool:
+    """Send one more letter of the next request; whether the other side has closed."""
+    try:
+        raw.sendall(b"X")
+        return raw.recv(65_536) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def test_what_is_noticed_starts_the_job_once_and_again_after_a_failure(tmp_path):

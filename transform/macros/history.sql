@@ -15,8 +15,15 @@
     run_id varchar, run_at timestamp, connection varchar, trusted boolean, class varchar, bucket varchar, currency varchar,
     items bigint, documents bigint, new_items bigint, accepted_items bigint, effect decimal(18, 2), exposure decimal(18, 2)
   );
+  create table if not exists recon.trusted_documents (
+    connection varchar, run_id varchar, system varchar, stream varchar, document_id varchar, number varchar
+  );
+  create table if not exists recon.accepted_falls (
+    connection varchar, since_run_id varchar, system varchar, stream varchar, fingerprint varchar, gone_documents bigint,
+    missing_numbers bigint, run_id varchar, accepted_by varchar, accepted_at timestamp
+  );
   {# dbt listed the relations before this hook ran: tell it of these. #}
-  {% for name in ['drift_history', 'run_history', 'drift_daily'] %}
+  {% for name in ['drift_history', 'run_history', 'drift_daily', 'trusted_documents'] %}
     {% do adapter.cache_added(api.Relation.create(database=target.database, schema='recon', identifier=name, type='table')) %}
   {% endfor %}
 {% endif %}

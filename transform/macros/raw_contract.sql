@@ -35,7 +35,7 @@
     'tax': 'decimal(18,2)', 'total': 'decimal(18,2)', 'ledger_total': 'decimal(18,2)', 'ledger_tax': 'decimal(18,2)',
     'payload_sha256': 'varchar', 'request_id': 'varchar', 'intuit_tid': 'varchar', 'attempts': 'bigint',
     'first_attempted_at': 'timestamp with time zone', 'attempted_at': 'timestamp with time zone',
-    'finished_at': 'timestamp with time zone', 'seq': 'bigint'}, **loaded),
+    'finished_at': 'timestamp with time zone', 'seq': 'bigint', 'written_to_opsmerge': 'boolean'}, **loaded),
   'raw_quickbooks.push_runs': dict({
     'connection': 'varchar', 'id': 'varchar', 'started_at': 'timestamp with time zone',
     'finished_at': 'timestamp with time zone', 'complete': 'boolean'}, **loaded),
@@ -59,10 +59,10 @@
     'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.customers': dict({
     'realm_id': 'varchar', 'id': 'varchar', 'display_name': 'varchar', 'email': 'varchar', 'active': 'boolean',
-    'status': 'varchar'}, **loaded),
+    'status': 'varchar', 'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.accounts': dict({
     'realm_id': 'varchar', 'id': 'varchar', 'name': 'varchar', 'account_type': 'varchar', 'currency': 'varchar',
-    'current_balance': 'decimal(18,2)', 'status': 'varchar'}, **loaded),
+    'current_balance': 'decimal(18,2)', 'status': 'varchar', 'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks._loads': loads,
 } %}
 {{ return(tables) }}

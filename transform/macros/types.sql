@@ -42,5 +42,21 @@
 {% macro default__sequence_of(number) -%} cast(substring({{ number }} from '^.*[0-9]{4}-([0-9]{1,18})$') as bigint) {%- endmacro %}
 {% macro duckdb__sequence_of(number) -%} cast(nullif(regexp_extract({{ number }}, '^.*[0-9]{4}-([0-9]{1,18})$', 1), '') as bigint) {%- endmacro %}
 
-{# A name without case, blanks and ASCII punctuation: the classes of regular expressions differ between engines. #}
-{% macro bare_name(name) -%} regexp_replace(lower({{ name }}), '[\s!-/:-@\[-`{-~]', '', 'g') {%- endmacro %}
+{# The option that names this environment, for a command that a message tells people to run. #}
+{% macro in_environment() -%} --environment {{ env_var('MELTANO_ENVIRONMENT', 'demo') }} {%- endmacro %}
+
+{#
+  A name without case, blanks and punctuation, in one Unicode form. Each character is listed: the classes of regular
+  expressions differ between engines.
+#}
+{% macro bare_name(name) -%} regexp_replace(lower({{ composed(name) }}), '[\s !-/:-@\[-`{-~‘’“”‐–—…]', '', 'g') {%- endmacro %}
+
+{# One Unicode form: an accent as part of its letter. #}
+{% macro composed(text) -%} {{ return(adapter.dispatch('composed')(text)) }} {%- endmacro %}
+{% macro default__composed(text) -%} normalize({{ text }}, NFC) {%- endmacro %}
+{% macro duckdb__composed(text) -%} nfc_normalize({{ text }}) {%- endmacro %}
+
+{# Whether two names are one, apart from case, blanks, punctuation and Unicode form. #}
+{% macro same_name(one, other) -%}
+  coalesce(case when {{ one }} = {{ other }} then true else {{ bare_name(one) }} = {{ bare_name(other) }} end, false)
+{%- endmacro %}

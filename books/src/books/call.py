@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -33,6 +33,11 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    prove: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    """Called right before the bytes leave, at every sending. What it raises is raised, and nothing leaves.
+
+    A request with a proof is not sent again after a wait: its caller decides anew.
+    """
 
 
 @dataclass(frozen=True)

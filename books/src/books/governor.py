@@ -10,7 +10,7 @@ Source of the limits: Intuit, "API call limits and throttles": 500 requests a mi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +39,7 @@ BREAKER_FAILURES = 5
 BREAKER_SECONDS = 30.0
 BREAKER_SECONDS_MAX = 300.0
 
-_PUSHES = frozenset({CallKind.WRITE, CallKind.BATCH})
+PUSHES = frozenset({CallKind.WRITE, CallKind.BATCH})
 
 Grant = tuple[float, CallKind]
 """When a call was allowed (seconds, steady) and what kind it is."""
@@ -125,10 +125,19 @@ class Governor:
             Halt: TRY_LATER; leave would come after the deadline, or the store cannot be used. No call was made.
         """
         with ExitStack() as held:
-            if kind in _PUSHES:
-                wait_seconds = max(0.0, deadline - self._clock.monotonic())
-                held.enter_context(self._store.lock(_push_lock(connection), wait_seconds))
-            yield self._wait(connection, kind, deadline)
+            if kind in PUSHES:
+                held.enter_context(self.push_lock(connection, deadline))
+            yield self.grant(connection, kind, deadline)
+
+    @contextmanager
+    def push_lock(self, connection: str, deadline: float) -> Iterator[Callable[[], bool]]:
+        """Hold a company's push lock over several calls, each of which needs a `grant`. Gives: is it still ours?
+
+        Raises:
+            Halt: TRY_LATER; somebody else held it until the deadline.
+        """
+        with self._store.lock(_push_lock(connection), max(0.0, deadline - self._clock.monotonic())) as is_held:
+            yield is_held
 
     def pause(self, connection: str, seconds: float, reason: str) -> None:
         """Stop all calls of a company, in every process, for so long; a longer pause that is on already stays."""
@@ -175,8 +184,12 @@ class Governor:
             metered_reads=reads or 0,
         )
 
-    def _wait(self, connection: str, kind: CallKind, deadline: float) -> float:
-        """Sleep until a grant is ours; its moment. The log is asked again after each sleep: others wait too."""
+    def grant(self, connection: str, kind: CallKind, deadline: float) -> float:
+        """Sleep until a grant is ours; its moment. The log is asked again after each sleep: others wait too.
+
+        Raises:
+            Halt: TRY_LATER; leave would come after the deadline, or the store cannot be used. No call was made.
+        """
         while True:
             wait_seconds, now = self._ask(connection, kind)
             if not wait_seconds:

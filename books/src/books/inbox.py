@@ -18,8 +18,9 @@ from typing import Any
 import pendulum
 from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from books.notices import Notice, Unreadable, WebhookDialect
+from books.notices import Notice, Unreadable, WebhookDialect, unreadable
 from books.store import Store
 from books.store.tables_infra import counter, token
 from books.store.tables_webhooks import (
@@ -34,6 +35,12 @@ from books.store.upsert import upsert
 
 SPLIT_DELIVERIES = 200
 """Deliveries split in one transaction."""
+
+DEAD_LETTERS_MAX = 100
+"""Kept one by one of one delivery, whose body is kept whole: a megabyte may hold 300,000 events that are none."""
+
+STANDSTILL_SECONDS = 300
+"""A delivery that waits for so long to be split: splitting stands still. It takes milliseconds."""
 
 IDS_CHUNK = 400
 """Ids in one query: below the limit of bound values of every database."""
@@ -82,6 +89,13 @@ class Backlog:
     unread: int
     oldest_seconds: float | None
     """Age of the oldest notice or delivery that was not handed on yet."""
+    unsplit_seconds: float | None = None
+    """Age of the oldest delivery that was not split yet."""
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether deliveries are kept and no longer split."""
+        return (self.unsplit_seconds or 0) > STANDSTILL_SECONDS
 
 
 class Inbox:
@@ -157,7 +171,8 @@ class Inbox:
                 unread += count
                 ages += [] if first is None else [first]
             now = self._store.now(connection)
-        return Backlog(unsplit, unread, max(((now - age).total_seconds() for age in ages), default=None))
+        waits = [(now - age).total_seconds() for age in ages]
+        return Backlog(unsplit, unread, max(waits, default=None), waits[0] if oldest is not None else None)
 
     def listening(self, provider: str) -> None:
         """A receiver lives on this store: from now on a change without a notice is one that webhooks missed."""
@@ -270,24 +285,44 @@ class _Splitter:
         self._notices = self._dead_letters = 0
 
     def split(self, deliveries: Sequence[Any]) -> Split:
-        """Split these deliveries."""
+        """Split these deliveries. What the content of one makes impossible is undone, and it becomes a dead letter."""
         for delivery in deliveries:
-            for place, event in enumerate(self._dialect.parse(delivery.body)):
-                self._note(delivery, place, event)
+            before = self._notices, self._dead_letters
+            try:
+                with self._connection.begin_nested():
+                    self._split_one(delivery)
+            except Exception as error:
+                if _is_of_store(error):
+                    raise
+                self._notices, self._dead_letters = before
+                words = delivery.body.decode("utf-8", "replace")
+                self._bury(delivery, WHOLE, unreadable(f"it cannot be split ({type(error).__name__})", words))
             done = update(webhook_delivery).where(webhook_delivery.c.id == delivery.id)
             self._connection.execute(done.values(split_at=self._now))
         return Split(len(deliveries), self._notices, self._dead_letters)
 
-    def _note(self, delivery: Any, place: int, event: Notice | Unreadable) -> None:
+    def _split_one(self, delivery: Any) -> None:
+        dead = [
+            (place, letter)
+            for place, event in enumerate(self._dialect.parse(delivery.body))
+            if (letter := self._note(delivery, event)) is not None
+        ]
+        for place, letter in dead[:DEAD_LETTERS_MAX]:
+            self._bury(delivery, place, letter)
+        if len(dead) > DEAD_LETTERS_MAX:
+            more = f"and {len(dead) - DEAD_LETTERS_MAX:,} more events of this delivery"
+            self._bury(delivery, WHOLE, Unreadable(more, ""))
+
+    def _note(self, delivery: Any, event: Notice | Unreadable) -> Unreadable | None:
+        """Append a notice; the dead letter where none can be made."""
         if isinstance(event, Unreadable):
-            self._bury(delivery, place, event.reason, event.event)
-            return
+            return event
         connection_name = f"{self._environment}:{event.company_id}"
         if connection_name not in self._known:
             words = f"{event.entity} {event.entity_id} {event.operation} {event.event_id}"
-            self._bury(delivery, place, f"company {event.company_id} is not connected here", words)
-            return
+            return Unreadable(f"company {event.company_id} is not connected here", words)
         self._append(delivery, connection_name, event)
+        return None
 
     def _append(self, delivery: Any, connection_name: str, notice: Notice) -> None:
         at = notice.occurred_at or delivery.received_at
@@ -305,15 +340,24 @@ class _Splitter:
         self._notices += _insert_new(self._connection, webhook_notice, row)
         self._connection.execute(_announce(connection_name, notice, at, self._now))
 
-    def _bury(self, delivery: Any, place: int, reason: str, event: str) -> None:
+    def _bury(self, delivery: Any, place: int, letter: Unreadable) -> None:
         row = {
             "delivery_id": delivery.id,
             "place": place,
-            "reason": reason,
-            "event": event,
+            "reason": letter.reason,
+            "event": letter.event,
             "noted_at": self._now,
         }
         self._dead_letters += _insert_new(self._connection, webhook_dead_letter, row)
+
+
+WHOLE = -1
+"""The place of a dead letter about a whole delivery."""
+
+
+def _is_of_store(error: Exception) -> bool:
+    """Whether the store is in trouble, so that the delivery waits, and not what the delivery holds."""
+    return isinstance(error, DBAPIError) and not isinstance(error, (DataError, IntegrityError))
 
 
 def _keep_delivery(connection: Connection, provider: str, body: bytes, now: pendulum.DateTime) -> Any:
@@ -399,7 +443,7 @@ def _covers(shown: Mapping[str, pendulum.DateTime | None], key: str, at: pendulu
     if key not in shown:
         return False
     state_of = shown[key]
-    return state_of is None or state_of >= at.subtract(seconds=SLACK_SECONDS)
+    return state_of is None or (at - state_of).total_seconds() <= SLACK_SECONDS
 
 
 def _current_seq(connection: Connection) -> int:

@@ -7,7 +7,8 @@ Money is Decimal in the invoice's currency; rates are per cent (20 means 20 %).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -62,6 +63,8 @@ class Invoice:
     tax_total: Decimal
     total: Decimal
     excluded: bool
+    owner: str | None = None
+    """The connection that it belongs to in OpsMerge (`books.belonging`)."""
 
 
 @dataclass(frozen=True)
@@ -263,6 +266,20 @@ class Spent:
     metered_reads: int = 0
 
 
+@dataclass(frozen=True)
+class Turn:
+    """The push lock of a company, held: no other run creates anything in it until the turn ends."""
+
+    leave: Callable[[], float]
+    """Wait for leave to create the next batch of invoices: the seconds waited. Raises Halt where it is too long."""
+    is_held: Callable[[], bool]
+    """Whether the lock is still ours: a database server that was restarted has forgotten it."""
+
+
+Turns = Callable[[], AbstractContextManager[Turn]]
+"""Takes a turn, waiting for it. Raises Halt where others have it too long."""
+
+
 class Ledger(Protocol):
     """One company's books.
 
@@ -308,8 +325,8 @@ class Ledger(Protocol):
         """Home units for one unit of a currency on a day, None where the ledger has none."""
         ...
 
-    def find_invoices(self, numbers: Sequence[str]) -> Sequence[LedgerInvoice]:
-        """Invoices by number, voided ones too; deleted ones are gone."""
+    def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
+        """Invoices by number or id, voided ones too; deleted ones are gone."""
         ...
 
     def find_accounts(self, names: Sequence[str]) -> Sequence[Account]:
@@ -344,8 +361,18 @@ class Ledger(Protocol):
         """Put an invoice into the vendor's words: the exact bytes to send. Pure: no call. Raises Reject."""
         ...
 
-    def create_invoices(self, members: Sequence[Member], key: str) -> Mapping[str, LedgerInvoice | Fault]:
-        """Create a batch under a key: per bid the invoice or its fault. The same key and bid create once."""
+    def turn(self) -> AbstractContextManager[Turn]:
+        """Hold the company's push lock: look-up, claim and sending of invoices happen within one turn."""
+        ...
+
+    def create_invoices(
+        self, members: Sequence[Member], key: str, prove: Callable[[], None]
+    ) -> Mapping[str, LedgerInvoice | Fault]:
+        """Create a batch under a key: per bid the invoice or its fault. The same key and bid create once.
+
+        `prove` is called right before the bytes leave, at every sending; what it raises is raised, and nothing was
+        sent. Raises Retry where the ledger refused the call for now: nothing is sent again after a wait.
+        """
         ...
 
     def changes(self, kinds: Sequence[str], since: datetime) -> Changes:

@@ -47,8 +47,22 @@ class WebhookDialect(Protocol):
         ...
 
     def parse(self, body: bytes) -> Sequence[Notice | Unreadable]:
-        """What a genuine body says, in its order. Never raises."""
+        """What a genuine body says, in its order. What it raises makes the whole delivery a dead letter."""
         ...
+
+
+EVENT_CHARS_MAX = 2000
+"""Of an event that is kept for people to look at."""
+
+
+def unreadable(reason: str, event: str) -> Unreadable:
+    """Return a dead letter that every database takes, with the beginning of the event."""
+    return Unreadable(reason, storable(event[:EVENT_CHARS_MAX]))
+
+
+def storable(text: str) -> str:
+    """Replace what a database refuses: half a surrogate pair, and NUL, which PostgreSQL does not take."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def fold(entity: str) -> str:

@@ -10,12 +10,15 @@ keep      commit in small groups; what a crash leaves uncommitted is seen by the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from books import belonging
 from books.allocations import Effect, Entry, Settlement, decide
+from books.belonging import Act, Ruling
 from books.faults import Reject
 from books.money import ZERO
+from books.opsmerge.accounting import Left
 from books.opsmerge.client import OpsMergeClient
 from books.opsmerge.ledger import AllocationLedger, Due, Told
 from books.opsmerge.mirror import Mirror, View
@@ -36,6 +39,12 @@ class Counts:
     voided: int = 0
     linked: int = 0
     already: int = 0
+    false: list[Entry] = field(default_factory=list)
+    """Voided, because a non-production company had put them there: no money was received."""
+    left: list[Left] = field(default_factory=list)
+    """The invoice belongs to another connection."""
+    shown: list[Left] = field(default_factory=list)
+    """They would have been written, were this connection allowed to."""
     refused: list[Reject] = field(default_factory=list)
 
 
@@ -63,7 +72,31 @@ class Payments:
         self._mirror.refresh()
         for realm_id in complete:
             self._mirror.adopt_orphans(realm_id)
-        return self._tell(self._ledger.due())
+        false = self._void_false()
+        counts = self._tell(self._ledger.due())
+        counts.false += false.false
+        counts.refused += false.refused
+        return counts
+
+    def _void_false(self) -> Counts:
+        """Void what a non-production company paid, where a production connection of ours may write the invoice."""
+        ours, live = self._mirror.of_nonproduction()
+        counts = Counts()
+        try:
+            for entry in live:
+                self._void_if_ours(entry, ours, counts)
+        finally:
+            self._mirror.keep(counts.false)
+        return counts
+
+    def _void_if_ours(self, entry: Entry, ours: Sequence[str], counts: Counts) -> None:
+        try:
+            block = self._client.invoice(entry.invoice_id).get("accounting")
+            if any(belonging.decide(block, each, opsmerge_is_test=self._client.is_test).writes for each in ours):
+                self._client.void_payment(entry.invoice_id, str(entry.external_id))
+                counts.false.append(replace(entry, voided=True))
+        except Reject as fault:
+            counts.refused.append(fault)
 
     def _tell(self, due: Sequence[Due]) -> Counts:
         telling = _Telling(self._client, self._ledger, self._mirror, self._mirror.view(due))
@@ -94,7 +127,13 @@ class _Telling:
     def tell(self, due: Due) -> None:
         """Bring one allocation into line, or note why OpsMerge or the payment does not allow it."""
         try:
+            if not belonging.may_write(due.connection, opsmerge_is_test=self._client.is_test):
+                self._show(due, due.wanted)
+                return
             told = self._bring_into_line(due, due.wanted)
+        except _LeftError as left:
+            self.counts.left.append(Left(due.invoice_number or due.invoice_id, left.ruling))
+            told = Told(due, due.written_sha256, due.linked_payment_id, ruling=left.ruling)
         except Reject as fault:
             self.counts.refused.append(fault)
             told = Told(due, fault=fault)
@@ -130,17 +169,37 @@ class _Telling:
                 raise _change_by_hand(due, entry)
         raise _not_as_written(due)
 
+    def _show(self, due: Due, wanted: Settlement | None) -> None:
+        """Count what would be written. It stays due, for the day when it may be."""
+        effect, _ = decide(wanted, due.invoice_id, self._view.there(due), due.written_sha256)
+        if effect in (Effect.WRITE, Effect.VOID):
+            ruling = belonging.decide(None, due.connection, opsmerge_is_test=self._client.is_test)
+            self.counts.shown.append(Left(due.invoice_number or due.invoice_id, ruling))
+
+    def _ask(self, due: Due, invoice_id: str) -> None:
+        """Read whose invoice it is, right before writing.
+
+        Raises:
+            _LeftError: another connection's.
+        """
+        block = self._client.invoice(invoice_id).get("accounting")
+        ruling = belonging.decide(block, due.connection, opsmerge_is_test=self._client.is_test)
+        if ruling.act is Act.LEAVE:
+            raise _LeftError(ruling)
+
     def _link(self, due: Due, entry: Entry) -> Told:
         self.counts.linked += 1
         self._view.linked.add(entry.id)
         return Told(due, linked_payment_id=entry.id)
 
     def _void(self, due: Due, entry: Entry) -> None:
+        self._ask(due, entry.invoice_id)
         self._client.void_payment(entry.invoice_id, due.external_id)
         self.counts.voided += 1
         self._keep(Entry(entry.id, entry.invoice_id, entry.external_id, entry.settlement, voided=True))
 
     def _write(self, due: Due, wanted: Settlement) -> None:
+        self._ask(due, due.invoice_id)
         entry = self._client.put_payment(due.invoice_id, due.external_id, wanted)
         self.counts.written += 1
         self._keep(entry)
@@ -148,6 +207,14 @@ class _Telling:
     def _keep(self, entry: Entry) -> None:
         self._view.add([entry])
         self._entries.append(entry)
+
+
+class _LeftError(Exception):
+    """The invoice belongs to another connection: its payments are left as they are."""
+
+    def __init__(self, ruling: Ruling) -> None:
+        super().__init__(ruling.why)
+        self.ruling = ruling
 
 
 def _linked_id(entry: Entry | None) -> str | None:

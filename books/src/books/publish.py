@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -56,6 +58,21 @@ def publish(build: Path, published: Path) -> Path:
 
 def _copy_settled(build: Path, new: Path) -> None:
     """Copy while we hold the database, so that nobody writes into it meanwhile; its log is folded in first."""
+    with writing(build) as connection:
+        _require_whole(connection, build)
+        connection.execute("force checkpoint")
+        shutil.copyfile(build, new)
+    with new.open("rb+") as copied:
+        os.fsync(copied.fileno())
+
+
+@contextmanager
+def writing(build: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the warehouse that is built, alone.
+
+    Raises:
+        Halt: another process is writing it (try later).
+    """
     try:
         connection = duckdb.connect(str(build))
     except duckdb.IOException as error:
@@ -66,11 +83,7 @@ def _copy_settled(build: Path, new: Path) -> None:
             remedy="wait until the other run has ended, then run again",
         ) from error
     with connection:
-        _require_whole(connection, build)
-        connection.execute("force checkpoint")
-        shutil.copyfile(build, new)
-    with new.open("rb+") as copied:
-        os.fsync(copied.fileno())
+        yield connection
 
 
 def _require_whole(connection: duckdb.DuckDBPyConnection, build: Path) -> None:

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
+from books.printable import printable_lines
+
 MASK = "[redacted]"
 
 SECRETS_MAX = 512
@@ -53,11 +55,14 @@ def mask(text: str) -> str:
 
 
 class RedactingFilter(logging.Filter):
-    """Masks a record in place: message, arguments, traceback, stack and extra fields. Lets every record pass."""
+    """Masks a record in place: message, arguments, traceback, stack and extra fields. Lets every record pass.
+
+    What could steer a terminal goes too: a message may name a client.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask it."""
-        record.msg, record.args = mask(_message(record)), None
+        record.msg, record.args = printable_lines(mask(_message(record))), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         for name, value in vars(record).items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Any
 
 import pendulum
 from sqlalchemy import Connection, Select, func, select
@@ -25,6 +26,12 @@ STREAK_MAX = 500
 
 WORST_FIRST = (Exit.FAILED, Exit.MISCONFIGURED, Exit.DEAD_CONNECTION, Exit.TRY_LATER, Exit.REJECTED, Exit.DONE)
 """What needs a person soonest comes first."""
+
+REFUSED = ""
+"""The step of a run that another one was in the way of: it did nothing, so it counts for no step and no job."""
+
+REFUSED_HOURS = 24
+"""How long `books status` shows it."""
 
 GOOD = frozenset({Exit.DONE, Exit.REJECTED})
 """The run did all that it could; a rejected record is told elsewhere."""
@@ -90,7 +97,16 @@ def since(store: Store, moment: pendulum.DateTime) -> list[Run]:
 
 def latest(store: Store) -> list[Run]:
     """The last run of each plugin."""
-    newest = select(func.max(job_run.c.id)).group_by(job_run.c.plugin)
+    return _newest(store, job_run.c.step != REFUSED)
+
+
+def refused(store: Store, now: pendulum.DateTime) -> list[Run]:
+    """The last run of each plugin that another run was in the way of, where that was lately."""
+    return _newest(store, job_run.c.step == REFUSED, job_run.c.finished_at >= now.subtract(hours=REFUSED_HOURS))
+
+
+def _newest(store: Store, *conditions: Any) -> list[Run]:
+    newest = select(func.max(job_run.c.id)).where(*conditions).group_by(job_run.c.plugin)
     with store.read() as conn:
         return _runs(conn, _all().where(job_run.c.id.in_(newest)).order_by(job_run.c.plugin))
 
@@ -98,7 +114,7 @@ def latest(store: Store) -> list[Run]:
 def streaks(store: Store) -> dict[str, Streak]:
     """Each step's newest run and how long it has been failing, by the step."""
     with store.read() as conn:
-        steps = list(conn.execute(select(job_run.c.step).where(job_run.c.step != "").distinct()).scalars())
+        steps = list(conn.execute(select(job_run.c.step).where(job_run.c.step != REFUSED).distinct()).scalars())
         of_step = {step: _all().where(job_run.c.step == step).order_by(job_run.c.id.desc()) for step in steps}
         return {step: streak(_runs(conn, query.limit(STREAK_MAX))) for step, query in of_step.items()}
 

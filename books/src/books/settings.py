@@ -32,6 +32,10 @@ BATCH_SIZE_MAX = 30
 """Operations in one batch (Intuit, "API call limits and throttles")."""
 
 
+SETTLE_SECONDS_MIN = 300
+"""In production: Intuit itself gives up a request after 120 seconds, and this is more than twice that."""
+
+
 def _property(kind: str, description: str, *, default: Any = None, secret: bool = False, **more: Any) -> dict[str, Any]:
     """One setting as JSON schema. Optional ones may be null; secrets carry the flags that the Singer SDK sets."""
     kinds = [kind, "string"] if kind == "boolean" else [kind]  # as text, so that a mistyped word can be refused
@@ -90,7 +94,16 @@ TARGET_PROPERTIES: dict[str, dict[str, Any]] = {
     "default_expense_account": _property("string", "Name of an expense account: lets a missing item be created"),
     "batch_size": _property("integer", "Invoices in one call, 1 to 30", default=30, minimum=1, maximum=BATCH_SIZE_MAX),
     "settle_seconds": _property(
-        "integer", "How long an unknown posting rests before it may be sent again", default=900, minimum=0
+        "integer",
+        "How long an unknown posting rests before it may be sent again; at least 300 in production",
+        default=900,
+        minimum=0,
+    ),
+    "duplicate_numbers_checked": _property(
+        "string",
+        "`yes`: a person saw that QuickBooks warns of duplicate numbers; `accepted`: it does not, and you accept that. "
+        "Required in production",
+        enum=["yes", "accepted", None],
     ),
     "vat_difference": _property(
         "string",
@@ -233,6 +246,7 @@ class TargetSettings:
     default_expense_account: str | None = None
     batch_size: int = BATCH_SIZE_MAX
     settle_seconds: int = 900
+    duplicate_numbers_checked: str | None = None
     vat_difference: str = "post"
     post_from: date | None = None
     dry_run: bool = False
@@ -255,6 +269,7 @@ class TargetSettings:
             default_expense_account=read.text("default_expense_account"),
             batch_size=read.number("batch_size", least=1, most=BATCH_SIZE_MAX),
             settle_seconds=read.number("settle_seconds", least=0),
+            duplicate_numbers_checked=read.optional_choice("duplicate_numbers_checked"),
             vat_difference=read.choice("vat_difference"),
             post_from=read.day("post_from"),
             dry_run=read.flag("dry_run"),
@@ -264,6 +279,12 @@ class TargetSettings:
         )
         if settings.quickbooks.environment == "production" and settings.post_from is None:
             raise _refusal("post_from", "is required in production: the date from which invoices are posted")
+        if settings.quickbooks.environment == "production" and settings.settle_seconds < SETTLE_SECONDS_MIN:
+            raise _refusal(
+                "settle_seconds",
+                f"must be at least {SETTLE_SECONDS_MIN} in production, not {settings.settle_seconds}: a request whose "
+                "answer was lost may still arrive",
+            )
         return settings
 
 
@@ -344,6 +365,10 @@ class _Reader:
         if shape and not shape.fullmatch(value):
             raise _refusal(name, f"must be {meaning}")
         return value
+
+    def optional_choice(self, name: str) -> str | None:
+        """One of the values that the schema names, or None where it is not set."""
+        return None if self._value(name) is None else self.choice(name)
 
     def choice(self, name: str) -> str:
         """One of the values that the schema names."""

@@ -23,7 +23,7 @@ from books.call import Transport
 from books.faults import RECONNECT, Exit, Halt
 from books.seal import Seal, is_sealed
 from books.settings import QuickBooksSettings
-from books.store import Store
+from books.store import Store, troubles
 from books.store.tables_infra import token, token_seed
 from books.token_service import NOT_REACHED, Grant, GrantRefusedError, TokenService
 
@@ -33,6 +33,11 @@ EARLY_SECONDS = 300
 """An access token with less life left is refreshed: a batch may take two minutes."""
 
 SECONDS_A_DAY = 86_400
+
+KEEP_SECONDS_MIN = 60
+KEEP_WAIT_SECONDS = 0.5
+KEEP_WAIT_SECONDS_MAX = 15
+"""New tokens are worth so much waiting for a store that is locked, full or away, even where a run may not wait."""
 
 Row = Mapping[str, Any]
 
@@ -131,7 +136,7 @@ class TokenStore:
             refused_at=row.get("refused_at"),
         )
 
-    def _alone(self) -> AbstractContextManager[None]:
+    def _alone(self) -> AbstractContextManager[object]:
         """One process at a time may change this company's tokens; the others wait no longer than for a grant."""
         return self._store.lock(f"token {self._connection}", self._settings.max_wait_seconds)
 
@@ -180,14 +185,17 @@ class TokenStore:
 
     def _refresh_with(self, refresh_token: str) -> str | None:
         """A new access token; None where Intuit refuses this refresh token."""
+        with self._store.read() as conn:
+            refreshed_at = self._row(conn).get("refreshed_at")
         try:
-            return self._keep(self._service.refresh(refresh_token), refresh_token)
+            grant = self._service.refresh(refresh_token)
         except GrantRefusedError:
             return None
         except Halt as halt:
             if _nothing_given(halt):
                 self._mark(started=False)
             raise
+        return self._keep(grant, refresh_token, refreshed_at)
 
     def _candidates(self, row: Row) -> Iterator[tuple[str, str]]:
         """Refresh tokens in the order of hope, each once: pasted, stored, stored by somebody meanwhile, the one before.
@@ -220,9 +228,33 @@ class TokenStore:
         with self._store.begin() as conn:
             self._put(conn, {"refresh_started_at": self._store.now(conn) if started else None})
 
-    def _keep(self, grant: Grant, used: str | None) -> str:
-        """Commit what Intuit gave for the refresh token `used`, None for a consent; only then may anybody use it."""
+    def _keep(self, grant: Grant, used: str | None, refreshed_at: pendulum.DateTime | None = None) -> str:
+        """Commit what Intuit gave for the refresh token `used`, None for a consent; only then may anybody use it.
+
+        Nobody else has these tokens: a store that cannot be written now is tried again, up to `max_wait_seconds`.
+
+        Raises:
+            Halt: TRY_LATER; the store could not be written in all that time, and the new refresh token is lost.
+        """
+        clock, wait_seconds = self._store.clock, KEEP_WAIT_SECONDS
+        deadline = clock.monotonic() + max(self._settings.max_wait_seconds, KEEP_SECONDS_MIN)
+        while True:
+            try:
+                return self._kept(grant, used, refreshed_at)
+            except Halt as halt:
+                if halt.code != troubles.UNAVAILABLE:
+                    raise
+                if clock.monotonic() >= deadline:
+                    raise _lost(halt) from halt
+                logger.warning("New tokens of %s wait to be kept: %s", self._connection, halt.message)
+            clock.sleep(wait_seconds)
+            wait_seconds = min(2 * wait_seconds, KEEP_WAIT_SECONDS_MAX)
+
+    def _kept(self, grant: Grant, used: str | None, refreshed_at: pendulum.DateTime | None) -> str:
+        """One try. Where the lock was lost meanwhile and somebody else has refreshed, theirs is the newer chain."""
         with self._store.begin() as conn:
+            if used is not None and self._row(conn).get("refreshed_at") not in (None, refreshed_at):
+                return grant.access_token
             now = self._store.now(conn)
             values = {
                 "access_token": self._seal.close(grant.access_token),
@@ -285,6 +317,15 @@ def _after(now: pendulum.DateTime, seconds: int | None) -> pendulum.DateTime | N
 
 def _sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _lost(halt: Halt) -> Halt:
+    return Halt(
+        f"{halt.message}; Intuit gave new tokens meanwhile, and they could not be kept",
+        exit_code=Exit.TRY_LATER,
+        code=halt.code,
+        remedy=f"{halt.remedy}; if the next run says that the refresh token is refused, {RECONNECT}",
+    )
 
 
 def _dead(message: str) -> Halt:

@@ -10,7 +10,7 @@ from singer_sdk import Tap
 from books.clock import Clock, SystemClock
 from books.opsmerge import OpsMergeClient, OpsMergeSettings, api, open_client
 from books.opsmerge.settings import OPSMERGE_PROPERTIES, refusal
-from books.singer.endings import PluginEndings
+from books.singer.endings import TAP_CAPABILITIES, PluginEndings
 from tap_opsmerge.streams import OpsMergeStream
 
 
@@ -18,6 +18,7 @@ class TapOpsMerge(PluginEndings, Tap):
     """Reads invoices, payments, clients, services and tax codes from OpsMerge."""
 
     name = "tap-opsmerge"
+    capabilities = TAP_CAPABILITIES
     config_jsonschema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {

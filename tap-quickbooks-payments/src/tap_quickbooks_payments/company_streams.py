@@ -156,10 +156,15 @@ def read_moment(where: str, text: str) -> pendulum.DateTime:
     except ValueError:
         parsed = None
     if not isinstance(parsed, pendulum.DateTime):
-        raise Halt(
-            f"{where} holds {text!r}, which is no time",
-            exit_code=Exit.MISCONFIGURED,
-            code="setting_refused",
-            remedy="use a time such as 2026-11-01T00:00:00Z; after a cleared state the next run reads everything",
-        )
+        raise no_bookmark(where, text, "a time such as 2026-11-01T00:00:00Z")
     return parsed
+
+
+def no_bookmark(where: str, value: object, wanted: str) -> Halt:
+    """The fault for a setting or a state that says nothing about where to begin."""
+    return Halt(
+        f"{where} holds {value!r}, which is not {wanted}",
+        exit_code=Exit.MISCONFIGURED,
+        code="setting_refused",
+        remedy=f"use {wanted}; after a cleared state the next run reads everything",
+    )

@@ -52,6 +52,7 @@ POSTINGS = table(
     attempted_at=MOMENT,
     finished_at=MOMENT,
     seq={"type": "integer"},
+    written_to_opsmerge=FLAG,
 )
 
 PUSH_RUNS = table(

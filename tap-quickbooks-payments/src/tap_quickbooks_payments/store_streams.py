@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Select, Table, and_, exists, func, or_, select
 
 from books.quickbooks.reading_rows import text_of
 from books.singer.extracts import Extracts
+from books.store.tables_opsmerge import accounting_block
 from books.store.tables_posting import posting, push_run
 from tap_quickbooks_payments import properties
-from tap_quickbooks_payments.company_streams import read_moment
+from tap_quickbooks_payments.company_streams import no_bookmark, read_moment
 
 if TYPE_CHECKING:
     from tap_quickbooks_payments.tap import TapQuickBooksPayments
@@ -50,6 +51,10 @@ class StoreStream(Extracts):
         """The bookmark as the table's own type; None is from the beginning."""
         raise NotImplementedError
 
+    def bookmark(self, context: Any) -> Any:
+        """How far an earlier run has read. `start_date` is about QuickBooks: of the store everything is read."""
+        return self.get_context_state(context).get("replication_key_value")
+
     def _page(self, after: Any) -> list[dict[str, Any]]:
         with self.tap.store.read() as connection:
             return [dict(row) for row in connection.execute(self._after(after)).mappings()]
@@ -73,11 +78,22 @@ class Postings(StoreStream):
     def __init__(self, tap: TapQuickBooksPayments) -> None:
         super().__init__(tap, "postings", properties.POSTINGS)
 
+    def _after(self, after: Any) -> Select[Any]:
+        """Also whether target-opsmerge has written the invoice's block in OpsMerge, or tried to."""
+        block = accounting_block
+        tried = or_(block.c.written_sha256.is_not(None), block.c.fault_code.is_not(None))
+        same = and_(
+            block.c.connection == posting.c.connection, block.c.opsmerge_invoice_id == posting.c.opsmerge_invoice_id
+        )
+        return super()._after(after).add_columns(exists().where(same, tried).label("written_to_opsmerge"))
+
     def start(self, context: Any) -> int | None:
         """The last `seq` read; None where the store has not come as far, so it is another store."""
-        seq = self.get_starting_replication_key_value(context)
+        seq = self.bookmark(context)
         if seq is None:
             return None
+        if not str(seq).isdigit():
+            raise no_bookmark("the state of postings", seq, "a number such as 12")
         with self.tap.store.read() as connection:
             newest = _newest_seq(connection)
         if int(seq) > newest:
@@ -104,7 +120,7 @@ class PushRuns(StoreStream):
 
     def start(self, context: Any) -> pendulum.DateTime | None:
         """When the last run read had finished."""
-        finished_at = self.get_starting_replication_key_value(context)
+        finished_at = self.bookmark(context)
         return None if finished_at is None else read_moment("the state of push_runs", str(finished_at))
 
 

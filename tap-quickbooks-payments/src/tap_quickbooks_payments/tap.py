@@ -18,7 +18,7 @@ from books.quickbooks.reading import CompanyReader
 from books.quickbooks.reading_rows import Posted
 from books.quickbooks.webhook import QuickBooksWebhooks
 from books.settings import TAP_PROPERTIES, TapSettings, config_schema
-from books.singer.endings import PluginEndings
+from books.singer.endings import TAP_CAPABILITIES, PluginEndings
 from books.store import Store
 from books.store.tables_posting import posting
 from tap_quickbooks_payments.company_streams import ALL, CompanyStream
@@ -32,6 +32,7 @@ class TapQuickBooksPayments(PluginEndings, Tap):
     """
 
     name = "tap-quickbooks-payments"
+    capabilities = TAP_CAPABILITIES
     config_jsonschema: ClassVar[dict[str, Any]] = config_schema(TAP_PROPERTIES)
 
     def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:

@@ -18,6 +18,7 @@ _SCALARS = {"boolean": "BOOLEAN", "integer": "BIGINT", "object": "JSON", "array"
 _DATES = {"date": "DATE", "date-time": TIMESTAMP}
 _OURS = ("BIGINT", "BOOLEAN", "DATE", "DOUBLE", "JSON", "VARCHAR", TIMESTAMP)
 _MAX_SCALE_OF_18_DIGITS = 9
+UNNAMED = "unnamed"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def columns_of(schema: Mapping[str, Any]) -> list[Column]:
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:
+    wanted = wanted.replace("\0", "") or UNNAMED  # DuckDB takes no column without a name
     name, suffix = wanted, 2
     while name.lower() in taken:
         name, suffix = f"{wanted}_{suffix}", suffix + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import duckdb
 from target_duckdb.errors import ConfigurationError, DatabaseBusyError
 
 _POLL_SECONDS = 0.25
+_MEMORY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})? ?([KMGT]i?)?B", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Database:
             DatabaseBusyError: another process still has the file open after `lock_wait_seconds`.
             ConfigurationError: the file is no DuckDB database, or a setting is not understood.
         """
+        if not _MEMORY.fullmatch(self.memory_limit):  # SET takes no bound values, so only what is a size gets there
+            raise ConfigurationError(f"Setting memory_limit must be a size such as 512MB, not {self.memory_limit!r}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -41,10 +45,12 @@ class Database:
             try:
                 return self._open()
             except duckdb.IOException as error:
-                if "lock" not in str(error):
-                    raise ConfigurationError(f"{self.path} cannot be opened: {error}") from error
+                if "set lock" not in str(error):  # not "block", of which damaged files speak
+                    raise _unusable(self.path, error) from error
                 if monotonic() >= deadline:
                     raise DatabaseBusyError(f"{self.path} is in use by another process: {error}") from error
+            except duckdb.Error as error:
+                raise _unusable(self.path, error) from error
             sleep(_POLL_SECONDS)
 
     def _open(self) -> duckdb.DuckDBPyConnection:
@@ -59,6 +65,13 @@ class Database:
                 f"Setting memory_limit={self.memory_limit!r} is not understood: {error}"
             ) from error
         return connection
+
+
+def _unusable(path: Path, error: duckdb.Error) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} cannot be opened: {str(error).splitlines()[0]} "
+        "If it is damaged, move it away and load again: a complete read fills a new file."
+    )
 
 
 def resolve(path: str) -> Path:

@@ -23,7 +23,7 @@ from target_duckdb.loads import Load
 from target_duckdb.messages import ActivateVersion, Record, Schema, State
 from target_duckdb.spool import Spool
 from target_duckdb.staging import Tombstones
-from target_duckdb.table import Table
+from target_duckdb.table import Table, rejected
 
 logger = logging.getLogger(__name__)
 
@@ -126,10 +126,14 @@ class Loader:
             NoSchemaError: no SCHEMA came before it.
         """
         stream = self._known(message.stream)
+        stream.load.rows += 1
+        if message.unusable:
+            stream.load.rejected += 1
+            rejected(message.stream, stream.table.key_text(message.values()), message.unusable, "no value of JSON")
+            return
         if stream.spool.rows == 0:
             self._warn_of_unknown(stream, message)
         stream.spool.add(message.cells)
-        stream.load.rows += 1
         self._rows_since_commit += 1
         if stream.spool.rows >= self.options.batch_rows or stream.spool.size_bytes >= self.options.batch_bytes:
             self._flush(stream)
@@ -147,7 +151,10 @@ class Loader:
     def _flush(self, stream: Stream) -> None:
         if stream.spool.rows == 0:
             return
-        stream.load.span(*stream.table.load(stream.spool.close(), self.now()))
+        loaded = stream.table.load(stream.spool.close(), self.now())
+        stream.load.rejected += loaded.rejected
+        if loaded.span is not None:
+            stream.load.span(*loaded.span)
 
     def activate_version(self, message: ActivateVersion) -> None:
         """A complete read ends; or, from taps that say it at both ends, begins.
@@ -165,6 +172,13 @@ class Loader:
         if stream.announced_version is None or not complete:
             return
         self._flush(stream)
+        if stream.load.rejected:
+            logger.warning(
+                "Stream %s: %d rows were rejected, so that no other row counts as gone.",
+                stream.schema.stream,
+                stream.load.rejected,
+            )
+            return
         gone = stream.table.retire(stream.announced_version, self.now(), hard=self.options.hard_delete)
         stream.announced_version = None
         stream.load.swept(gone)
@@ -193,9 +207,11 @@ class Loader:
         if self._connection is not None:
             self._connection.commit()
         self._rows_since_commit = 0
-        if self._state is not None:
+        if self._state is not None and any(each.load.rejected for each in self.streams.values()):
+            logger.warning("Rows were rejected: the STATE is held back, so that the tap sends them again.")
+        elif self._state is not None:
             self.emit_state(self._state)
-            self._state = None
+        self._state = None
 
     def close(self) -> None:
         """Let go of the database and the spool; what is not committed is as if it never came."""

@@ -27,7 +27,7 @@ class Load:
     """What is known of one stream's extract while its rows come in.
 
     `mode` is `full` or `incremental`. `complete` is None where the tap did not say: the end of the input alone
-    proves nothing, since a tap that failed ends its output too.
+    proves nothing, since a tap that failed ends its output too. With rows rejected no extract counts as complete.
     """
 
     stream: str
@@ -36,6 +36,7 @@ class Load:
     ended_at: datetime
     rows: int = 0
     rows_gone: int = 0
+    rejected: int = 0
     complete: bool | None = None
     has_span: bool = False
 
@@ -75,5 +76,14 @@ def write(connection: duckdb.DuckDBPyConnection, schema: str, loads: list[Load],
     for load in loads:
         connection.execute(
             f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [load.stream, load.mode, load.started_at, load.ended_at, load.rows, load.rows_gone, load.complete, now],
+            [
+                load.stream,
+                load.mode,
+                load.started_at,
+                load.ended_at,
+                load.rows,
+                load.rows_gone,
+                False if load.rejected else load.complete,
+                now,
+            ],
         )

@@ -19,6 +19,12 @@ from target_duckdb.columns import DELETED_AT, EXTRACTED_AT, METADATA_NAMES, VERS
 from target_duckdb.errors import InputError
 
 SEPARATOR = b"\x1f"  # between values: JSON allows no control character inside one
+DEPTH_MAX = 100
+"""Levels of values in values that a line may have where it is too deep to be read as it stands."""
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|-?Infinity|NaN|[^"\[\]{}NI-]+|.', re.DOTALL)
+_NO_NUMBERS = (b"NaN", b"Infinity", b"-Infinity")
+_MARK = b'"\\u0000 unusable"'
 _NULL = msgspec.Raw(b"null")
 _UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')  # msgspec gives a field no such name
 BACKSLASH_PAIR_OR_SURROGATES = re.compile(
@@ -42,15 +48,24 @@ class Extract(msgspec.Struct):
 
 
 class Record(msgspec.Struct, gc=False):
-    """One row: the raw JSON of each of its cells (see `cell_names`), apart by SEPARATOR, and the line that held it."""
+    """One row: the raw JSON of each of its cells (see `cell_names`), apart by SEPARATOR, and the line that held it.
+
+    Where `unusable` names properties, their values are none that a database takes, and the row has no cells.
+    """
 
     stream: str
     cells: bytes
     line: bytes
+    unusable: list[str] = []
 
     def properties(self) -> set[str]:
         """The names that the record gives to its values."""
-        return set(_any.decode(self.line).record)
+        return set(self.values())
+
+    def values(self) -> dict[str, msgspec.Raw]:
+        """The record, each value as the JSON that the tap wrote."""
+        values: dict[str, msgspec.Raw] = _any.decode(self.line).record
+        return values
 
 
 class Schema(msgspec.Struct, tag="SCHEMA", tag_field="type"):
@@ -131,6 +146,28 @@ def _decoder_for(stream: str, names: list[str]) -> _Decoder:
     return msgspec.json.Decoder(record | Schema | State | ActivateVersion | Batch)
 
 
+def _unusable(line: bytes) -> Record | None:
+    """A record that is no JSON only for numbers that JSON has no word for, or for values nested too deeply."""
+    depth, kept = 0, []
+    for token in _TOKEN.findall(line):
+        depth -= token in b"]}"
+        if token in _NO_NUMBERS or (depth == DEPTH_MAX and token in b"[{"):
+            kept.append(_MARK if depth <= DEPTH_MAX else b"")
+        elif depth < DEPTH_MAX:
+            kept.append(token)
+        depth += token in b"[{"
+    mended = b"".join(kept)
+    try:
+        message = _any.decode(mended)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not isinstance(message, _AnyRecord):
+        return None
+    return Record(
+        message.stream, b"", mended, [name for name, value in message.record.items() if _MARK in bytes(value)]
+    )
+
+
 class Decoder:
     """Decodes lines. A stream's SCHEMA makes a decoder for its records, several times as quick as one for any record.
 
@@ -163,7 +200,9 @@ class Decoder:
         try:
             message = _any.decode(line)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise InputError(f"Line {number} of the input is not a Singer message: {error}") from error
+            message = _unusable(line)
+            if message is None:
+                raise InputError(f"Line {number} of the input is not a Singer message: {error}") from error
         if isinstance(message, _AnyRecord):
             self._likely = self._decoders.get(message.stream, _any)
         return message

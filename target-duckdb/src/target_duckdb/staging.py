@@ -17,6 +17,9 @@ from target_duckdb.spool import SpoolFile
 
 POSITION, TOMBSTONE, MISFIT = "_sdc_position", "_sdc_tombstone", "_sdc_misfit"
 HELPERS = f"{POSITION}, {TOMBSTONE}, {MISFIT}"
+SHOWN = 80
+"""Characters of a value in a message."""
+MISFITS_SHOWN = 20
 _ROW_GROUP_ROWS = 20_480  # DuckDB collects a row group in memory for each thread
 _BUFFER_BYTES_MIN = 8 * 1024 * 1024
 
@@ -38,7 +41,9 @@ class Staged:
     last_at: datetime
     repeats_keys: bool
     has_tombstones: bool
-    has_misfits: bool
+    rows_count: int
+    misfits: int
+    """Rows with a value that its column cannot hold; they are not among `rows`."""
     rows_without_key: list[int]
 
     def newest(self, keys: Sequence[str], condition: str = "true") -> str:
@@ -115,32 +120,46 @@ class Staging:
         return " OR ".join(each for each in conditions if each) or "false"
 
     def _surveyed(self, rows: str, keys: Sequence[str]) -> Staged:
-        at = quoted(EXTRACTED_AT)
-        keyless = ", ".join(f"count(*) FILTER ({quoted(key)} IS NULL)" for key in keys)
+        at, fit = quoted(EXTRACTED_AT), f"FILTER (NOT {MISFIT})"
+        keyless = ", ".join(f"count(*) FILTER ({quoted(key)} IS NULL AND NOT {MISFIT})" for key in keys)
         found = self._connection.execute(
-            f"SELECT epoch_us(min({at})), epoch_us(max({at})), bool_or({TOMBSTONE}), bool_or({MISFIT}), count(*), "
-            f"count(DISTINCT ({listed(keys) or POSITION})), [{keyless}] FROM {rows}"
+            f"SELECT epoch_us(min({at}) {fit}), epoch_us(max({at}) {fit}), bool_or({TOMBSTONE}) {fit}, "
+            f"count(*) {fit}, count(*) FILTER ({MISFIT}), "
+            f"count(DISTINCT ({listed(keys) or POSITION})) {fit}, [{keyless}] FROM {rows}"
         ).fetchone()
-        first, last, has_tombstones, has_misfits, count, distinct, without_key = found or (0, 0, False, False, 0, 0, [])
+        first, last, has_tombstones, count, misfits, distinct, without_key = found or (0, 0, False, 0, 0, 0, [])
         return Staged(
-            rows=rows,
-            first_at=_from_microseconds(first),
-            last_at=_from_microseconds(last),
+            rows=f"(FROM {rows} WHERE NOT {MISFIT})" if misfits else rows,
+            first_at=_from_microseconds(first or 0),
+            last_at=_from_microseconds(last or 0),
             repeats_keys=count != distinct,
-            has_tombstones=has_tombstones,
-            has_misfits=has_misfits,
+            has_tombstones=bool(has_tombstones),
+            rows_count=count,
+            misfits=misfits,
             rows_without_key=without_key,
         )
 
-    def misfit(self, column: Column) -> str | None:
-        """A value that the column cannot hold exactly; None where all fit."""
-        condition = _is_misfit(column)
+    def misfit(self, column: Column, wider: str) -> str | None:
+        """A value that the column cannot hold exactly and a wider one can; None where there is none."""
+        condition, held = _is_misfit(column), fits(quoted(column.name), wider)
         if condition is None:
             return None
         row = self._connection.execute(
-            f"SELECT {quoted(column.name)} FROM {self._texts()} WHERE {condition} LIMIT 1"
+            f"SELECT {quoted(column.name)} FROM {self._texts()} WHERE {condition} AND ({held or 'true'}) LIMIT 1"
         ).fetchone()
-        return None if row is None else str(row[0])
+        return None if row is None else str(row[0])[:SHOWN]
+
+    def misfits(self, column: Column, keys: Sequence[str]) -> list[tuple[str, str]]:
+        """The first rows with a value that the column cannot hold: their key in words, and the value."""
+        condition = _is_misfit(column)
+        if condition is None:
+            return []
+        parts = ", ".join(f"concat({literal(key + '=')}, {quoted(key)}[:{SHOWN}])" for key in keys) or "''"
+        rows = self._connection.execute(
+            f"SELECT concat_ws(', ', {parts}), {quoted(column.name)}[:{SHOWN}] FROM {self._texts()} "
+            f"WHERE {condition} ORDER BY {POSITION} LIMIT {MISFITS_SHOWN}"
+        ).fetchall()
+        return [(str(row[0]), str(row[1])) for row in rows]
 
 
 def _is_misfit(column: Column) -> str | None:

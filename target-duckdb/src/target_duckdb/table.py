@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import duckdb
 
@@ -21,9 +22,9 @@ from target_duckdb.columns import (
     quoted,
     widest,
 )
-from target_duckdb.errors import InputError, LoadError, MissingKeyError
+from target_duckdb.errors import LoadError, MissingKeyError
 from target_duckdb.spool import SpoolFile
-from target_duckdb.staging import HELPERS, POSITION, TOMBSTONE, Staged, Staging, Tombstones
+from target_duckdb.staging import HELPERS, POSITION, SHOWN, TOMBSTONE, Staged, Staging, Tombstones
 
 METADATA = [
     Column(EXTRACTED_AT, TIMESTAMP, EXTRACTED_AT),
@@ -32,6 +33,26 @@ METADATA = [
 ]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of a portion: when its first and last row were extracted (None: none was loaded), how many were not."""
+
+    span: tuple[datetime, datetime] | None
+    rejected: int
+
+
+def rejected(stream: str, key: str, properties: Sequence[str], why: str) -> None:
+    """Name a row that is not loaded."""
+    named = ", ".join(properties)
+    logger.warning(
+        "Stream %s: the row %s was rejected at %s: %s. What to do: look at it at the source, or at the tap's schema.",
+        stream,
+        key or "(without a key)",
+        named,
+        why,
+    )
 
 
 class Table:
@@ -87,44 +108,54 @@ class Table:
                 raise LoadError(f"Table {self.name}: column {column.name} cannot become {wanted}: {error}") from error
         return replace(column, type=wanted)
 
-    def load(self, spool: SpoolFile, now: datetime) -> tuple[datetime, datetime]:
-        """Merge the spooled rows, received `now`; tell when the first and the last of them were extracted.
+    def load(self, spool: SpoolFile, now: datetime) -> Loaded:
+        """Merge the spooled rows, received `now`. A row with a value that its column cannot hold is rejected, by name.
 
         Raises:
-            InputError: a value is not of the type that the tap's schema promises.
             MissingKeyError: a record has no value for a key property.
         """
         staged = self._staged(spool, now)
+        if not staged.rows_count:
+            return Loaded(None, staged.misfits)
+        self._require_keys(staged)
         if self.keys:
             self._replace_live_rows(staged)
             if staged.has_tombstones:
                 self._merge_tombstones(staged)
         else:
             self._append(staged)
-        return staged.first_at, staged.last_at
+        return Loaded((staged.first_at, staged.last_at), staged.misfits)
 
     def _staged(self, spool: SpoolFile, now: datetime) -> Staged:
-        """The rows, in columns wide enough for each of them."""
+        """The rows that fit, in columns wide enough for each of them."""
         staging = Staging(self.connection, spool, self.columns, self.tombstones)
         staged = staging.stage(self.keys, now)
-        if staged.has_misfits:
-            self.columns = [self._wide_enough(each, staging) for each in self.columns]
-            return self._staged(spool, now)
-        self._require_keys(staged)
+        if staged.misfits:
+            before, self.columns = self.columns, [self._wide_enough(each, staging) for each in self.columns]
+            if self.columns != before:
+                return self._staged(spool, now)
+            self._report_misfits(staging, staged.misfits)
         return staged
 
     def _wide_enough(self, column: Column, staging: Staging) -> Column:
-        example = staging.misfit(column)
-        if example is None:
-            return column
+        """The column, wider where that makes room for a value; no width helps a value of another kind."""
         wider = next_wider(column.type)
-        if wider is None:
-            raise InputError(
-                f"Stream {self.stream}: property {column.source!r} is declared as {column.type}, "
-                f"but a record holds {example!r}. The tap's schema and its records disagree."
-            )
+        example = staging.misfit(column, wider) if wider is not None else None
+        if wider is None or example is None:
+            return column
         logger.warning("Stream %s: %r does not fit %s %s.", self.stream, example, column.name, column.type)
         return self._widened(column, column.type, wider)
+
+    def _report_misfits(self, staging: Staging, count: int) -> None:
+        for column in self.columns:
+            for key, value in staging.misfits(column, self.keys):
+                rejected(self.stream, key, [column.source], f"{value!r} is no {column.type}")
+        logger.warning("Stream %s: %d rows were rejected; the others are loaded.", self.stream, count)
+
+    def key_text(self, values: Mapping[str, Any]) -> str:
+        """The key of a record for a message."""
+        sources = [each.source for each in self.columns if each.name in self.keys]
+        return ", ".join(f"{name}={bytes(values.get(name, b'null')).decode()[:SHOWN]}" for name in sources)
 
     def _require_keys(self, staged: Staged) -> None:
         sources = {each.name: each.source for each in self.columns}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar, NoReturn
 
+import click
 import duckdb
 from singer_sdk import Target
 from singer_sdk import typing as th
@@ -20,6 +24,24 @@ from target_duckdb.messages import ActivateVersion, Batch, RawReader, Record, Sc
 from target_duckdb.staging import Tombstones
 
 MEBIBYTE = 1024 * 1024
+
+NOT_HONOURED = (
+    "add_record_metadata",
+    "batch_config",
+    "emit_activate_version_messages",
+    "faker_config",
+    "flattening_enabled",
+    "flattening_max_depth",
+    "flattening_max_key_length",
+    "flattening_separator",
+    "load_method",
+    "process_activate_version_messages",
+    "stream_map_config",
+    "stream_maps",
+    "validate_records",
+)
+"""Settings of other Singer targets. To pass them over in silence would be to load what nobody asked for."""
+
 KILLED_BY_SIGNAL = 128  # the shells' convention: 128 plus the signal's number
 
 
@@ -91,6 +113,8 @@ class TargetDuckDB(Target):
         )
 
     def _options(self) -> Options:
+        if not re.fullmatch(r"[^\x00-\x1f\x7f]+", self.config["schema"]):
+            raise ConfigurationError("Setting schema must be a name such as raw_opsmerge")
         return Options(
             schema=self.config["schema"],
             batch_rows=self.config["batch_size_rows"],
@@ -99,6 +123,22 @@ class TargetDuckDB(Target):
             hard_delete=self.config["hard_delete"],
             tombstones=Tombstones(self.config["deleted_column"], self.config["deleted_value"]),
         )
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Refuse a setting that only other targets honour."""
+        if given := [name for name in NOT_HONOURED if self.config.get(name)]:
+            raise ConfigurationError(
+                f"Setting {' and '.join(given)}: target-duckdb has no such setting. Take it out of the settings."
+            )
+        return super()._validate_config(raise_errors=raise_errors)
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the settings files of the command line; one that is missing or no JSON object ends with 78."""
+        for name in value:
+            if name != "ENV" and (trouble := _trouble(Path(name))):
+                cls._end(ConfigurationError(f"The settings file {name} {trouble}. Correct it, or --config."))
+        return super().cb_config(ctx, param, value)
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
@@ -156,6 +196,17 @@ class TargetDuckDB(Target):
         self.logger.warning("Stopped by signal %d; nothing of this load is kept.", signum)
         self.loader.discard_spool()
         os._exit(KILLED_BY_SIGNAL + signum)  # at once: an exception could be swallowed inside a call into DuckDB
+
+
+def _trouble(path: Path) -> str | None:
+    """What is wrong with a settings file; None where nothing is."""
+    try:
+        settings = json.loads(path.read_bytes())
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except ValueError:
+        settings = None
+    return None if isinstance(settings, dict) else "holds no JSON object"
 
 
 def emit_state(state: bytes) -> None:

@@ -9,13 +9,16 @@ from typing import Any
 
 from books.faults import Reject
 from books.opsmerge import OpsMergeClient
-from books.opsmerge.accounting import EFFECTS_LOCK, EFFECTS_WAIT_SECONDS, AccountingBlocks, BlockCounts
+from books.opsmerge.accounting import EFFECTS_LOCK, EFFECTS_WAIT_SECONDS, AccountingBlocks, BlockCounts, Left
 from books.opsmerge.balances import Balances
 from books.opsmerge.ledger import AllocationLedger
 from books.paid import Counts, Payments
+from books.printable import printable
 from books.store import Store
 
 REFUSALS_SHOWN_MAX = 20
+SHOWN_MAX = 5
+"""Invoices named in a line that counts more."""
 
 Record = Mapping[str, Any]
 
@@ -113,23 +116,59 @@ class Bridge:
 
     def _summarise(self, blocks: BlockCounts, payments: Counts) -> None:
         self._logger.info(
-            "OpsMerge invoices: %d told, %d said so already, %d refused",
+            "OpsMerge invoices: %d told, %d of them taken over from a non-production connection, %d said so already, "
+            "%d left, %d refused",
             blocks.written,
+            blocks.taken_over,
             blocks.already,
+            len(blocks.left),
             len(blocks.refused),
         )
         self._logger.info(
-            "OpsMerge payments: %d written, %d voided, %d linked to one entered by hand, %d there already, %d refused, "
-            "%d for invoices that are not OpsMerge's",
+            "OpsMerge payments: %d written, %d voided, %d linked to one entered by hand, %d there already, %d left, "
+            "%d refused, %d for invoices that are not OpsMerge's",
             payments.written,
             payments.voided,
             payments.linked,
             payments.already,
+            len(payments.left),
             len(payments.refused),
             self._ledger.count_unknown_invoices(),
         )
+        self._show_false(payments)
+        self._show_left("left as they are", [*blocks.left, *payments.left])
+        self._show_left(
+            f"would be written ({len(blocks.shown)} blocks, {len(payments.shown)} payments), and were not",
+            [*blocks.shown, *payments.shown],
+        )
         self._show([*blocks.refused, *payments.refused])
         self._show_remainders()
+
+    def _show_false(self, payments: Counts) -> None:
+        for entry in payments.false[:REFUSALS_SHOWN_MAX]:
+            self._logger.warning(
+                "Payment %s of %s on invoice %s was voided in OpsMerge: a non-production company had put it there, so "
+                "no money was received",
+                entry.external_id,
+                entry.settlement.amount,
+                entry.invoice_id,
+            )
+        if payments.false:
+            self._logger.warning("%d payments of non-production companies were voided", len(payments.false))
+
+    def _show_left(self, words: str, left: Sequence[Left]) -> None:
+        """The first few invoices that were not written, and why; those of one reason in one line."""
+        for ruling in dict.fromkeys(each.ruling for each in left):
+            numbers = list(dict.fromkeys(each.number for each in left if each.ruling == ruling))
+            more = f" and {len(numbers) - SHOWN_MAX} more" if len(numbers) > SHOWN_MAX else ""
+            self._logger.warning(
+                "OpsMerge invoices %s%s %s: %s. %s",
+                ", ".join(numbers[:SHOWN_MAX]),
+                more,
+                words,
+                ruling.why,
+                ruling.remedy,
+            )
 
     def _show_remainders(self) -> None:
         found = self._balances.unexplained()
@@ -137,7 +176,7 @@ class Bridge:
             self._logger.warning(
                 "%s: QuickBooks has %s %s of %s still open; payments and credit notes leave %s of that unexplained. "
                 "What to do: look in QuickBooks for a journal entry or a deposit on the invoice",
-                each.number,
+                printable(each.number),
                 each.balance,
                 each.currency or "",
                 each.total,
@@ -148,6 +187,6 @@ class Bridge:
 
     def _show(self, refused: Sequence[Reject]) -> None:
         for fault in refused[:REFUSALS_SHOWN_MAX]:
-            self._logger.warning("%s. What to do: %s", fault.message, fault.remedy)
+            self._logger.warning("%s. What to do: %s", printable(fault.message), printable(fault.remedy))
         if len(refused) > REFUSALS_SHOWN_MAX:
             self._logger.warning("... and %d more; the store has them all", len(refused) - REFUSALS_SHOWN_MAX)

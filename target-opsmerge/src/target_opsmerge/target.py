@@ -10,8 +10,9 @@ from singer_sdk.sinks import Sink
 
 from books.clock import Clock, SystemClock
 from books.opsmerge import OpsMergeSettings, open_client
-from books.opsmerge.settings import OPSMERGE_PROPERTIES
-from books.singer.endings import PluginEndings
+from books.opsmerge.settings import IS_TEST_PROPERTY, OPSMERGE_PROPERTIES
+from books.singer.endings import TARGET_CAPABILITIES, PluginEndings
+from books.singer.lines import LineReader
 from books.store import Store
 from target_opsmerge.bridge import Bridge
 from target_opsmerge.sinks import IgnoringSink, InvoicesSink, PaymentsSink, PostingsSink
@@ -25,6 +26,8 @@ class TargetOpsMerge(PluginEndings, Target):
     """Records in OpsMerge what the books say: ids, errors, and who has paid."""
 
     name = "target-opsmerge"
+    capabilities = TARGET_CAPABILITIES
+    message_reader_class = LineReader
     default_sink_class = IgnoringSink
     config_jsonschema: ClassVar[dict[str, Any]] = {
         "type": "object",
@@ -36,6 +39,7 @@ class TargetOpsMerge(PluginEndings, Target):
                 "description": "State shared by all processes: `sqlite:///<path>`, or `postgresql://...` "
                 "when several machines work",
             },
+            "opsmerge_is_test": IS_TEST_PROPERTY,
         },
         "required": ["api_key"],
     }

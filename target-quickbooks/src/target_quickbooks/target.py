@@ -10,7 +10,8 @@ from singer_sdk.sinks import Sink
 
 from books.clock import Clock
 from books.settings import TARGET_PROPERTIES, TargetSettings, config_schema
-from books.singer.endings import PluginEndings
+from books.singer.endings import TARGET_CAPABILITIES, PluginEndings
+from books.singer.lines import LineReader
 from books.singer.sink import STREAMS, IgnoringSink, Intake, IntakeSink, rejected
 
 
@@ -21,6 +22,8 @@ class TargetQuickBooks(PluginEndings, Target):
     """
 
     name = "target-quickbooks"
+    capabilities = TARGET_CAPABILITIES
+    message_reader_class = LineReader
     default_sink_class = IgnoringSink
     config_jsonschema: ClassVar[dict[str, Any]] = config_schema(TARGET_PROPERTIES)
     _MAX_RECORD_AGE_IN_MINUTES = math.inf  # no STATE before the push: it would speak of invoices not yet posted

@@ -10,10 +10,10 @@ from typing import Any
 
 import duckdb
 import psycopg
-from recon_runner import RUN_AT, RUN_ID, dbt, in_order, statements, users_command
+from recon_runner import KEPT, RUN_AT, RUN_ID, dbt, in_order, statements, users_command
 
 LOADED = ("raw_opsmerge", "raw_quickbooks")
-ACCEPTED = ("recon.accepted", "recon.accepted_series")
+ACCEPTED = ("recon.accepted", "recon.accepted_series", "recon.mapped_customers")
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Postgres:
         assert done.returncode == 0, done.stdout[-4000:]
         connection = psycopg.connect(host=host, dbname=database, user="postgres", autocommit=True)
         known = connection.execute("select class, number, accepted_by from recon.accepted").fetchall()
-        for table in ("run_history", "drift_history", "drift_daily"):
+        for table in KEPT:
             connection.execute(f"delete from recon.{table}")
         manifest = json.loads((folder / "manifest.json").read_text())
         return cls(connection, in_order(manifest["nodes"]), done.stdout, known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN_ID, RUN_AT = "@run_id@", "2000-01-01 00:00:00"
+KEPT = ("run_history", "drift_history", "drift_daily", "trusted_documents")
+"""Tables that runs add to."""
+REF = re.compile(r"\{\{ ref\('(\w+)'\) \}\}")
 
 
 def users_command(name: str) -> list[str]:
@@ -51,6 +55,7 @@ def dbt(
             **os.environ,
             "BOOKS_BUILD_DATABASE": str(database),
             "BOOKS_ACCEPTED_FILE": str(target / "accepted.yml"),
+            "BOOKS_MAPPING_FILE": str(target / "mappings.yml"),
             **(environment or {}),
         },
         capture_output=True,
@@ -96,7 +101,10 @@ def statements(model: dict[str, Any], run_id: str, run_at: datetime) -> list[str
     name = f"{model['schema']}.{model['name']}"
     sql = model["compiled_code"].replace(RUN_ID, run_id).replace(RUN_AT, str(run_at))
     if model["config"]["materialized"] == "incremental":
-        return [f"delete from {name} where run_id = '{run_id}'", f"insert into {name} {sql}"]
+        hooks = [
+            REF.sub(lambda found: model["relations"][found[1]], hook["sql"]) for hook in model["config"]["pre-hook"]
+        ]
+        return [*hooks, f"insert into {name} {sql}"]
     return [f"drop table if exists {name}", f"create table {name} as {sql}"]
 
 
@@ -105,9 +113,8 @@ def _build(folder: Path) -> None:
     done = dbt(users_command("build"), folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
     assert done.returncode == 0, done.stdout[-4000:]
     with duckdb.connect(str(folder / "template.duckdb")) as connection:
-        connection.execute(
-            "delete from recon.run_history; delete from recon.drift_history; delete from recon.drift_daily"
-        )
+        for table in KEPT:
+            connection.execute(f"delete from recon.{table}")
 
 
 def in_order(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -122,4 +129,5 @@ def in_order(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 
     for key in models:
         visit(key)
-    return [node for node in ordered.values() if node["config"]["materialized"] != "view"]
+    relations = {node["name"]: f"{node['schema']}.{node['name']}" for node in ordered.values()}
+    return [{**node, "relations": relations} for node in ordered.values() if node["config"]["materialized"] != "view"]

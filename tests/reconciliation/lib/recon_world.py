@@ -56,6 +56,7 @@ class World:
     journals: dict[str, Decimal] = field(default_factory=dict)
     accepted: list[Row] = field(default_factory=list)
     series: list[Row] = field(default_factory=list)
+    mapped: list[Row] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
     last_id: int = 70_000
 
@@ -217,7 +218,7 @@ def _post(world: World, invoice: Row) -> Row:
         "balance": invoice["subtotal"] + tax,
         "status": "live",
         "lines": [_ledger_line(line) for line in invoice["lines"]],
-        "tax_lines": [],
+        "tax_lines": _tax_lines(invoice["lines"]),
         "payment_ids": [],
         "private_note": f"OpsMerge invoice {invoice['id']}",
         "created_at": LONG_AGO,
@@ -243,15 +244,30 @@ def _post(world: World, invoice: Row) -> Row:
         "attempted_at": LONG_AGO,
         "finished_at": LONG_AGO,
         "seq": int(number),
+        "written_to_opsmerge": True,
     }
+    invoice["accounting"] = {"connection": CONNECTION, "external_id": row["id"], "status": "posted"}
     return row
 
 
 def _tax_by_code(lines: list[Row]) -> Decimal:
+    return sum((line["amount"] for line in _tax_lines(lines)), Decimal("0.00"))
+
+
+def _tax_lines(lines: list[Row]) -> list[Row]:
+    """QuickBooks' own VAT lines: one per tax code, rounded once."""
     nets: dict[tuple[str, Decimal], Decimal] = defaultdict(Decimal)
     for line in lines:
         nets[line["tax_code_id"], line["tax_rate"]] += line["net_amount"]
-    return sum((pennies(net * rate / 100) for (_, rate), net in nets.items()), Decimal("0.00"))
+    return [
+        {
+            "tax_rate_id": LEDGER_CODES[code],
+            "tax_percent": rate,
+            "net_taxable": net,
+            "amount": pennies(net * rate / 100),
+        }
+        for (code, rate), net in nets.items()
+    ]
 
 
 def _ledger_line(line: Row) -> Row:
@@ -490,6 +506,30 @@ def gone_from_opsmerge(world: World) -> set[Drift]:
     return {("I10", number), ("I16", f"after INV-2026-{int(number.rsplit('-')[-1]) - 1:04d}")}
 
 
+def link_lost_in_opsmerge(world: World) -> set[Drift]:
+    """A block that bears no id any more, one with another id, and one that another connection cleared."""
+    changes = [{"external_id": None}, {"external_id": "1"}, {"connection": "sandbox:111", "external_id": None}]
+    lost = [world.take(_exact(world)) for _ in changes]
+    for one, change in zip(lost, changes, strict=True):
+        world.opsmerge[one]["accounting"] = {**world.opsmerge[one]["accounting"], **change}
+    return {("I19", _number(world, one)) for one in lost}
+
+
+def taken_by_another_connection(world: World) -> set[Drift]:
+    """A sandbox leaves what belongs to another connection: no drift."""
+    one = world.take(_exact(world))
+    world.opsmerge[one]["accounting"] = {"connection": "production:9", "external_id": "1"}
+    return set()
+
+
+def never_written_to_opsmerge(world: World) -> set[Drift]:
+    """A connection that may not write to OpsMerge has no block there, and none is missed."""
+    one = world.take(_exact(world))
+    world.postings[one]["written_to_opsmerge"] = False
+    world.opsmerge[one]["accounting"] = None
+    return set()
+
+
 def customer_entered_twice(world: World) -> set[Drift]:
     first = world.partner(world.take(_of_unnamed_customer(world)))["customer_id"]
     twin, name = world.fresh(), f"Söhne & Söhne No {first}"
@@ -554,22 +594,24 @@ def recreated(world: World) -> set[Drift]:
     return {("I14", _number(world, one))}
 
 
-def _scaled(row: Row, net: Decimal, tax: Decimal) -> None:
+def scaled(row: Row, net: Decimal, tax: Decimal) -> None:
+    """Edit net and VAT of a QuickBooks invoice, and with them its VAT lines, its total and its balance."""
     change = net + tax - row["total_amount"]
+    row["tax_lines"] = [*row["tax_lines"], {"tax_rate_id": "6", "amount": tax - row["tax_amount"]}]
     row.update(net_amount=net, tax_amount=tax, total_amount=net + tax, balance=row["balance"] + change)
 
 
 def net_edited(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     partner = world.partner(one)
-    _scaled(partner, partner["net_amount"] + 5, partner["tax_amount"] + 1)
+    scaled(partner, partner["net_amount"] + 5, partner["tax_amount"] + 1)
     return {("A01", _number(world, one))}
 
 
 def tax_edited(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     partner = world.partner(one)
-    _scaled(partner, partner["net_amount"], partner["tax_amount"] + Decimal("7.77"))
+    scaled(partner, partner["net_amount"], partner["tax_amount"] + Decimal("7.77"))
     return {("A02", _number(world, one))}
 
 
@@ -597,6 +639,69 @@ def tax_code_changed(world: World) -> set[Drift]:
     return {("A05", _number(world, one))}
 
 
+def tax_codes_swapped(world: World) -> set[Drift]:
+    """Two lines of the same net bear each other's tax code: every sum stays what it was."""
+    one = world.take(lambda row: _exact(world)(row) and len(row["lines"]) == 1)
+    row, partner, posting = world.opsmerge[one], world.partner(one), world.postings[one]
+    share = {"quantity": Decimal(1), "unit_price": Decimal(50), "net_amount": Decimal("50.00")}
+    row["lines"] = [
+        {
+            **row["lines"][0],
+            **share,
+            "id": place,
+            "description": f"Swapped {place}",
+            "tax_code_id": code,
+            "tax_rate": rate,
+        }
+        for place, (code, rate) in enumerate(TAX_CODES[:2])
+    ]
+    for line in row["lines"]:
+        line["tax_amount"] = pennies(line["net_amount"] * line["tax_rate"] / 100)
+    row.update(
+        subtotal=Decimal("100.00"), tax_total=Decimal("12.50"), total=Decimal("112.50"), balance=Decimal("112.50")
+    )
+    partner.update(net_amount=Decimal("100.00"), tax_amount=Decimal("12.50"), total_amount=Decimal("112.50"))
+    partner.update(balance=Decimal("112.50"), tax_lines=_tax_lines(row["lines"]))
+    posting.update(net=Decimal("100.00"), tax=Decimal("12.50"), total=Decimal("112.50"))
+    partner["lines"] = [_ledger_line(line) for line in row["lines"]]
+    first, second = partner["lines"]
+    first["tax_code_id"], second["tax_code_id"] = second["tax_code_id"], first["tax_code_id"]
+    return {("A05", _number(world, one))}
+
+
+def vat_lines_do_not_add_up(world: World) -> set[Drift]:
+    """QuickBooks' VAT is not what its own VAT lines come to."""
+    one = world.take(_exact(world))
+    line, *others = world.partner(one)["tax_lines"]
+    world.partner(one)["tax_lines"] = [{**line, "amount": line["amount"] + 1}, *others]
+    return {("Q01", _number(world, one))}
+
+
+def amount_paid_without_a_payment(world: World) -> set[Drift]:
+    """OpsMerge says that it is paid, and has no payment: nothing that could be recorded in QuickBooks."""
+    one = world.take(_exact(world))
+    row = world.opsmerge[one]
+    row.update(amount_paid=row["total"], balance=Decimal("0.00"), status="paid")
+    return {("O01", _number(world, one)), ("S01", _number(world, one))}
+
+
+def amount_paid_without_a_balance(world: World) -> set[Drift]:
+    """OpsMerge's amount paid is neither its payments nor its total less its balance."""
+    one = world.take(_exact(world))
+    world.opsmerge[one]["amount_paid"] += Decimal("0.01")
+    return {("O01", _number(world, one))}
+
+
+def paid_while_opsmerge_was_read(world: World) -> set[Drift]:
+    """The invoice was read before the payment, the payment after it: the next run sees both."""
+    one = world.take(_exact(world))
+    row = dict(world.opsmerge[one])
+    payment = by_hand(world, one, Decimal("2.00"), date(2026, 11, 22))
+    payment["updated_at"] = READ_AT + timedelta(seconds=20)
+    world.opsmerge[one].update(amount_paid=row["amount_paid"], balance=row["balance"], status=row["status"])
+    return {("T05", _number(world, one))}
+
+
 def currency_changed(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     world.partner(one)["currency"] = "USD"
@@ -609,6 +714,48 @@ def other_customer(world: World) -> set[Drift]:
     world.customers[other] = {"realm_id": REALM, "id": other, "display_name": name, "active": True}
     world.partner(one).update(customer_id=other, customer_name=name)
     return {("H01", _number(world, one))}
+
+
+def clients_of_their_own(world: World) -> list[tuple[str, list[str]]]:
+    """Clients whose customer still bears their name, none of whose invoices is spoiled: client and invoices."""
+    invoices: dict[str, list[str]] = defaultdict(list)
+    for row in world.opsmerge.values():
+        invoices[row["client_id"]].append(row["id"])
+    spare = set(world.untouched)
+    return [
+        (client, ids)
+        for client, ids in invoices.items()
+        if spare.issuperset(ids)
+        and all(one in world.postings for one in ids)
+        and {world.partner(one)["customer_id"] for one in ids} == {client.removeprefix("cl_")}
+        and world.customers[client.removeprefix("cl_")]["display_name"] == world.opsmerge[ids[0]]["client_name"]
+    ]
+
+
+def _all_under_another_client(world: World) -> tuple[str, list[str]]:
+    """Move every invoice of a small client to the customer of another client: the client's customer, its invoices."""
+    small, *_, other = sorted(clients_of_their_own(world), key=lambda found: (len(found[1]), found[0]))
+    client, ids = small
+    name = world.opsmerge[other[1][0]]["client_name"]
+    for one in ids:
+        world.untouched.remove(one)
+        world.partner(one).update(customer_id=other[0].removeprefix("cl_"), customer_name=name)
+    return client.removeprefix("cl_"), ids
+
+
+def all_under_another_clients_customer(world: World) -> set[Drift]:
+    """No invoice of the client says whose they are, but an active customer bears the client's name."""
+    customer, ids = _all_under_another_client(world)
+    decomposed = world.customers[customer]["display_name"].upper().replace("Ö", "O\u0308")
+    world.customers[customer]["display_name"] = f" {decomposed.replace(' ', '  ')}."
+    return {("H01", _number(world, one)) for one in ids}
+
+
+def all_under_another_client_without_a_customer(world: World) -> set[Drift]:
+    """Nobody in QuickBooks bears the client's name, but the customer bears that of another client."""
+    customer, ids = _all_under_another_client(world)
+    del world.customers[customer]
+    return {("H01", _number(world, one)) for one in ids}
 
 
 def _shift(when: date, days: int) -> date:
@@ -792,6 +939,116 @@ def paid_twice_in_quickbooks(world: World) -> set[Drift]:
     return {("P06", _number(world, one)), ("S03", _number(world, one))}
 
 
+def _copy_of(world: World, payment_id: str) -> Row:
+    """The same payment entered again in QuickBooks a day later, set against nothing."""
+    row = world.quickbooks_payments[payment_id]
+    copy_id = world.fresh()
+    world.quickbooks_payments[copy_id] = {
+        **row,
+        "id": copy_id,
+        "txn_date": _shift(row["txn_date"], 1),
+        "unapplied_amount": row["total_amount"],
+        "allocations": [],
+    }
+    return world.quickbooks_payments[copy_id]
+
+
+def payment_copied_and_unapplied(world: World) -> set[Drift]:
+    """The invoice is settled, so QuickBooks could set the copy against nothing."""
+    one = world.take(_exact(world))
+    copy = _copy_of(world, pay(world, {one: world.partner(one)["balance"]}))
+    return {("P06", copy["id"])}
+
+
+def payment_copied_to_another_invoice(world: World) -> set[Drift]:
+    """The copy settles another invoice of the same customer: pulling it would double it in OpsMerge too."""
+    one, two = two_of_one_customer(world)
+    copy = _copy_of(world, pay(world, {one: Decimal("3.00")}))
+    allocation = {"transaction_type": "Invoice", "transaction_id": world.partner(two)["id"], "amount": Decimal("3.00")}
+    copy.update(allocations=[allocation], unapplied_amount=Decimal("0.00"))
+    world.partner(two)["balance"] -= Decimal("3.00")
+    return {("P06", _number(world, two)), ("S03", _number(world, two))}
+
+
+def two_of_one_customer(world: World) -> tuple[str, str]:
+    """Two unspoiled invoices of one customer, in one currency."""
+    first: dict[tuple[str, str], str] = {}
+    for invoice_id in filter(lambda one: _exact(world)(world.opsmerge[one]), world.untouched):
+        partner = world.partner(invoice_id)
+        other = first.setdefault((partner["customer_id"], partner["currency"]), invoice_id)
+        if other != invoice_id:
+            world.untouched.remove(other)
+            world.untouched.remove(invoice_id)
+            return other, invoice_id
+    raise LookupError("the world is too small for this plant")
+
+
+def payment_copied_in_opsmerge(world: World) -> set[Drift]:
+    """Entered by hand in OpsMerge although pull-payments had brought it."""
+    one = world.take(_exact(world))
+    payment_id = pay(world, {one: Decimal("2.00")})
+    by_hand(world, one, Decimal("2.00"), date(2026, 11, 11), reference=f"BACS {payment_id}")
+    return {("P06", _number(world, one)), ("S03", _number(world, one))}
+
+
+def payment_copied_to_another_invoice_in_opsmerge(world: World) -> set[Drift]:
+    """OpsMerge refuses more than the balance, so the copy stands on another invoice of the client."""
+    one, two = two_of_one_customer(world)
+    payment_id = pay(world, {one: world.partner(one)["balance"]})
+    total = world.opsmerge[one]["total"]
+    by_hand(world, two, total, date(2026, 11, 10), reference=f"BACS {payment_id}")
+    settled = world.opsmerge[two]["balance"] == 0
+    return {("P06", _number(world, two)), ("S01" if settled else "S03", _number(world, two))}
+
+
+def payment_unapplied_in_quickbooks(world: World) -> set[Drift]:
+    """Each side has the payment once, but QuickBooks set it against nothing: recording it there would double it."""
+    one = world.take(_exact(world))
+    total = world.opsmerge[one]["total"]
+    payment_id = pay(world, {one: total}, back=False)
+    row = world.quickbooks_payments[payment_id]
+    world.partner(one)["balance"] = total
+    row.update(allocations=[], unapplied_amount=total)
+    by_hand(world, one, total, date(2026, 11, 10), reference=row["payment_ref_number"])
+    return {("P05", payment_id), ("P01", _number(world, one)), ("S01", _number(world, one))}
+
+
+def standing_order(world: World) -> set[Drift]:
+    """A month apart, the same reference and sum are no copy: the next month's money waits for its invoice."""
+    one = world.take(_exact(world))
+    total = world.partner(one)["balance"]
+    copy = _copy_of(world, pay(world, {one: total}, paid_on=date(2026, 10, 10)))
+    copy["txn_date"] = date(2026, 11, 10)
+    return {("P05", copy["id"])}
+
+
+def one_transfer_for_two_invoices(world: World) -> set[Drift]:
+    """One payment gives two invoices the same sum; OpsMerge has one of the two: that is no copy."""
+    one, two = two_of_one_customer(world)
+    payment_id = pay(world, {one: Decimal("4.00"), two: Decimal("4.00")}, back=False)
+    bring_back(world, payment_id, one, Decimal("4.00"), date(2026, 11, 10))
+    return {("P02", _number(world, two)), ("S03", _number(world, two))}
+
+
+def payment_moved(world: World) -> set[Drift]:
+    """A payment in full, moved in QuickBooks to another invoice of the same sum."""
+    here = world.take(_exact(world))
+    there = world.take(lambda row: _exact(world)(row) and row["currency"] == world.opsmerge[here]["currency"])
+    payment_id = pay(world, {here: world.partner(here)["balance"]})
+    total = world.opsmerge[here]["total"]
+    world.quickbooks_payments[payment_id]["allocations"] = [
+        {"transaction_type": "Invoice", "transaction_id": world.partner(there)["id"], "amount": total}
+    ]
+    world.partner(here)["balance"] = total
+    world.partner(there)["balance"] -= total
+    settled = world.partner(there)["balance"] == 0
+    return {
+        ("P04", _number(world, here)),
+        ("S01", _number(world, here)),
+        ("S02" if settled else "S03", _number(world, there)),
+    }
+
+
 def payment_in_another_month(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     payment_id = pay(world, {one: Decimal("2.00")})
@@ -900,12 +1157,17 @@ def edited_after_push(world: World) -> set[Drift]:
 def changed_while_read(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     partner = world.partner(one)
-    _scaled(partner, partner["net_amount"] + 5, partner["tax_amount"])
+    scaled(partner, partner["net_amount"] + 5, partner["tax_amount"])
     partner["updated_at"] = READ_AT + timedelta(seconds=5)
     return {("T05", _number(world, one))}
 
 
 PLANTS: list[Callable[[World], set[Drift]]] = [
+    all_under_another_clients_customer,
+    all_under_another_client_without_a_customer,
+    payment_copied_to_another_invoice,
+    payment_copied_to_another_invoice_in_opsmerge,
+    one_transfer_for_two_invoices,
     missing,
     unknown_in_quickbooks,
     raised_in_quickbooks_on_purpose,
@@ -917,6 +1179,9 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     deleted_in_quickbooks,
     absent_from_quickbooks,
     gone_from_opsmerge,
+    link_lost_in_opsmerge,
+    taken_by_another_connection,
+    never_written_to_opsmerge,
     customer_entered_twice,
     posted_elsewhere,
     rejected,
@@ -930,6 +1195,11 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     line_reworded,
     lines_lost,
     tax_code_changed,
+    tax_codes_swapped,
+    vat_lines_do_not_add_up,
+    amount_paid_without_a_payment,
+    amount_paid_without_a_balance,
+    paid_while_opsmerge_was_read,
     currency_changed,
     other_customer,
     only_invoice_moved,
@@ -953,6 +1223,11 @@ PLANTS: list[Callable[[World], set[Drift]]] = [
     overpaid,
     penny_unapplied,
     paid_twice_in_quickbooks,
+    payment_copied_and_unapplied,
+    payment_copied_in_opsmerge,
+    payment_unapplied_in_quickbooks,
+    standing_order,
+    payment_moved,
     payment_in_another_month,
     payment_on_another_day,
     payment_in_another_currency,
@@ -985,14 +1260,15 @@ def load(world: World, connection: duckdb.DuckDBPyConnection, folder: Path) -> N
             _insert(connection, table, file, list(dict.fromkeys(name for row in rows for name in row)))
     for system in ("opsmerge", "quickbooks"):
         connection.execute(f"delete from raw_{system}._loads")
-    rows = {table: len(rows) for table, rows in world.tables()}
+    rows = {table: sum(_is_own(row) for row in rows) for table, rows in world.tables()}
     for system, stream, begun, ended, complete in world.loads:
         connection.execute(
             f"insert into raw_{system}._loads (stream, extract_started_at, extract_ended_at, rows, mode, complete)"
             " values (?, ?, ?, ?, 'full', ?)",
             [stream, begun, ended, rows[f"raw_{system}.{stream}"], complete],
         )
-    for table, entries in (("accepted", world.accepted), ("accepted_series", world.series)):
+    decided = {"accepted": world.accepted, "accepted_series": world.series, "mapped_customers": world.mapped}
+    for table, entries in decided.items():
         connection.execute(f"delete from recon.{table}")
         for entry in entries:
             names, marks = ", ".join(entry), ", ".join("?" for _ in entry)
@@ -1013,6 +1289,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, file: Path, names
         f"insert into {table} ({listed}) select {listed}"
         f" from read_json('{file}', format = 'newline_delimited', columns = {{{columns}}})"
     )
+
+
+def _is_own(row: Row) -> bool:
+    """Whether it is of the company that is read: another's rows are of another load."""
+    return bool(row.get("connection", CONNECTION) == CONNECTION and row.get("realm_id", REALM) == REALM)
 
 
 def _text(value: object) -> object:

@@ -49,11 +49,15 @@ graded as (
     drift_class.vat_days,
     drift_class.cause as class_cause,
     drift_class.remedy as class_remedy,
+    -- A break that follows from another one shows that one's remedy, whatever its own would be.
+    case when drift_class.bucket = 'break' and dated.root_class <> dated.class then coalesce(nullif(root.remedy, ''), root_drift_class.remedy) end as root_remedy,
     cast(dated.run_at as date) - cast(dated.first_seen as date) as age_days,
     {{ days_to_quarter_end('cast(dated.run_at as date)', "cast(nullif(dated.period, 'none') || '-01' as date)") }} as days_to_vat_period_end,
     case drift_class.severity when 'critical' then 4 when 'high' then 3 when 'medium' then 2 when 'low' then 1 else 0 end as base_grade
   from dated
   left join {{ ref('drift_class') }} as drift_class on drift_class.class = dated.class
+  left join {{ ref('drift_class') }} as root_drift_class on root_drift_class.class = dated.root_class
+  left join findings as root on root.class = dated.root_class and root.source_id = dated.root_id
 )
 
 select
@@ -73,7 +77,7 @@ select
   end as severity,
   owner,
   coalesce(graded.cause, class_cause) as cause,
-  coalesce(nullif(graded.remedy, ''), class_remedy) as remedy,
+  coalesce(root_remedy, nullif(graded.remedy, ''), class_remedy) as remedy,
   connection,
   coalesce(currency, 'none') as currency,
   coalesce(period, 'none') as period,
@@ -91,7 +95,8 @@ select
   exists (
     select 1
     from {{ source('history', 'accepted') }} as accepted
-    where accepted.class = graded.class
+    where graded.bucket = 'break'
+      and accepted.class = graded.class
       and (accepted.number = graded.number or accepted.payment_id = graded.payment_id)
       and accepted.opsmerge_value is not distinct from graded.opsmerge_value
       and accepted.ledger_value is not distinct from graded.ledger_value

@@ -1,4 +1,4 @@
--- One row per class, currency and age band: the open breaks of this run.
+-- One row per class, currency and age band: the open breaks of this run, those not accepted.
 with breaks as (
   select
     *,
@@ -7,7 +7,7 @@ with breaks as (
     end as band,
     case when age_days <= 1 then 1 when age_days <= 7 then 2 when age_days <= 30 then 3 when age_days <= 90 then 4 else 5 end as band_number
   from {{ ref('drift') }}
-  where bucket = 'break'
+  where bucket = 'break' and accepted is not true
 )
 
 select

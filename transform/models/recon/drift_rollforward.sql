@@ -1,6 +1,7 @@
 /*
-One row per trusted run and currency, breaks only: opening + new - resolved +/- revalued = closing, in items and in exposure.
-The closing of a run is the opening of the next.
+One row per trusted run and currency, open breaks only: opening + new - resolved +/- revalued = closing, in items and in
+exposure. The closing of a run is the opening of the next. A break is open while it is not accepted: one that is accepted
+counts as resolved, one that no longer is as new.
 */
 with
 
@@ -14,7 +15,7 @@ sightings as (
   select history.drift_key, history.connection, history.currency, history.exposure, runs.run_number
   from {{ ref('drift_history') }} as history
   inner join runs on runs.run_id = history.run_id
-  where history.bucket = 'break'
+  where history.bucket = 'break' and history.accepted is not true
 ),
 
 movements as (

@@ -15,6 +15,7 @@ select
   {{ money('tax') }} as tax,
   {{ money('total') }} as gross,
   attempts,
+  coalesce(written_to_opsmerge, false) as is_written_to_opsmerge,
   {{ utc('first_attempted_at') }} as first_attempted_at,
   {{ utc('attempted_at') }} as attempted_at,
   {{ utc('finished_at') }} as finished_at

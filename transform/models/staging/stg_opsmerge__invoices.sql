@@ -16,6 +16,8 @@ select
   {{ money('balance') }} as balance,
   coalesce(accounting_excluded, false) as is_opted_out,
   {{ utc("cast(accounting as json) ->> 'synced_at'") }} as synced_at,
+  nullif(cast(accounting as json) ->> 'connection', '') as linked_connection,
+  nullif(cast(accounting as json) ->> 'external_id', '') as linked_external_id,
   {{ utc('opened_at') }} as opened_at,
   {{ utc('voided_at') }} as voided_at,
   {{ utc('created_at') }} as created_at,

@@ -9,5 +9,6 @@ select
   payment_id,
   lower(transaction_type) as transaction_type,
   transaction_id,
-  {{ money('amount') }} as amount
+  {{ money('amount') }} as amount,
+  amount as exact_amount
 from allocations

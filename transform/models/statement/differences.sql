@@ -22,29 +22,62 @@ pairs as (
   where is_compared
 ),
 
--- A client's customer is the one most of its invoices stand under; on a tie, the one of the same name.
-customers_of_client as (
-  select client_id, customer_id, count(*) as invoices, max(case when customer_name = client_name then 1 else 0 end) as same_name
-  from pairs
-  where client_id is not null and customer_id is not null
-  group by client_id, customer_id
-),
-
-customer_of_client as (
-  select client_id, customer_id, invoices
+client_names as (
+  select name, count(distinct client_id) as clients, min(client_id) as client_id
   from (
-    select *, row_number() over (partition by client_id order by invoices desc, same_name desc, customer_id) as choice
-    from customers_of_client
-  ) as ranked
-  where choice = 1
+    select distinct client_id, {{ bare_name('client_name') }} as name from {{ ref('pairs') }} where in_opsmerge and client_id is not null
+  ) as named
+  where name <> ''
+  group by name
 ),
 
 namesakes as (
-  select display_name, max(customer_id) as customer_id
+  select {{ bare_name('display_name') }} as name, min(customer_id) as customer_id
   from {{ ref('stg_quickbooks__customers') }}
   where is_active and not is_gone and realm_id = (select realm_id from {{ ref('run') }})
-  group by display_name
-  having count(*) = 1
+  group by {{ bare_name('display_name') }}
+),
+
+-- Each customer that invoices of a client stand under. One of another name is the client's after a renaming, unless an
+-- active customer bears the client's name, or another client bears the customer's. What mappings.yml chose is no question,
+-- nor is it one where two clients bear one name: then a person had to choose.
+customers_of_client as (
+  select
+    stands.*,
+    mapped.client_id is not null as is_mapped,
+    case when mapped.client_id is null and mine.clients = 1 then namesakes.customer_id end as namesake_id,
+    coalesce(mapped.client_id is null and (theirs.clients > 1 or theirs.client_id <> stands.client_id), false) as is_of_another_client
+  from (
+    select client_id, client_name, customer_id, customer_name, {{ same_name('client_name', 'customer_name') }} as is_same_name, count(*) as invoices
+    from pairs
+    where client_id is not null and customer_id is not null
+    group by client_id, client_name, customer_id, customer_name
+  ) as stands
+  left join client_names as mine on mine.name = case when not stands.is_same_name then {{ bare_name('stands.client_name') }} end
+  left join client_names as theirs on theirs.name = case when not stands.is_same_name then {{ bare_name('stands.customer_name') }} end
+  left join namesakes on namesakes.name = mine.name
+  left join {{ source('history', 'mapped_customers') }} as mapped
+    on mapped.client_id = stands.client_id
+    and coalesce(mapped.customer_id = stands.customer_id, {{ same_name('mapped.customer_name', 'stands.customer_name') }})
+),
+
+-- A client's customer is the one of mappings.yml, else the one that bears its name, else that of most of its invoices.
+customer_of_client as (
+  select client_id, customer_id
+  from (
+    select
+      client_id, customer_id,
+      row_number() over (
+        partition by client_id
+        order by
+          max(case when is_mapped then 1 else 0 end) desc,
+          max(case when namesake_id is not null or is_of_another_client then 1 else 0 end),
+          max(case when is_same_name then 1 else 0 end) desc, sum(invoices) desc, customer_id
+      ) as choice
+    from customers_of_client
+    group by client_id, customer_id
+  ) as ranked
+  where choice = 1
 ),
 
 -- Which QuickBooks tax code an OpsMerge tax code becomes: what most invoices of a single code on both sides show.
@@ -66,55 +99,80 @@ code_map as (
   where choice = 1
 ),
 
-opsmerge_codes as (
-  select codes.opsmerge_invoice_id, code_map.ledger_tax_code_id, {{ money('sum(codes.net)') }} as net
-  from {{ ref('opsmerge_tax_codes') }} as codes
-  left join code_map on code_map.tax_code_id = codes.tax_code_id
-  group by codes.opsmerge_invoice_id, code_map.ledger_tax_code_id
-),
-
--- Invoices all of whose codes have been learnt, and that do not stand under those codes in QuickBooks.
-recoded as (
-  select pairs.opsmerge_invoice_id
+-- Invoices of several codes: every line with the code that it should have in QuickBooks, and as it stands there.
+of_several_codes as (
+  select pairs.opsmerge_invoice_id, pairs.external_id
   from pairs
-  inner join opsmerge_codes as codes on codes.opsmerge_invoice_id = pairs.opsmerge_invoice_id
-  left join {{ ref('quickbooks_tax_codes') }} as ledger_codes
-    on ledger_codes.external_id = pairs.external_id and ledger_codes.tax_code_id = codes.ledger_tax_code_id
-  where pairs.net = pairs.ledger_net
-  group by pairs.opsmerge_invoice_id
-  having count(codes.ledger_tax_code_id) = count(*) and max(case when ledger_codes.net is distinct from codes.net then 1 else 0 end) = 1
+  inner join {{ ref('opsmerge_line_totals') }} as lines on lines.opsmerge_invoice_id = pairs.opsmerge_invoice_id
+  where lines.tax_code_count > 1 and lines.coded_lines = lines.line_count and pairs.net = pairs.ledger_net
 ),
 
-settled as (
-  select
-    opsmerge_invoice_id,
-    max(case when payment_class = 'T03' then 'T03' end) as in_flight,
-    min(case when payment_class like 'P%' then payment_class end) as payment_class,
-    max(updated_at) as paid_at
+opsmerge_codes as (
+  select opsmerge_invoice_id, {{ coded_fingerprint('text', 'code') }} as fingerprint, count(code) = count(*) as is_learnt
+  from (
+    select
+      line.opsmerge_invoice_id, code_map.ledger_tax_code_id as code,
+      {{ line_text('line.net', sent('quantity'), sent('unit_price'), 'line.description') }} as text
+    from {{ ref('stg_opsmerge__invoice_lines') }} as line
+    inner join of_several_codes on of_several_codes.opsmerge_invoice_id = line.opsmerge_invoice_id
+    left join code_map on code_map.tax_code_id = line.tax_code_id
+  ) as coded
+  group by opsmerge_invoice_id
+),
+
+ledger_codes as (
+  select external_id, {{ coded_fingerprint('text', 'code') }} as fingerprint
+  from (
+    select line.external_id, line.tax_code_id as code, {{ line_text('line.net', 'line.quantity', 'line.unit_price', 'line.description') }} as text
+    from {{ ref('stg_quickbooks__invoice_lines') }} as line
+    inner join of_several_codes on of_several_codes.external_id = line.external_id
+    where line.net is not null and line.realm_id = (select realm_id from {{ ref('run') }})
+  ) as coded
+  group by external_id
+),
+
+paid as (
+  select opsmerge_invoice_id, max(updated_at) as paid_at
   from {{ ref('payment_pairs') }}
   where opsmerge_invoice_id is not null
   group by opsmerge_invoice_id
 ),
 
 allocated as (
-  select external_id, {{ money('sum(ledger_amount)') }} as amount
+  select
+    external_id,
+    {{ money('sum(case when in_quickbooks then ledger_amount else 0 end)') }} as amount,
+    max(case when is_moving then 1 else 0 end) as moving
   from {{ ref('payment_pairs') }}
-  where in_quickbooks
+  where external_id is not null
   group by external_id
 ),
 
-credited as (
-  select invoice.transaction_id as external_id, {{ money('sum(invoice.amount)') }} as credited
-  from {{ ref('stg_quickbooks__payment_allocations') }} as invoice
-  inner join {{ ref('stg_quickbooks__payments') }} as payment
-    on payment.realm_id = invoice.realm_id and payment.payment_id = invoice.payment_id and payment.status = 'active'
-  where invoice.realm_id = (select realm_id from {{ ref('run') }}) and invoice.transaction_type = 'invoice'
-    and exists (
-      select 1 from {{ ref('stg_quickbooks__payment_allocations') }} as credit
-      where credit.realm_id = invoice.realm_id and credit.payment_id = invoice.payment_id
-        and credit.transaction_type in ('creditmemo', 'credit_memo')
-    )
-  group by invoice.transaction_id
+-- What each payment that differs adds to what the two sides applied to an invoice: those of the largest sum come first.
+unlike as (
+  select opsmerge_invoice_id, source_id, sum(amount) as amount
+  from (
+    select opsmerge_invoice_id, source_id, amount from {{ ref('payment_pairs') }} where in_opsmerge and fixed_class is not null
+    union all
+    select pairs.opsmerge_invoice_id, payment.source_id, -payment.ledger_amount
+    from {{ ref('payment_pairs') }} as payment
+    inner join pairs on pairs.external_id = payment.external_id
+    where payment.in_quickbooks and payment.fixed_class is not null
+  ) as sides
+  group by opsmerge_invoice_id, source_id
+  having sum(amount) <> 0
+),
+
+settled as (
+  select
+    unlike.opsmerge_invoice_id,
+    payment.root_class,
+    payment.root_id,
+    payment.is_credit,
+    max(case when payment.payment_class = 'T03' then 'T03' end) over (partition by unlike.opsmerge_invoice_id) as in_flight,
+    row_number() over (partition by unlike.opsmerge_invoice_id order by abs(unlike.amount) desc, payment.fixed_class, payment.source_id) as choice
+  from unlike
+  inner join {{ ref('payment_pairs') }} as payment on payment.source_id = unlike.source_id
 ),
 
 compared as (
@@ -125,15 +183,22 @@ compared as (
     -- The remainder explains its part of the difference, unless both sides agree on what is owed: then there is none.
     {{ money('case when pairs.applied = pairs.ledger_applied then 0 else pairs.applied - coalesce(allocated.amount, 0) end') }} as settlement_difference,
     lines.fingerprint is distinct from ledger_lines.fingerprint as lines_differ,
-    recoded.opsmerge_invoice_id is not null as codes_differ,
     coalesce(
-      case when namesakes.customer_id is not null and pairs.customer_name is distinct from pairs.client_name
-        and usual.customer_id = pairs.customer_id and usual.invoices = 1 then namesakes.customer_id end,
-      usual.customer_id
-    ) as expected_customer_id,
+      case
+        when lines.tax_code_count > 1 then opsmerge_codes.is_learnt and opsmerge_codes.fingerprint <> ledger_codes.fingerprint
+        when lines.coded_lines = lines.line_count then
+          ledger_lines.tax_code_count <> 1 or ledger_lines.coded_lines <> ledger_lines.line_count
+          or ledger_lines.first_tax_code_id <> only_code.ledger_tax_code_id
+      end,
+      false
+    ) and (lines.tax_code_count > 1 or only_code.ledger_tax_code_id is not null) as codes_differ,
+    usual.customer_id as expected_customer_id,
+    theirs.namesake_id,
+    coalesce(theirs.is_of_another_client, false) as is_of_another_client,
     settled.in_flight,
-    settled.payment_class,
-    credited.credited,
+    settled.root_class as settlement_root_class,
+    settled.root_id as settlement_root_id,
+    coalesce(settled.is_credit, false) as is_credited,
     case
       when pairs.posted_net is null then 'unknown'
       when (pairs.net, pairs.tax) = (pairs.posted_net, pairs.posted_tax) then 'quickbooks'
@@ -145,13 +210,14 @@ compared as (
       pairs.updated_at > pairs.pushed_at
       and pairs.updated_at <= pairs.read_until
       and pairs.updated_at > greatest(
-        coalesce(pairs.synced_at, pairs.pushed_at), coalesce(settled.paid_at, pairs.pushed_at)
+        coalesce(pairs.synced_at, pairs.pushed_at), coalesce(paid.paid_at, pairs.pushed_at)
       ) + interval '1 minute',
       false
     ) as is_edited_since_push,
     coalesce(
       pairs.ledger_updated_at > pairs.read_from and pairs.ledger_updated_at <= pairs.read_until
-      or pairs.updated_at > pairs.read_from and pairs.updated_at <= pairs.read_until,
+      or pairs.updated_at > pairs.read_from and pairs.updated_at <= pairs.read_until
+      or allocated.moving = 1,
       false
     ) as is_moving,
     greatest(pairs.updated_at, pairs.ledger_updated_at) as changed_at
@@ -160,11 +226,15 @@ compared as (
   left join {{ ref('quickbooks_line_totals') }} as ledger_lines
     on ledger_lines.external_id = pairs.external_id
   left join customer_of_client as usual on usual.client_id = pairs.client_id
-  left join namesakes on namesakes.display_name = pairs.client_name
-  left join recoded on recoded.opsmerge_invoice_id = pairs.opsmerge_invoice_id
-  left join settled on settled.opsmerge_invoice_id = pairs.opsmerge_invoice_id
+  left join customers_of_client as theirs
+    on theirs.client_id = pairs.client_id and theirs.customer_id = pairs.customer_id
+    and theirs.client_name = pairs.client_name and theirs.customer_name = pairs.customer_name
+  left join code_map as only_code on only_code.tax_code_id = lines.first_tax_code_id
+  left join opsmerge_codes on opsmerge_codes.opsmerge_invoice_id = pairs.opsmerge_invoice_id
+  left join ledger_codes on ledger_codes.external_id = pairs.external_id
+  left join paid on paid.opsmerge_invoice_id = pairs.opsmerge_invoice_id
+  left join settled on settled.opsmerge_invoice_id = pairs.opsmerge_invoice_id and settled.choice = 1
   left join allocated on allocated.external_id = pairs.external_id
-  left join credited on credited.external_id = pairs.external_id
 ),
 
 judged as (
@@ -185,7 +255,7 @@ judged as (
     case
       when is_other_currency or settlement_difference = 0 then null
       when abs(settlement_difference) <= proved_pennies then 'S07'
-      when credited is not null then 'S06'
+      when is_credited then 'S06'
       when balance = 0 and ledger_applied = 0 then 'S01'
       when ledger_balance = 0 and applied = 0 then 'S02'
       else 'S03'
@@ -198,7 +268,7 @@ judged as (
     end as fixed_date_class,
     case when due_date is distinct from ledger_due_date then 'H04' end as fixed_due_date_class,
     case
-      when customer_id is distinct from expected_customer_id then 'H01'
+      when customer_id is distinct from expected_customer_id or namesake_id is not null or is_of_another_client then 'H01'
       when upper(trim(customer_name)) is distinct from upper(trim(client_name)) then 'H05'
     end as fixed_customer_class,
     case when number is distinct from ledger_number then 'I13' end as fixed_number_class,
@@ -223,7 +293,7 @@ select
   *,
   {{ timed('fixed_amount_class', "is_edited_since_push and changed_in in ('opsmerge', 'unknown')") }} as amount_class,
   case
-    when fixed_settlement_class in ('S02', 'S03', 'S06') and in_flight is not null then 'T03'
+    when fixed_settlement_class in ('S01', 'S02', 'S03', 'S06') and in_flight is not null then 'T03'
     else {{ timed('fixed_settlement_class', 'false') }}
   end as settlement_class,
   {{ timed('fixed_remainder_class', 'false') }} as remainder_class,

@@ -1,7 +1,8 @@
 /*
 One row per entity and class: everything that is to be told of, before severity, history and acceptance are added.
 `entity` is invoice, payment, unapplied, customer, credit_memo, series or receivables; `source_id` names it within its
-side. A timing item also names the class it stands for, as a document may carry several. `is_graver` is one step up in
+side. A timing item also names the class it stands for, as a document may carry several. What follows from another finding
+names that one's class and source_id (`root_class`, `root_id`), and `drift` shows its remedy. `is_graver` is one step up in
 severity for a reason of its own.
 */
 with
@@ -12,17 +13,13 @@ differences as (select * from {{ ref('differences') }}),
 
 payments as (select * from {{ ref('payment_pairs') }}),
 
-settlements as (
-  select opsmerge_invoice_id, min(payment_class) as payment_class
-  from payments
-  where payment_class in ('P01', 'P02', 'P03', 'P04', 'P06', 'P09')
-  group by opsmerge_invoice_id
-),
+own_sums as (select * from {{ ref('own_sums') }}),
 
 documents as (
   select
     'invoice' as entity, document_class as class,
     case when document_class in ('T04', 'T05', 'T06') then fixed_class else document_class end as root_class,
+    cast(null as varchar) as root_id,
     case when document_class = 'I12' or document_class = 'I15' or document_class = 'I17' or document_class = 'I18'
       then nullif(rtrim(concat_ws(': ', fault_code, fault_message), '.'), '') || '.' end as cause,
     case when document_class in ('I12', 'I15', 'I17', 'I18') then posting_remedy end as remedy,
@@ -38,9 +35,7 @@ documents as (
       - case when in_quickbooks and ledger_status <> 'deleted' then ledger_gross else 0 end as effect,
     case when document_class in ('I02', 'I03', 'I05', 'I06', 'I07', 'I10') then ledger_gross else coalesce(gross, ledger_gross) end as exposure,
     false as is_graver,
-    coalesce(opsmerge_invoice_id, '') || '|'
-      || case when opsmerge_invoice_id is null or fixed_class in ('I03', 'I10') then coalesce(external_id, '') else '' end
-      || case when document_class <> fixed_class then '|' || fixed_class else '' end as source_id
+    {{ document_id() }} || case when document_class <> fixed_class then '|' || fixed_class else '' end as source_id
   from pairs
   where document_class is not null
 ),
@@ -71,7 +66,14 @@ flags as (
   select
     'invoice' as entity,
     {{ class }} as class,
-    {% if class == 'settlement_class' %}coalesce(settlements.payment_class, {{ class }}){% else %}{{ fixed }}{% endif %} as root_class,
+    {% if class == 'settlement_class' -%}
+    -- What is owed differs because a payment does, or else because OpsMerge contradicts itself.
+    case when settlement_class in ('S01', 'S02', 'S03') then coalesce(settlement_root_class, own_sums.fixed_class, settlement_class)
+      else fixed_settlement_class end as root_class,
+    case when settlement_class in ('S01', 'S02', 'S03') then coalesce(settlement_root_id, own_sums.source_id) end as root_id,
+    {%- else -%}
+    {{ fixed }} as root_class, cast(null as varchar) as root_id,
+    {%- endif %}
     {% if class == 'amount_class' -%}
     case when fixed_amount_class in ('A01', 'A02') then
       case changed_in
@@ -79,6 +81,11 @@ flags as (
         when 'opsmerge' then 'Edited in OpsMerge after posting: QuickBooks still has what was posted.'
         when 'both' then 'Neither side has what was posted: both were edited.'
       end
+    end
+    {%- elif class == 'customer_class' -%}
+    case
+      when namesake_id is not null then 'Another active customer (id ' || namesake_id || ') bears the client''s name; the invoice stands under id ' || customer_id || '.'
+      when is_of_another_client then 'The invoice stands under a customer (id ' || customer_id || ') that bears the name of another client.'
     end
     {%- else -%} cast(null as varchar) {%- endif %} as cause,
     {% if class == 'amount_class' -%}
@@ -89,21 +96,35 @@ flags as (
       end
     end
     {%- else -%} cast(null as varchar) {%- endif %} as remedy,
-    currency, period, differences.opsmerge_invoice_id, coalesce(number, ledger_number) as number, external_id,
-    cast(null as varchar) as payment_id,
+    differences.currency, differences.period, differences.opsmerge_invoice_id,
+    coalesce(differences.number, ledger_number) as number, differences.external_id, cast(null as varchar) as payment_id,
     {{ opsmerge_value }} as opsmerge_value, {{ ledger_value }} as ledger_value, {{ effect }} as effect, {{ exposure }} as exposure,
     {{ 'is_other_vat_period' if class == 'date_class' else 'false' }} as is_graver,
     differences.opsmerge_invoice_id{{ " || case when " ~ class ~ " <> " ~ fixed ~ " then '|' || " ~ fixed ~ " else '' end" if class != fixed }} as source_id
   from differences
-  {% if class == 'settlement_class' %}left join settlements on settlements.opsmerge_invoice_id = differences.opsmerge_invoice_id{% endif %}
+  {% if class == 'settlement_class' %}left join own_sums on own_sums.opsmerge_invoice_id = differences.opsmerge_invoice_id and own_sums.fixed_class = 'O01'{% endif %}
   where {{ class }} is not null {{ "and " ~ class ~ " <> 'H05'" if class == 'customer_class' }}
   {{ "union all" if not loop.last }}
   {% endfor %}
 ),
 
+links as (
+  select
+    'invoice', link_class, fixed_link_class, cast(null as varchar),
+    case when is_of_another_company then 'The invoice belongs to ' || linked_connection || ' in OpsMerge, and is in these books too.' end,
+    case when is_of_another_company
+      then 'Find out which company made the sale; void the invoice in the other one, and give up its id there with books disconnect.' end,
+    currency, period, opsmerge_invoice_id, number, external_id, cast(null as varchar),
+    coalesce(linked_connection, 'no connection') || ', id ' || coalesce(linked_external_id, 'none'),
+    connection || ', id ' || external_id,
+    0, gross, is_of_another_company,
+    opsmerge_invoice_id || '|link' || case when link_class <> fixed_link_class then '|' || fixed_link_class else '' end
+  from {{ ref('links') }}
+),
+
 renamed as (
   select
-    'customer' as entity, 'H05' as class, 'H05' as root_class, cast(null as varchar) as cause, cast(null as varchar) as remedy,
+    'customer' as entity, 'H05' as class, 'H05' as root_class, cast(null as varchar) as root_id, cast(null as varchar) as cause, cast(null as varchar) as remedy,
     min(currency) as currency, max(period) as period, cast(null as varchar) as opsmerge_invoice_id,
     cast(null as varchar) as number, customer_id as external_id, cast(null as varchar) as payment_id,
     client_name as opsmerge_value, customer_name as ledger_value, 0 as effect, 0 as exposure, false as is_graver,
@@ -116,28 +137,55 @@ renamed as (
 payment_amounts as (
   select
     'payment' as entity, payment_class as class,
-    case when payment_class in ('T03', 'T05', 'T06') then fixed_class
-      when document_class like 'I%' and payment_class in ('P01', 'P02') then document_class
-      else payment_class end as root_class,
-    cast(null as varchar) as cause, cast(null as varchar) as remedy,
+    case
+      when payment_class <> fixed_class then fixed_class
+      when root_class = 'P02' and is_credit then coalesce(credit_class, 'D06')
+      when root_class = 'P01' and remainder = amount then 'S04'
+      else root_class
+    end as root_class,
+    case
+      when payment_class <> fixed_class then null
+      when root_class = 'P02' and is_credit then coalesce(credited.invoice_id, payment_id)
+      when root_class = 'P01' and remainder = amount then settled_otherwise.invoice_id
+      else root_id
+    end as root_id,
+    case
+      when fixed_class = 'P04' then 'The payment is on ' || number || ' in OpsMerge, and on ' || ledger_number || ' in QuickBooks.'
+      when fixed_class = 'P01' and is_of_another_company then
+        'A connection with another company (' || written_for_company || ') wrote the payment into OpsMerge; QuickBooks does not have it.'
+    end as cause,
+    case
+      when payment_class <> fixed_class then null
+      when fixed_class = 'P01' and is_of_another_company then
+        'If company ' || written_for_company || ' is a sandbox, void the payment in OpsMerge; else record it in QuickBooks.'
+      when fixed_class = 'P04' then
+        'Apply it to one invoice on both sides: ' || number || ', where OpsMerge has it, or ' || ledger_number || ', where QuickBooks has it.'
+      when fixed_class = 'P06' and in_opsmerge then {{ void_the_copy('OpsMerge', 'opsmerge_payment_id') }}
+      when fixed_class = 'P06' then {{ void_the_copy('QuickBooks', 'payment_id') }}
+    end as remedy,
     coalesce(currency, ledger_currency) as currency,
     case when in_opsmerge then period else ledger_period end as period,
     opsmerge_invoice_id, number, external_id,
     case when in_quickbooks or was_in_quickbooks then payment_id end as payment_id,
-    case when in_opsmerge then cast(amount as varchar) end as opsmerge_value,
-    case when in_quickbooks then cast(ledger_amount as varchar) end as ledger_value,
+    case when in_opsmerge then cast(amount as varchar) || case when fixed_class = 'P04' then ' on ' || number else '' end end as opsmerge_value,
+    case when in_quickbooks then cast(ledger_amount as varchar) || case when fixed_class = 'P04' then ' on ' || ledger_number else '' end end as ledger_value,
     case when payment_class = 'P10' then 0 else coalesce(amount, 0) - coalesce(ledger_amount, 0) end as effect,
     case when fixed_class = 'P03' then abs(amount - ledger_amount) else coalesce(amount, ledger_amount) end as exposure,
     false as is_graver,
-    coalesce(opsmerge_payment_id, '') || '|' || case when in_opsmerge then '' else coalesce(allocation_key, '') end
-      || case when payment_class <> fixed_class then '|' || fixed_class else '' end as source_id
+    source_id || case when payment_class <> fixed_class then '|' || fixed_class else '' end as source_id
   from payments
+  -- A credit note is no payment that is missing: it is a credit that OpsMerge does not have, or one by design.
+  left join (select opsmerge_invoice_id as invoice_id, fixed_settlement_class as credit_class from differences where fixed_settlement_class = 'S06') as credited
+    on credited.invoice_id = payments.opsmerge_invoice_id
+  -- OpsMerge holds as a payment what QuickBooks settled by something else.
+  left join (select opsmerge_invoice_id as invoice_id, remainder from differences where fixed_remainder_class = 'S04') as settled_otherwise
+    on settled_otherwise.invoice_id = payments.opsmerge_invoice_id
   where payment_class is not null
 ),
 
 payment_dates as (
   select
-    'payment', date_class, fixed_date_class, cast(null as varchar), cast(null as varchar), currency, period, opsmerge_invoice_id, number, external_id,
+    'payment', date_class, fixed_date_class, cast(null as varchar), cast(null as varchar), cast(null as varchar), currency, period, opsmerge_invoice_id, number, external_id,
     payment_id, cast(paid_on as varchar), cast(ledger_date as varchar), 0, amount, false,
     opsmerge_payment_id || case when date_class <> fixed_date_class then '|' || fixed_date_class else '' end
   from payments
@@ -151,7 +199,14 @@ unapplied as (
     ('remainder_class', 'fixed_remainder_class', '-remainder', 'abs(remainder)'),
   ] %}
   select
-    'unapplied', {{ class }}, {{ fixed }}, cast(null as varchar), cast(null as varchar), currency, period, cast(null as varchar), cast(null as varchar),
+    'unapplied', {{ class }}, {{ fixed }}, cast(null as varchar), cast(null as varchar),
+    {% if class == 'unapplied_class' -%}
+    case
+      when unapplied_class = 'P06' then {{ void_the_copy('QuickBooks', 'payment_id') }}
+      when unapplied_class = 'P05' then
+        'Apply it in QuickBooks to invoice ' || wanted_number || ', where OpsMerge has it: recording it again would double it.'
+    end
+    {%- else -%} cast(null as varchar) {%- endif %}, currency, period, cast(null as varchar), cast(null as varchar),
     cast(null as varchar), payment_id, cast(null as varchar), customer_name || ' ' || cast({{ exposure }} as varchar), {{ amount }}, {{ exposure }}, false,
     payment_id || case when {{ class }} <> {{ fixed }} then '|' || {{ fixed }} else '' end
   from {{ ref('unapplied') }}
@@ -162,7 +217,7 @@ unapplied as (
 
 credit_notes as (
   select
-    'credit_memo', 'C01', 'C01', cast(null as varchar), cast(null as varchar), currency, {{ month('txn_date') }}, cast(null as varchar), doc_number,
+    'credit_memo', 'C01', 'C01', cast(null as varchar), cast(null as varchar), cast(null as varchar), currency, {{ month('txn_date') }}, cast(null as varchar), doc_number,
     credit_memo_id, cast(null as varchar), cast(null as varchar), customer_name || ' ' || cast(gross as varchar), 0, gross, false, credit_memo_id
   from {{ ref('stg_quickbooks__credit_memos') }}
   where realm_id = (select realm_id from {{ ref('run') }}) and status = 'live'
@@ -182,7 +237,7 @@ numbered as (
 
 number_gaps as (
   select
-    'series', 'I16', 'I16', cast(null as varchar), cast(null as varchar), cast(null as varchar), cast(null as varchar),
+    'series', 'I16', 'I16', cast(null as varchar), cast(null as varchar), cast(null as varchar), cast(null as varchar), cast(null as varchar),
     cast(null as varchar),
     'after ' || number_before, cast(null as varchar), cast(null as varchar),
     cast(sequence - sequence_before - 1 as varchar) || ' missing between ' || number_before || ' and ' || number,
@@ -201,24 +256,34 @@ namesakes as (
 
 duplicate_customers as (
   select
-    'customer', 'U01', 'U01', cast(null as varchar), cast(null as varchar), cast(null as varchar), cast(null as varchar),
+    'customer', 'U01', 'U01', cast(null as varchar), cast(null as varchar), cast(null as varchar), cast(null as varchar), cast(null as varchar),
     cast(null as varchar), cast(null as varchar), customer_id, cast(null as varchar), cast(null as varchar), names, 0, 0, false, bare_name
   from namesakes
 ),
 
 receivables as (
   select
-    'receivables', 'R01', 'R01', cast(null as varchar), cast(null as varchar), currency, cast(null as varchar), cast(null as varchar),
+    'receivables', 'R01', 'R01', cast(null as varchar), cast(null as varchar), cast(null as varchar), currency, cast(null as varchar), cast(null as varchar),
     'receivables ' || currency, cast(null as varchar), cast(null as varchar), cast(null as varchar),
     cast(other as varchar) || ' beside the documents', 0, abs(other), false, currency
   from {{ ref('receivables') }}
   where is_read and other <> 0
 ),
 
+contradictions as (
+  select
+    'invoice', class, fixed_class, cast(null as varchar), cast(null as varchar), cast(null as varchar), currency, period,
+    opsmerge_invoice_id, number, external_id, cast(null as varchar), opsmerge_value, ledger_value, 0, exposure, false,
+    source_id || case when class <> fixed_class then '|' || fixed_class else '' end
+  from own_sums
+),
+
 everything as (
   select * from documents
   union all
   select * from flags
+  union all
+  select * from links
   union all
   select * from renamed
   union all
@@ -235,9 +300,11 @@ everything as (
   select * from duplicate_customers
   union all
   select * from receivables
+  union all
+  select * from contradictions
 )
 
 select
-  entity, class, root_class, cause, remedy, currency, period, opsmerge_invoice_id, number, external_id, payment_id,
+  entity, class, root_class, root_id, cause, remedy, currency, period, opsmerge_invoice_id, number, external_id, payment_id,
   opsmerge_value, ledger_value, {{ money('effect') }} as effect, {{ money('exposure') }} as exposure, is_graver, source_id
 from everything

@@ -1,12 +1,8 @@
 -- One row per OpsMerge invoice that has lines: what its lines add up to, and its VAT worked out by both rules.
 with
 
--- Quantity and price are sent only where they multiply to the amount: QuickBooks refuses anything else (fault 6070).
 lines as (
-  select
-    *,
-    case when round(quantity * unit_price, 2) = net then quantity end as sent_quantity,
-    case when round(quantity * unit_price, 2) = net then unit_price end as sent_unit_price
+  select *, {{ sent('quantity') }} as sent_quantity, {{ sent('unit_price') }} as sent_unit_price
   from {{ ref('stg_opsmerge__invoice_lines') }}
 ),
 
@@ -26,6 +22,7 @@ by_line as (
   select
     opsmerge_invoice_id,
     count(*) as line_count,
+    count(tax_code_id) as coded_lines,
     count(line_id) - count(distinct line_id) as repeated_lines,
     {{ money('sum(net)') }} as net,
     {{ money('sum(tax)') }} as tax,
@@ -38,6 +35,7 @@ by_line as (
 select
   by_line.opsmerge_invoice_id,
   by_line.line_count,
+  by_line.coded_lines,
   by_line.repeated_lines,
   by_line.net,
   by_line.tax,

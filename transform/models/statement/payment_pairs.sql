@@ -5,13 +5,17 @@ allocations, as it is three payments in OpsMerge.
 
 Matched by the allocation's key, else within one invoice by reference and amount, by reference, by amount; the first with
 the first, the second with the second. What is null matches nothing.
+
+`source_id` names the row; `root_class` and `root_id` the finding that it follows from, which is mostly its own.
 */
 with
 
 run as (select * from {{ ref('run') }}),
 
 documents as (
-  select opsmerge_invoice_id, external_id, document_class, number, ledger_number, proved_pennies, in_opsmerge
+  select
+    opsmerge_invoice_id, external_id, document_class, number, ledger_number, proved_pennies, in_opsmerge, client_id, customer_id,
+    {{ document_id() }} as document_id
   from {{ ref('pairs') }}
 ),
 
@@ -22,6 +26,9 @@ opsmerge as (
     documents.number,
     documents.document_class,
     documents.proved_pennies,
+    documents.document_id,
+    documents.client_id,
+    documents.customer_id,
     row_number() over (partition by payment.allocation_key, payment.is_voided order by payment.opsmerge_payment_id) as use_of_key
   from {{ ref('stg_opsmerge__payments') }} as payment
   left join documents on documents.opsmerge_invoice_id = payment.opsmerge_invoice_id and documents.in_opsmerge
@@ -39,6 +46,8 @@ quickbooks as (
     payment.txn_date,
     payment.reference,
     payment.updated_at,
+    payment.unapplied,
+    max(documents.document_id) as document_id,
     max(documents.opsmerge_invoice_id) as opsmerge_invoice_id,
     max(coalesce(documents.number, documents.ledger_number)) as number,
     max(documents.document_class) as document_class,
@@ -49,7 +58,22 @@ quickbooks as (
   left join documents on documents.external_id = allocation.transaction_id
   where payment.realm_id = (select realm_id from run) and payment.status = 'active' and allocation.transaction_type = 'invoice'
   group by
-    payment.realm_id, payment.payment_id, allocation.transaction_id, payment.currency, payment.txn_date, payment.reference, payment.updated_at
+    payment.realm_id, payment.payment_id, allocation.transaction_id, payment.currency, payment.txn_date, payment.reference,
+    payment.updated_at, payment.unapplied
+),
+
+-- Allocations that a credit note gives are no money.
+credit_notes as (
+  select distinct payment_id
+  from {{ ref('stg_quickbooks__payment_allocations') }}
+  where realm_id = (select realm_id from run) and transaction_type in ('creditmemo', 'credit_memo')
+),
+
+-- What is set against no invoice yet, under the payment's id in place of an allocation's key.
+unapplied as (
+  select payment_id as allocation_key, payment_id, txn_date, customer_id, reference, unapplied as amount, currency
+  from {{ ref('stg_quickbooks__payments') }}
+  where realm_id = (select realm_id from run) and status = 'active' and unapplied > 0
 ),
 
 by_key as (
@@ -66,6 +90,9 @@ by_key as (
 -- The same QuickBooks payment, or the same reference, for the same sum, but on different invoices.
 {{ match_payments('by_payment', ['by_key', 'by_reference_and_amount', 'by_reference', 'by_amount'], ['payment_id', 'amount', 'currency']) }},
 {{ match_payments('by_reference_elsewhere', ['by_key', 'by_reference_and_amount', 'by_reference', 'by_amount', 'by_payment'], ['reference', 'amount', 'currency']) }},
+
+-- QuickBooks has the payment too, but set it against nothing.
+{{ match_payments('by_unapplied', ['by_key', 'by_reference_and_amount', 'by_reference', 'by_amount', 'by_payment', 'by_reference_elsewhere'], ['customer_id', 'reference', 'amount', 'currency'], 'unapplied') }},
 
 matches as (
   {% for step in ['by_key', 'by_reference_and_amount', 'by_reference', 'by_amount', 'by_payment', 'by_reference_elsewhere'] %}
@@ -89,6 +116,40 @@ matched_once as (
   where quickbooks.reference is not null
 ),
 
+placed as (
+  select matches.opsmerge_payment_id, quickbooks.unapplied
+  from matches
+  inner join quickbooks on quickbooks.allocation_key = matches.allocation_key
+),
+
+-- Entered twice in OpsMerge: of one client, reference and amount within days, and QuickBooks has the money once.
+unplaced as (
+  select *
+  from live
+  where document_class is null and reference is not null
+    and not exists (select 1 from placed where placed.opsmerge_payment_id = live.opsmerge_payment_id)
+    and not exists (select 1 from by_unapplied where by_unapplied.opsmerge_payment_id = live.opsmerge_payment_id)
+),
+
+opsmerge_copies as (
+  select copy.opsmerge_payment_id, min(original.opsmerge_payment_id) as original_id
+  from unplaced as copy
+  inner join live as original
+    on original.reference = copy.reference and original.amount = copy.amount and original.currency = copy.currency
+    and original.client_id = copy.client_id
+  left join placed on placed.opsmerge_payment_id = original.opsmerge_payment_id
+  where original.opsmerge_payment_id <> copy.opsmerge_payment_id
+    and {{ entered_twice('copy.paid_on', 'original.paid_on') }}
+    and (
+      placed.unapplied < copy.amount
+      or original.opsmerge_invoice_id = copy.opsmerge_invoice_id and (
+        placed.opsmerge_payment_id is not null
+        or original.paid_on = copy.paid_on and original.opsmerge_payment_id < copy.opsmerge_payment_id
+      )
+    )
+  group by copy.opsmerge_payment_id
+),
+
 paired as (
   select
     live.opsmerge_payment_id,
@@ -98,6 +159,14 @@ paired as (
     coalesce(quickbooks.external_id, live.external_id) as external_id,
     coalesce(quickbooks.payment_id, split_part(live.allocation_key, ':', 2)) as payment_id,
     coalesce(live.number, quickbooks.number) as number,
+    coalesce(quickbooks.number, 'id ' || quickbooks.external_id) as ledger_number,
+    coalesce(live.document_id, quickbooks.document_id) as document_id,
+    coalesce(live.opsmerge_payment_id, '') || '|'
+      || case when live.opsmerge_payment_id is null then coalesce(quickbooks.allocation_key, '') else '' end as source_id,
+    case when live.allocation_key like '%:%:%' then split_part(live.allocation_key, ':', 1) end as written_for_company,
+    by_unapplied.allocation_key as unapplied_payment_id,
+    opsmerge_copies.original_id as opsmerge_original_id,
+    credit_notes.payment_id is not null as is_credit,
     live.amount,
     live.currency,
     live.paid_on,
@@ -123,6 +192,9 @@ paired as (
   from live
   full join matches on matches.opsmerge_payment_id = live.opsmerge_payment_id
   full join quickbooks on quickbooks.allocation_key = matches.allocation_key
+  left join by_unapplied on by_unapplied.opsmerge_payment_id = live.opsmerge_payment_id
+  left join opsmerge_copies on opsmerge_copies.opsmerge_payment_id = live.opsmerge_payment_id
+  left join credit_notes on credit_notes.payment_id = quickbooks.payment_id
   left join once_in_quickbooks
     on once_in_quickbooks.payment_key = case
       when quickbooks.allocation_key is null then split_part(live.allocation_key, ':', 1) || ':' || split_part(live.allocation_key, ':', 2)
@@ -136,9 +208,18 @@ paired as (
     and matched_once.currency = quickbooks.currency
 ),
 
+known as (
+  select payment_id from paired where in_opsmerge and payment_id is not null
+  union all
+  select unapplied_payment_id from paired where unapplied_payment_id is not null
+),
+
+{{ payment_copies() }},
+
 judged as (
   select
     paired.*,
+    coalesce(opsmerge_original_id, copies.original_id) as original_id,
     case
       when in_opsmerge and in_quickbooks and (matched_by in ('by_payment', 'by_reference_elsewhere') or is_elsewhere) then 'P04'
       when in_opsmerge and in_quickbooks and is_other_currency then 'P10'
@@ -149,9 +230,10 @@ judged as (
       when in_opsmerge and was_in_quickbooks then 'P09'
       when in_opsmerge and document_class in ('D01', 'D02', 'D04', 'D05') then 'D03'
       when in_opsmerge and document_class in ('T01', 'T02') then 'T03'
+      when in_opsmerge and opsmerge_original_id is not null then 'P06'
       when in_opsmerge then 'P01'
       when was_in_opsmerge then 'P09'
-      when is_repeated then 'P06'
+      when is_repeated or copies.original_id is not null then 'P06'
       else 'P02'
     end as fixed_class,
     case
@@ -163,10 +245,12 @@ judged as (
       or ledger_updated_at > run.read_from and ledger_updated_at <= run.read_until,
       false
     ) as is_moving,
+    written_for_company <> run.realm_id as is_of_another_company,
     run.connection,
     run.read_from,
     run.read_until
   from paired
+  left join copies on copies.payment_id = case when not paired.in_opsmerge then paired.payment_id end
   cross join run
 )
 
@@ -177,6 +261,8 @@ select
     when fixed_class in ('P02', 'P03', 'P04', 'P09')
       and (is_ours or fixed_class <> 'P02')
       and {{ waits('fixed_class', 'ledger_updated_at') }} then 'T03'
+    -- A payment that pull-payments has not met yet is on its way before it is a copy.
+    when fixed_class = 'P06' and not in_opsmerge and is_ours and {{ waits("'P02'", 'ledger_updated_at') }} then 'T03'
     when fixed_class like 'P%' and fixed_class <> 'P08' and is_moving then 'T05'
     when fixed_class not in ('P02', 'P03', 'P04', 'P09') and {{ waits('fixed_class', 'greatest(updated_at, ledger_updated_at)') }} then 'T06'
     else fixed_class
@@ -185,5 +271,15 @@ select
     when fixed_date_class is not null and is_moving then 'T05'
     when {{ waits('fixed_date_class', 'greatest(updated_at, ledger_updated_at)') }} then 'T06'
     else fixed_date_class
-  end as date_class
+  end as date_class,
+  case
+    when fixed_class in ('P01', 'P02') and document_class like 'I%' then document_class
+    when fixed_class = 'P01' and unapplied_payment_id is not null then 'P05'
+    else fixed_class
+  end as root_class,
+  case
+    when fixed_class in ('P01', 'P02') and document_class like 'I%' then document_id
+    when fixed_class = 'P01' and unapplied_payment_id is not null then unapplied_payment_id
+    else source_id
+  end as root_id
 from judged

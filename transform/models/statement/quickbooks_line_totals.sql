@@ -3,6 +3,7 @@ select
   realm_id,
   external_id,
   count(*) as line_count,
+  count(tax_code_id) as coded_lines,
   count(line_id) - count(distinct line_id) as repeated_lines,
   count(distinct tax_code_id) as tax_code_count,
   min(tax_code_id) as first_tax_code_id,

@@ -15,7 +15,7 @@ only_realm as (
 
 connection as (
   select coalesce(
-    nullif('{{ var("connection", env_var("BOOKS_CONNECTION", "")) }}', ''),
+    nullif({{ quoted(var("connection", env_var("BOOKS_CONNECTION", ""))) }}, ''),
     (select connection from newest_push),
     (select connection from newest_posting),
     'unknown:' || coalesce((select realm_id from only_realm), '0')
@@ -47,7 +47,7 @@ select
   pushed.pushed_at,
   coalesce(reads.read_from, {{ run_at() }}) as read_from,
   coalesce(reads.read_until, {{ run_at() }}) as read_until,
-  cast(nullif('{{ var("post_from", env_var("BOOKS_POST_FROM", env_var("TARGET_QUICKBOOKS_POST_FROM", ""))) }}', '') as date) as post_from
+  cast(nullif({{ quoted(var("post_from", env_var("BOOKS_POST_FROM", env_var("TARGET_QUICKBOOKS_POST_FROM", "")))) }}, '') as date) as post_from
 from connection
 cross join pushed
 cross join reads

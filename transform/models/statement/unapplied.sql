@@ -26,6 +26,14 @@ proved_pennies as (
   group by allocation.payment_id
 ),
 
+known as (
+  select payment_id from {{ ref('payment_pairs') }} where in_opsmerge and payment_id is not null
+  union all
+  select unapplied_payment_id from {{ ref('payment_pairs') }} where unapplied_payment_id is not null
+),
+
+{{ payment_copies() }},
+
 parts as (
   select
     payments.payment_id,
@@ -39,10 +47,15 @@ parts as (
     payments.unapplied,
     {{ money('coalesce(allocations.from_credit, 0)') }} as from_credit,
     {{ money('payments.total - coalesce(allocations.to_invoices, 0) - payments.unapplied + coalesce(allocations.from_credit, 0)') }} as remainder,
-    {{ money('coalesce(proved_pennies.pennies, 0)') }} as pennies
+    {{ money('coalesce(proved_pennies.pennies, 0)') }} as pennies,
+    copies.original_id,
+    wanted.number as wanted_number
   from payments
   left join allocations on allocations.payment_id = payments.payment_id
   left join proved_pennies on proved_pennies.payment_id = payments.payment_id
+  left join copies on copies.payment_id = payments.payment_id
+  -- The invoice on which OpsMerge has the payment.
+  left join {{ ref('payment_pairs') }} as wanted on wanted.unapplied_payment_id = payments.payment_id
 ),
 
 judged as (
@@ -51,6 +64,7 @@ judged as (
     case
       when unapplied = 0 then null
       when unapplied > 0 and unapplied <= pennies then 'P08'
+      when original_id is not null then 'P06'
       else 'P05'
     end as fixed_unapplied_class,
     case when from_credit <> 0 then 'D06' end as credit_class,
@@ -66,7 +80,7 @@ judged as (
 select
   *,
   case
-    when fixed_unapplied_class = 'P05' and is_moving then 'T05'
+    when fixed_unapplied_class in ('P05', 'P06') and is_moving then 'T05'
     when {{ waits('fixed_unapplied_class', 'updated_at') }} then 'T06'
     else fixed_unapplied_class
   end as unapplied_class,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import click
 
-from books import redact
+from books import redact, runfolder
+from books.cli.output import say
 from books.faults import Exit, Halt
 
 
@@ -67,12 +68,13 @@ def group(ctx: click.Context, environment: str | None) -> None:
 def main() -> None:
     """Run a command; end with the contract's exit codes."""
     redact.install()
+    runfolder.tidy(runfolder.folder())
     try:
         code = group.main(standalone_mode=False)
     except Halt as halt:
-        click.echo(halt.message, err=True)
+        say(halt.message, err=True)
         if halt.remedy:
-            click.echo(f"What to do: {halt.remedy}", err=True)
+            say(f"What to do: {halt.remedy}", err=True)
         sys.exit(halt.exit_code)
     except click.ClickException as error:
         error.show()

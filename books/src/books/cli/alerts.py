@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from books import paths, redact
 from books.cli import Context
 from books.cli.meltano import Configuration
+from books.cli.output import say
 from books.cli.session import Session, json_option, print_json, print_table
 from books.clock import SystemClock
 from books.faults import Exit, Halt
@@ -83,7 +84,7 @@ def look(configuration: Configuration) -> tuple[Sequence[Address], Checked]:
     except (Halt, SQLAlchemyError) as error:
         halt = error if isinstance(error, Halt) else _store_trouble(error)
         for failure in tell_blind(marker, halt, addresses, configuration.environment):
-            click.echo(f"not sent: {failure}", err=True)
+            say(f"not sent: {failure}", err=True)
         raise halt from None
     checked.failures += tell_seeing(marker, addresses, configuration.environment)
     return addresses, checked
@@ -119,7 +120,7 @@ def _test(context: Context) -> int:
     message = messages.trial(configuration.environment)
     failures = {each.name: sending.send(each, message) for each in addresses}
     for name, failure in failures.items():
-        click.echo(f"not sent: {failure}" if failure else f"sent: {name}", err=failure is not None)
+        say(f"not sent: {failure}" if failure else f"sent: {name}", err=failure is not None)
     wrong = [failure for failure in failures.values() if failure is not None]
     return Checked([], [], wrong).exit_code(addresses)
 
@@ -142,8 +143,8 @@ def _print(session: Session, opened: Sequence[Alert], past: Sequence[Alert]) -> 
 
 def _say(checked: Checked, addresses: Sequence[Address]) -> None:
     for each in checked.changed:
-        click.echo(f"{'over' if each.resolved_at else 'new'}: {each.title}. {each.message}")
+        say(f"{'over' if each.resolved_at else 'new'}: {each.title}. {each.message}")
     for failure in checked.failures:
-        click.echo(f"not sent: {failure}", err=True)
+        say(f"not sent: {failure}", err=True)
     whom = f"{len(addresses)} addresses" if addresses else "nobody: alert_urls is not set"
-    click.echo(f"{len(checked.open)} alerts are open. Told: {whom}.")
+    say(f"{len(checked.open)} alerts are open. Told: {whom}.")

@@ -14,9 +14,11 @@ from books import redact
 from books.cli import Context
 from books.cli.loopback import listening
 from books.cli.meltano import Configuration
+from books.cli.output import say
 from books.cli.session import json_option, print_json, print_table
 from books.clock import SystemClock
 from books.faults import Exit, Halt
+from books.paths import environment_file
 from books.quickbooks.connecting import Connected, Connecting
 from books.quickbooks.consent import Answer, Consent, NotTheAnswerError, Redirect
 from books.settings import QuickBooksSettings
@@ -155,7 +157,7 @@ def _invite(consent: Consent, *, opens: bool) -> None:
         _say("A browser opens. If it does not, open this address:")
     else:
         _say("Open this address in a browser, choose the company, and press Connect:")
-    _say(f"\n  {consent.address}\n")
+    _say("", f"  {consent.address}", "")
 
 
 def _has_browser() -> bool:
@@ -165,8 +167,8 @@ def _has_browser() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _say(words: str) -> None:
-    click.echo(words, err=_for_scripts())
+def _say(*lines: str) -> None:
+    say(*lines, err=_for_scripts())
 
 
 def _for_scripts() -> bool:
@@ -213,7 +215,7 @@ def _lines_for_env(connected: Connected, setup: Setup) -> list[str]:
 
 def _print(connected: Connected, setup: Setup) -> None:
     company = connected.company
-    click.echo(f"Connected to: {company.name}")
+    say(f"Connected to: {company.name}")
     print_table(
         f"Connection {connected.connection} ({setup.environment})",
         ["what", "now"],
@@ -227,14 +229,15 @@ def _print(connected: Connected, setup: Setup) -> None:
             *((f"WARNING {place}", text) for place, text in enumerate(connected.warnings, start=1)),
         ],
     )
+    own = environment_file(setup.environment)
+    file = own.name if own else ".env"
     for line in _lines_for_env(connected, setup):
-        click.echo(
-            f"Put this into .env (or your secret manager), or the plugins do not know the company:\n\n  {line}\n"
-        )
+        say(f"Put this into {file} (or your secret manager), or the plugins do not know the company:")
+        say("", f"  {line}", "")
     if setup.seeds:
-        click.echo("The refresh token in QUICKBOOKS_REFRESH_TOKEN is no longer used: take it out of the settings.")
+        say("The refresh token in QUICKBOOKS_REFRESH_TOKEN is no longer used: take it out of the settings.")
     if connected.formerly_posted:
-        click.echo(
+        say(
             f"{connected.formerly_posted} invoices were posted before the company was disconnected: the next "
             "`meltano run push-invoices` finds them again by number and adopts them; none is posted twice."
         )

@@ -11,6 +11,7 @@ import click
 
 from books.cli import Context
 from books.cli.meltano import Configuration
+from books.cli.output import say
 from books.cli.session import json_option, print_json, print_table
 from books.clock import SystemClock
 from books.faults import Exit, Halt
@@ -92,6 +93,6 @@ def _print(differences: Sequence[Difference], place: str, breaks: int, *, reads_
             [("yes" if each.breaks else "no", each.place, each.what, each.effect) for each in differences],
         )
     pages = "one real page of each list was read" if reads_pages else "no real page was read"
-    click.echo(f"{len(api.OPERATIONS)} calls compared with {place}; {pages}. {breaks or 'Nothing'} breaks.")
+    say(f"{len(api.OPERATIONS)} calls compared with {place}; {pages}. {breaks or 'Nothing'} breaks.")
     if breaks:
-        click.echo("What is assumed stands in books/src/books/opsmerge/api.py: correct it there, or tell us.")
+        say("What is assumed stands in books/src/books/opsmerge/api.py: correct it there, or tell us.")

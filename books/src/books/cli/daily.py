@@ -11,6 +11,7 @@ from books import runs
 from books.cli import Context
 from books.cli.jobs import finer
 from books.cli.meltano import Configuration, meltano_command
+from books.cli.output import say
 from books.cli.session import kept_run, store_of
 from books.clock import SystemClock
 from books.faults import Exit, Halt
@@ -47,7 +48,7 @@ def _count_missed(store: Store) -> None:
     inbox = Inbox(store)
     if inbox.is_used():
         missed = len(inbox.missed(since=SystemClock().now().subtract(days=1)))
-        click.echo(
+        say(
             f"Found by reading in the last day, with no webhook that told of it: {missed}. "
             "`books webhooks log --missed` lists them.",
             err=True,
@@ -71,9 +72,9 @@ def _check_alerts(configuration: Configuration) -> None:
     try:
         _addresses, checked = look(configuration)
     except Halt as halt:
-        click.echo(f"The alerts could not be checked: {halt.message}", err=True)
+        say(f"The alerts could not be checked: {halt.message}", err=True)
         return
     for each in checked.open:
-        click.echo(f"ALERT {each.title}. {each.message}", err=True)
+        say(f"ALERT {each.title}. {each.message}", err=True)
     for failure in checked.failures:
-        click.echo(f"An alert could not be sent: {failure}", err=True)
+        say(f"An alert could not be sent: {failure}", err=True)

@@ -9,6 +9,7 @@ import click
 from books import redact, transport
 from books.cli import Context
 from books.cli.connect import seeds_of
+from books.cli.output import say
 from books.cli.session import Session, json_option, print_json
 from books.clock import SystemClock
 from books.faults import Exit, Halt
@@ -29,6 +30,8 @@ class Parted:
     invoices_given_up: int
     opsmerge_told: int
     opsmerge_said_so_already: int
+    opsmerge_left: int
+    """They belong to another connection in OpsMerge, or bear no id of this one: nothing to clear."""
     opsmerge_refused: int
 
 
@@ -40,9 +43,9 @@ def command(context: Context, *, yes: bool, as_json: bool) -> None:
     """Disconnect the QuickBooks company.
 
     Revokes the consent at Intuit, forgets the tokens, and clears QuickBooks' ids of customers and invoices from the
-    store and from OpsMerge. History stays: what was sent and what came of it, the sync log, the drift. After
-    `books connect` the next push finds every invoice again by its number and adopts it. Killed half-way, it goes on
-    when it is run again.
+    store and from OpsMerge, there only of invoices that belong to this connection. History stays: what was sent and
+    what came of it, the sync log, the drift. After `books connect` the next push finds every invoice again by its
+    number and adopts it. Killed half-way, it goes on when it is run again.
     """
     redact.install()
     session = Session.open(context)
@@ -77,13 +80,14 @@ def part(session: Session, checkpoint: Checkpoint) -> Parted:
     told = _tell_opsmerge(session, blocks)
     checkpoint("opsmerge_told")
     words = f"{trouble.message}. {trouble.remedy}" if trouble else ""
-    return Parted(session.connection, words, given_up, told.written, told.already, len(told.refused))
+    left = len(told.left) + len(told.shown)
+    return Parted(session.connection, words, given_up, told.written, told.already, left, len(told.refused))
 
 
 def _tell_opsmerge(session: Session, blocks: AccountingBlocks) -> BlockCounts:
     try:
         with session.store.lock(EFFECTS_LOCK, EFFECTS_WAIT_SECONDS):
-            counts = blocks.tell()
+            counts = blocks.tell(clearing=True)
     except Halt as halt:
         raise Halt(
             f"{session.connection} is disconnected, but OpsMerge was not told of every invoice: {halt.message}",
@@ -93,13 +97,13 @@ def _tell_opsmerge(session: Session, blocks: AccountingBlocks) -> BlockCounts:
             vendor_request_id=halt.vendor_request_id,
         ) from halt
     for fault in counts.refused[:REFUSALS_SHOWN_MAX]:
-        click.echo(f"{fault.message}. What to do: {fault.remedy}", err=True)
+        say(f"{fault.message}. What to do: {fault.remedy}", err=True)
     return counts
 
 
 def _ask(session: Session, *, for_scripts: bool) -> None:
     count = breadcrumbs.count_in_the_books(session.store, session.connection)
-    click.echo(
+    say(
         f"This ends the connection {session.connection} ({session.configuration.environment}). "
         f"{count} posted invoices are no longer followed until it is connected again.",
         err=for_scripts,
@@ -109,17 +113,16 @@ def _ask(session: Session, *, for_scripts: bool) -> None:
 
 
 def _print(parted: Parted) -> None:
-    click.echo(f"Disconnected: {parted.connection}")
+    say(f"Disconnected: {parted.connection}")
     if parted.revoke_trouble:
-        click.echo(
+        say(
             f"WARNING: Intuit could not be told ({parted.revoke_trouble}). The tokens are forgotten here; to be sure, "
             "end the app's access in QuickBooks under Apps.",
             err=True,
         )
-    click.echo(
+    say(
         f"{parted.invoices_given_up} invoices given up; OpsMerge told of {parted.opsmerge_told}, "
-        f"{parted.opsmerge_said_so_already} said so already, {parted.opsmerge_refused} refused."
+        f"{parted.opsmerge_said_so_already} said so already, {parted.opsmerge_left} left because they are not this "
+        f"connection's there, {parted.opsmerge_refused} refused."
     )
-    click.echo(
-        "History is kept. `books connect` connects again: every invoice is then found by its number and adopted."
-    )
+    say("History is kept. `books connect` connects again: every invoice is then found by its number and adopted.")

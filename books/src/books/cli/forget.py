@@ -12,6 +12,7 @@ import click
 from books import paths
 from books.cli import Context
 from books.cli.meltano import Configuration
+from books.cli.output import say
 from books.cli.plan import FOLDER
 from books.cli.session import json_option, print_json, print_table
 from books.erasure import Client, Erased, find, in_files, in_store, in_warehouse
@@ -112,17 +113,15 @@ def _own_files(configuration: Configuration) -> list[Path]:
 
 def _print(told: dict[str, Any]) -> None:
     if not told["erased"] and not told["not_yet"]:
-        click.echo(f"Nothing is stored of client {told['client']} that could be erased.")
+        say(f"Nothing is stored of client {told['client']} that could be erased.")
     else:
         title = "Erased" if told["acted"] else "Would be erased; nothing was changed"
         rows = [(each["place"], each["what"], each["count"]) for each in told["erased"]]
         print_table(f"{title}: client {told['client']}", ["where", "what", "count"], rows)
-        click.echo(KEPT)
+        say(KEPT)
     if told["not_yet"]:
-        click.echo(
-            f"Not yet, because they are still to be settled: {', '.join(told['not_yet'])}. Run again after that."
-        )
+        say(f"Not yet, because they are still to be settled: {', '.join(told['not_yet'])}. Run again after that.")
     for line in told["elsewhere"]:
-        click.echo(f"To do: {line}")
+        say(f"To do: {line}")
     if told["erased"] and not told["acted"]:
-        click.echo("Run it again with --yes to erase.")
+        say("Run it again with --yes to erase.")

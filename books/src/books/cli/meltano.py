@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from books.faults import Exit, Halt
-from books.paths import project_root
+from books.paths import check_environment_file, environment_file, project_root
 
 if TYPE_CHECKING:
     from meltano.core.plugin.settings_service import PluginSettingsService
@@ -36,6 +36,11 @@ class Configuration:
                 remedy="Name one with --environment, or set default_environment in meltano.yml.",
             )
         self.environment: str = active.name
+        self.file = environment_file(self.environment)
+        """The environment's own variables; without it Meltano reads `.env`."""
+        if self.file is not None:
+            check_environment_file(self.environment, os.environ, is_loaded=False)
+            self._project.refresh(dotenv_file=self.file)
 
     def plugin(self, name: str) -> dict[str, Any]:
         """One plugin's settings, those that are set.
@@ -112,7 +117,8 @@ def words_of(tasks: Iterable[str | Iterable[str]]) -> Iterator[str]:
 def meltano_command(configuration: Configuration, *words: str) -> list[str]:
     """The command line of `meltano run WORDS`, with this virtual environment's Meltano."""
     meltano = Path(sys.executable).with_name("meltano")
-    return [str(meltano), "--environment", configuration.environment, "run", *words]
+    own = ["--env-file", str(configuration.file)] if configuration.file is not None else []
+    return [str(meltano), *own, "--environment", configuration.environment, "run", *words]
 
 
 def _open_project(root: Path, environment: str | None) -> Project:

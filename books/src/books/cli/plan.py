@@ -12,6 +12,7 @@ import pendulum
 
 from books import money
 from books.cli import Context, jobs
+from books.cli.output import say
 from books.cli.session import Session, json_option, print_json, print_table
 from books.clock import SystemClock
 from books.faults import Exit
@@ -27,6 +28,7 @@ TITLES = {
     "conflict": "conflicts",
     "hold": "held",
     "wait": "unknown, resting",
+    "leave": "left: another company's",
     "send again": "sent again",
     "create": "created",
     "adopt": "adopted",
@@ -45,7 +47,7 @@ def command(context: Context, *, as_json: bool) -> int:
     session = Session.open(context)
     ended, path = make(session)
     if path is None:
-        click.echo(f"No plan was made.\n{jobs.failure(ended)}", err=True)
+        say("No plan was made.", *jobs.failure(ended).splitlines(), err=True)
         return ended.code or Exit.FAILED
     plan = plans.load(path)
     if as_json:
@@ -117,13 +119,13 @@ def _print(plan: Plan, path: Path, *, is_shut: bool) -> None:
         ],
         right=AMOUNTS,
     )
-    click.echo(f"Nothing was written. The plan is in {path}")
+    say(f"Nothing was written. The plan is in {path}")
     if not plan.creates:
-        click.echo("It would create no invoice.")
+        say("It would create no invoice.")
     if plan.creates or is_shut:
-        click.echo(f"To post exactly this: books post --plan {path}")
+        say(f"To post exactly this: books post --plan {path}")
     if is_shut:
-        click.echo("It is this company's first plan in production: once it is posted, pushes go on by themselves.")
+        say("It is this company's first plan in production: once it is posted, pushes go on by themselves.")
 
 
 def _rows(rows: Sequence[PlanRow]) -> Iterator[tuple[Any, ...]]:

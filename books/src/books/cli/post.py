@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from books.cli import Context, jobs
 from books.cli.log import wrong
+from books.cli.output import say
 from books.cli.plan import FOLDER
 from books.cli.session import Session, json_option, print_json, print_table
 from books.faults import Exit, Halt
@@ -60,8 +61,8 @@ def command(context: Context, *, plan_file: str, force: bool, as_json: bool) -> 
     else:
         _print(plan, rows)
     if ended.code != Exit.DONE:
-        click.echo(jobs.failure(ended), err=True)
-        click.echo(f"What to do: run `books post --plan {path}` again; nothing is posted twice.", err=True)
+        say(*jobs.failure(ended).splitlines(), err=True)
+        say(f"What to do: run `books post --plan {path}` again; nothing is posted twice.", err=True)
     return ended.code
 
 
@@ -135,4 +136,4 @@ def _print(plan: Plan, rows: list[dict[str, Any]]) -> None:
             [(row["number"], row["outcome"], row["total"], wrong(row), row["remedy"]) for row in open_],
         )
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing"
-    click.echo(f"Plan {plan.id} for {plan.connection}: {told}.")
+    say(f"Plan {plan.id} for {plan.connection}: {told}.")

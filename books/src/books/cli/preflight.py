@@ -8,6 +8,7 @@ import click
 
 from books import mappings, paths
 from books.cli import Context
+from books.cli.output import say
 from books.cli.session import Session, json_option, print_json, print_table
 from books.clock import SystemClock
 from books.faults import Exit
@@ -22,7 +23,11 @@ from books.settings import TargetSettings
 
 
 @click.command("preflight", short_help="Everything that would stop an invoice.")
-@click.option("--write", is_flag=True, help="Enter the suggestions into mappings.yml; entries that are there stay.")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Enter what has the same name on both sides into mappings.yml; entries that are there stay.",
+)
 @json_option
 @click.pass_obj
 def command(context: Context, *, write: bool, as_json: bool) -> int:
@@ -62,6 +67,7 @@ def read(session: Session, settings: TargetSettings) -> Facts:
         settings.vat_difference,
         settings.default_income_account,
         settings.default_expense_account,
+        settings.duplicate_numbers_checked,
     )
     return gather(QuickBooksLedger(client, session.connection), opsmerge, session.store, clock, rules)
 
@@ -88,12 +94,26 @@ def _print(
         ],
     )
     for each in written:
-        click.echo(f"Entered into {settings.mapping_file}: {each.section}: {each.words}")
+        say(f"Entered into {settings.mapping_file}: {each.section}: {each.words}")
     if suggestions and not written:
-        click.echo(
-            f"{len(suggestions)} suggestions; `books preflight --write` enters them into {settings.mapping_file}."
+        say(
+            f"{len(suggestions)} have the same name on both sides; `books preflight --write` enters them into "
+            f"{settings.mapping_file}."
         )
+    _print_candidates(settings, findings)
     counts = {state: sum(each.state is state for each in findings) for state in State}
-    click.echo(f"{counts[State.BLOCKS]} block, {counts[State.WARNING]} warnings, {counts[State.OK]} ok.")
+    say(f"{counts[State.BLOCKS]} block, {counts[State.WARNING]} warnings, {counts[State.OK]} ok.")
     if written:
-        click.echo("Check the new entries, then run `books preflight` again.")
+        say("Check the new entries, then run `books preflight` again.")
+
+
+def _print_candidates(settings: TargetSettings, findings: Sequence[Finding]) -> None:
+    """Print the entries that a person may choose from, each with both names, as lines of the file."""
+    found = [each for finding in findings if finding.suggestion is None for each in finding.candidates]
+    if found:
+        say(f"Alike, but not the same name. Paste those that are right into {settings.mapping_file}:")
+    for section in dict.fromkeys(each.section for each in found):
+        say(f"{section}:")
+        for each in found:
+            if each.section == section:
+                say(each.entry)

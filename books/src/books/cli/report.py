@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -10,17 +12,24 @@ import click
 
 from books import paths
 from books.cli import Context
-from books.cli.meltano import Configuration
+from books.cli.meltano import Configuration, meltano_command
 from books.cli.session import kept_run, published_of, store_of
-from books.faults import Halt
+from books.clock import SystemClock
+from books.faults import Exit, Halt
+
+ACCEPT_FALL = "Accept, once, that documents have vanished as the published report says; build again, then report."
 
 
 @click.command("report")
 @click.option("--show", "only_show", is_flag=True, help="Print the newest published report; publish and write nothing.")
+@click.option("--accept-fall", is_flag=True, help=ACCEPT_FALL)
+@click.option("--by", help="Who accepts the fall. Default: the login name.")
 @click.option("--time-zone", default="Europe/London", show_default=True, help="The zone that people read dates in.")
 @click.pass_obj
-def command(context: Context, *, only_show: bool, time_zone: str) -> None:
+def command(context: Context, *, only_show: bool, accept_fall: bool, by: str | None, time_zone: str) -> None:
     """Publish the built warehouse whole, write the report beside it, and print its summary."""
+    if only_show and accept_fall:
+        raise click.UsageError("--show writes nothing, so it accepts nothing: leave out --show or --accept-fall")
     configuration = Configuration(context.environment)
     build = paths.resolve(configuration.plugin("target-duckdb")["path"])
     published = published_of(configuration)
@@ -29,6 +38,8 @@ def command(context: Context, *, only_show: bool, time_zone: str) -> None:
         _show(published, reports, configuration.environment, time_zone)
     else:
         with _kept(configuration):
+            if accept_fall:
+                _accept_fall(configuration, build, published, by or _login())
             _publish(build, published, reports, configuration.environment, time_zone)
 
 
@@ -40,6 +51,31 @@ def _kept(configuration: Configuration) -> Iterator[None]:
             store = held.enter_context(closing(store_of(configuration)))
             held.enter_context(kept_run(configuration, store, "books:report"))
         yield
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a container without users
+        raise click.UsageError("say who accepts the fall: --by NAME") from None
+
+
+def _accept_fall(configuration: Configuration, build: Path, published: Path, by: str) -> None:
+    """Say what is accepted, write it down, and build again on the same rows: a trusted run, if no other gate fails."""
+    from books.report import falls
+
+    found = falls.read(published)
+    falls.accept(build, found, by=by, at=SystemClock().now())
+    for each in found:
+        click.echo(f"Accepted by {by}: {falls.in_words(each)}")
+    call = meltano_command(configuration, "dbt-duckdb:build")
+    if subprocess.run(call, cwd=configuration.root, check=False).returncode:  # noqa: S603 -- our own command
+        raise Halt(
+            "the fall is accepted, but the reconciliation could not be built again",
+            exit_code=Exit.FAILED,
+            code="build_failed",
+            remedy=f"mend what dbt says above, then run `meltano {' '.join(call[1:])} books:report`",
+        )
 
 
 def _publish(build: Path, published: Path, reports: Path, environment: str, time_zone: str) -> None:

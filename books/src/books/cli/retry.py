@@ -6,6 +6,7 @@ import click
 
 from books.cli import Context
 from books.cli.log import find
+from books.cli.output import say
 from books.cli.session import Session, json_option, print_json
 from books.faults import Exit
 from books.posting.retry import request_retry
@@ -34,8 +35,8 @@ def command(context: Context, *, numbers: tuple[str, ...], all_rejected: bool, a
     if as_json:
         print_json({"marked": marked})
     else:
-        click.echo(f"Marked for the next push: {', '.join(marked) or 'none'}.")
+        say(f"Marked for the next push: {', '.join(marked) or 'none'}.")
     missing = sorted(set(wanted) - set(marked))
     if missing:
-        click.echo(f"Not known, or still being settled: {', '.join(missing)}.", err=True)
+        say(f"Not known, or still being settled: {', '.join(missing)}.", err=True)
     return Exit.FAILED if missing else Exit.DONE

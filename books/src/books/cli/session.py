@@ -14,8 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from books import money, paths, redact, runs
 from books.cli import Context
 from books.cli.meltano import Configuration
+from books.cli.output import say
 from books.clock import SystemClock
 from books.faults import Exit, Halt
+from books.printable import printable, printable_json
 from books.runs import Run
 from books.settings import QuickBooksSettings, WatchSettings
 from books.store import Store
@@ -120,8 +122,8 @@ def _keep(store: Store, run: Run) -> None:
     """A store that cannot be written is told and changes nothing: the run is over."""
     try:
         runs.record(store, run)
-    except SQLAlchemyError as error:
-        click.echo(f"how this run ended could not be kept: {redact.mask(str(error))}", err=True)
+    except (Halt, SQLAlchemyError) as error:
+        say(f"how this run ended could not be kept: {redact.mask(str(error))}", err=True)
 
 
 def plain(value: Any) -> Any:
@@ -134,8 +136,8 @@ def plain(value: Any) -> Any:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document."""
-    click.echo(money.dumps(plain(value)))
+    """Print one JSON document, with hidden characters as escapes."""
+    click.echo(printable_json(money.dumps(plain(value))))
 
 
 def print_table(
@@ -146,7 +148,7 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(printable(title), "table.title"), title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold", justify="right" if column in right else "left")
     for row in rows:
@@ -155,9 +157,9 @@ def print_table(
 
 
 def show(value: Any) -> str:
-    """A value for people: nothing for None, moments to the second in UTC."""
+    """Return a value for people: nothing for None, moments to the second in UTC, no hidden characters."""
     if value is None:
         return ""
     if hasattr(value, "to_datetime_string"):
         return f"{value.to_datetime_string()}Z"
-    return str(value)
+    return printable(str(value))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from books import runs
+from books import runfolder, runs
 from books.cli import Context
 from books.cli.alerts import told
 from books.cli.session import Session, json_option, print_json, print_table
@@ -54,11 +54,17 @@ def gather_all(session: Session) -> dict[str, Any]:
         "postings": facts.outcomes,
         "jobs": [asdict(each) for each in facts.job_runs],
         "runs": [asdict(run) for run in last],
+        "at_work": [{"pid": each.pid, "since": each.since, "command": each.words} for each in _at_work()],
+        "refused": [asdict(run) for run in runs.refused(session.store, facts.now)],
         "reconciliation": _told(facts.reconciliation),
         "alerts": told(alerts),
         "warnings": [*_warnings(facts), *plan_warnings(session)],
         "exit_code": int(runs.worst([run.exit_code for run in last])),
     }
+
+
+def _at_work() -> list[runfolder.Claim]:
+    return runfolder.at_work(runfolder.folder())
 
 
 def _left(facts: Facts) -> dict[str, int]:
@@ -99,7 +105,11 @@ def _print(facts: dict[str, Any]) -> None:
     print_table(
         "Last run of each plugin",
         ["plugin", "finished", "exit code", "message"],
-        [(run["plugin"], run["finished_at"], run["exit_code"], run["message"]) for run in facts["runs"]],
+        [(run["plugin"], run["finished_at"], run["exit_code"], run["message"]) for run in facts["runs"]]
+        + [
+            (f"{run['plugin']}, a second run", run["finished_at"], run["exit_code"], run["message"])
+            for run in facts["refused"]
+        ],
     )
 
 
@@ -124,6 +134,7 @@ def _health(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "paused for", f"{throttle['paused_seconds']:.0f} s {throttle['pause_reason']}".strip()
     if throttle["breaker_seconds"]:
         yield "stopped for", f"{throttle['breaker_seconds']:.0f} s after {throttle['consecutive_failures']} failures"
+    yield from (("at work", f"pid {each['pid']} since {each['since']}: {each['command']}") for each in facts["at_work"])
     yield "push in flight", "yes" if throttle["push_in_flight"] else "no"
     yield "metered reads this month", f"{facts['reads']['used']:,} of {facts['reads']['allowed']:,}"
     yield "webhook inbox", _inbox(facts["inbox"])

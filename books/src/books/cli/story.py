@@ -10,8 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
-from books import money, paths
+from books import belonging, money, paths
 from books.cli.session import Session
+from books.opsmerge.settings import is_test
+from books.posting import documents
+from books.posting.checks import negative_total
+from books.posting.triage import belongs_to_another
 from books.settings import TargetSettings
 from books.store.tables_opsmerge import accounting_block, allocation, opsmerge_payment
 from books.store.tables_posting import attempt, posting, push_run
@@ -23,7 +27,10 @@ DRIFT = """
     FROM recon.drift WHERE opsmerge_invoice_id = ? OR (opsmerge_invoice_id IS NULL AND number = ?)
     ORDER BY bucket, class
 """
-SOURCE = "SELECT status, issue_date, accounting_excluded FROM raw_opsmerge.invoices WHERE lower(number) = lower(?)"
+SOURCE = """
+    SELECT status, issue_date, accounting_excluded, accounting, subtotal, total
+    FROM raw_opsmerge.invoices WHERE lower(number) = lower(?)
+"""
 LIKE_NUMBERS_MAX = 3
 
 
@@ -34,8 +41,14 @@ def stories(session: Session, number: str) -> list[Row]:
     with session.store.read() as conn:
         wanted = select(posting).where(posting.c.connection == session.connection, named)
         rows = [dict(row) for row in conn.execute(wanted).mappings()]
-        found = [{**row, **_from_store(conn, row)} for row in rows]
+        found = [{**row, **_from_store(conn, row), "not_written": _not_written(session)} for row in rows]
     return [{**row, "drift": drift(session, row)} for row in found]
+
+
+def _not_written(session: Session) -> str:
+    """Why nothing of this connection is written to OpsMerge; empty where it is."""
+    test = is_test(session.configuration.plugin("target-opsmerge"))
+    return "" if belonging.may_write(session.connection, opsmerge_is_test=test) else belonging.NOT_A_TEST
 
 
 def _from_store(conn: Connection, row: Mapping[str, Any]) -> Row:
@@ -44,6 +57,7 @@ def _from_store(conn: Connection, row: Mapping[str, Any]) -> Row:
     return {
         "tries": _rows(conn, attempt, attempt.c.number, connection=key[0], opsmerge_invoice_id=key[1]),
         "seen": {name: seen.get(name) for name in ("status", "issue_date", "client_id", "client_name", "updated_at")},
+        "ended": documents.ended(conn, row["realm_id"], [row["external_id"] or ""]).get(row["external_id"]),
         "mapped": money.loads(row["mapped"]) if row["mapped"] else None,
         "told": next(
             iter(_rows(conn, accounting_block, accounting_block.c.seq, connection=key[0], opsmerge_invoice_id=key[1])),
@@ -108,17 +122,25 @@ def reasons(session: Session, number: str) -> list[str]:
 
 def _in_opsmerge(session: Session, row: Row) -> str:
     settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
-    why = _left(row, settings.post_from)
-    return f"OpsMerge has it as {row['status']} (as of the last reconciliation): {why}."
+    owner = belonging.owner_of(money.loads(row["accounting"])) if row["accounting"] else None
+    if belonging.bars_posting(owner, session.connection):
+        why = f"{belongs_to_another(owner).message}. {belonging.remedy(owner)}"
+    else:
+        why = _left(row, settings.post_from)
+    return f"OpsMerge has it as {row['status']} (as of the last reconciliation): {why.rstrip('.')}."
+
+
+LEFT = {"draft": "drafts are not posted; open it there", "voided": "it was voided before it was posted"}
 
 
 def _left(row: Row, post_from: date | None) -> str:
     if row["accounting_excluded"]:
         return "it is opted out there, so it is not posted"
-    if row["status"] == "draft":
-        return "drafts are not posted; open it there"
-    if row["status"] == "voided":
-        return "it was voided before it was posted"
+    if row["status"] in LEFT:
+        return LEFT[row["status"]]
+    if row["total"] < 0 or row["subtotal"] < 0:
+        refused = negative_total(row["total"])
+        return f"{refused.message}, so the next push refuses it. {refused.remedy}"
     if row["status"] == "paid" and post_from is None:
         return "it was paid before it was posted, and paid ones are posted only where post_from is set"
     issued = row["issue_date"]

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from books import redact
 from books.cli import Context
 from books.cli.meltano import meltano_command
+from books.cli.output import say
 from books.cli.session import Session, json_option, print_json, print_table
 from books.faults import Exit, Halt
 from books.flock import PULL_LOCK
@@ -162,4 +163,4 @@ def replay_command(
     if as_json:
         print_json({"deliveries" if dead else "objects": count})
     else:
-        click.echo(f"{count} {'deliveries are split' if dead else 'objects are read'} again with the next {JOB}.")
+        say(f"{count} {'deliveries are split' if dead else 'objects are read'} again with the next {JOB}.")

@@ -9,9 +9,11 @@ import click
 
 from books.cli import Context
 from books.cli.log import wrong
+from books.cli.output import say
 from books.cli.session import Session, json_option, print_json, show
 from books.cli.story import reasons, stories
 from books.faults import Exit
+from books.opsmerge.ledger import LEFT
 
 STORY = {
     "created": "It is in QuickBooks, created by us.",
@@ -34,11 +36,11 @@ def command(context: Context, *, number: str, as_json: bool) -> int:
     if as_json:
         print_json(found)
     for story in found if not as_json else []:
-        click.echo("\n".join(_lines(story)))
+        say(*_lines(story))
     if not found:
-        click.echo(f"No posting of {number} is known in {session.connection}.", err=as_json)
+        say(f"No posting of {number} is known in {session.connection}.", err=as_json)
         for reason in reasons(session, number):
-            click.echo(f"  {reason}", err=as_json)
+            say(f"  {reason}", err=as_json)
     return Exit.DONE if found else Exit.FAILED
 
 
@@ -84,6 +86,8 @@ def _sent(story: Mapping[str, Any]) -> Iterator[str]:
 def _answered(story: Mapping[str, Any]) -> Iterator[str]:
     if story["external_id"]:
         yield f"QuickBooks id: {story['external_id']}, settled {show(story['finished_at'])}"
+        if story["ended"]:
+            yield f"QuickBooks shows it as {story['ended']} since then."
     if story["ledger_total"] is not None:
         yield f"As answered: VAT {story['ledger_tax']}, total {story['ledger_total']}"
         difference = story["ledger_total"] - (story["total"] if story["total"] is not None else story["ledger_total"])
@@ -97,7 +101,11 @@ def _told(story: Mapping[str, Any]) -> Iterator[str]:
         yield "OpsMerge has not been told yet: target-opsmerge does it, the last step of a push."
         return
     shows = f"{told['status']}, QuickBooks id {told['external_id']}" if told["external_id"] else told["status"]
-    if told["fault_message"]:
+    if told["fault_code"] == LEFT:
+        yield f"OpsMerge is left as it is (it would show: {shows}): {told['fault_message']}. {told['remedy']}"
+    elif story["not_written"] and told["written_sha256"] is None:
+        yield f"OpsMerge is left as it is (it would show: {shows}): {story['not_written']}."
+    elif told["fault_message"]:
         yield f"OpsMerge could not be told ({shows}): {told['fault_message']} {told['remedy'] or ''}".rstrip()
     elif told["due"] or told["written_sha256"] is None:
         yield f"OpsMerge is to be told: {shows}"
@@ -123,6 +131,8 @@ def _payment(each: Mapping[str, Any]) -> str:
 
 
 def _payment_told(each: Mapping[str, Any]) -> str:
+    if each["fault_code"] == LEFT:
+        return f"not written to OpsMerge: {each['fault_message']}. {each['remedy']}"
     if each["fault_message"]:
         return f"OpsMerge refused it: {each['fault_message']} {each['remedy'] or ''}".rstrip()
     if each["linked_payment_id"]:

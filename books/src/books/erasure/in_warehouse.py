@@ -135,7 +135,7 @@ def erase_published(path: Path, client: Client, *, act: bool) -> list[Erased]:
 
 def _copy(db: duckdb.DuckDBPyConnection, fresh: Path) -> None:
     fresh.unlink(missing_ok=True)
-    here = _value(db, "select current_database()")
+    here = str(_value(db, "select current_database()")).replace('"', '""')
     db.execute(f"attach '{_quoted(fresh)}' as fresh")
     db.execute(f'copy from database "{here}" to fresh')
     db.execute("detach fresh")

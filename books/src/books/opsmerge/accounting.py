@@ -1,21 +1,27 @@
-"""Makes each invoice's accounting block in OpsMerge say what came of its posting: told once, the newest only."""
+"""Makes each invoice's accounting block in OpsMerge say what came of its posting: told once, the newest only.
+
+The block is read right before it is written, and `books.belonging` says whether it may be.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, select
+from sqlalchemy import Connection, RowMapping, case, or_, select
 
+from books import belonging
+from books.belonging import Act, Ruling
 from books.faults import Fault, Reject
-from books.opsmerge import kinds
+from books.opsmerge import api, kinds
 from books.opsmerge.api import Accounting
 from books.opsmerge.client import OpsMergeClient
-from books.opsmerge.ledger import refusal
+from books.opsmerge.ledger import LEFT, refusal
+from books.opsmerge.nonproduction import note_nonproduction
 from books.store import Store
-from books.store.tables_opsmerge import accounting_block
+from books.store.tables_opsmerge import accounting_block, allocation
 from books.store.upsert import upsert
 
 EFFECTS_LOCK = "opsmerge-effects"
@@ -25,6 +31,9 @@ EFFECTS_WAIT_SECONDS = 120
 CHUNK = 400
 GROUP = 20
 """Invoices in one commit."""
+
+LIST_FROM = 100
+"""With so many blocks to look at, OpsMerge's list shows first which need no call of their own."""
 
 ERROR_LENGTH_MAX = 2000
 
@@ -46,8 +55,22 @@ class BlockCounts:
     """What a run did to accounting blocks."""
 
     written: int = 0
+    taken_over: int = 0
+    """Of those written: they belonged to a non-production connection."""
     already: int = 0
+    left: list[Left] = field(default_factory=list)
+    """They belong to another connection."""
+    shown: list[Left] = field(default_factory=list)
+    """They would have been written, were this connection allowed to."""
     refused: list[Reject] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Left:
+    """An invoice whose block or payment was not written, and why. `number` is how a person finds it."""
+
+    number: str
+    ruling: Ruling
 
 
 @dataclass(frozen=True)
@@ -60,8 +83,12 @@ class Block:
     outcome: str
     accounting: Accounting
     seq: int
-    written_sha256: str | None
     attempts: int
+
+    @property
+    def name(self) -> str:
+        """How a person finds the invoice."""
+        return self.number or self.invoice_id
 
 
 class AccountingBlocks:
@@ -80,43 +107,87 @@ class AccountingBlocks:
                 changed += _take_in(connection, wanted[start : start + CHUNK])
         return changed
 
-    def tell(self) -> BlockCounts:
+    def tell(self, *, clearing: bool = False) -> BlockCounts:
         """Tell OpsMerge what is due.
+
+        `clearing` is for `books disconnect`: a connection that may not write looks too, and clears its own ids.
 
         Raises:
             Halt: OpsMerge cannot be used now; what was told until then is kept.
         """
         counts = BlockCounts()
-        told: list[tuple[Block, Fault | None]] = []
+        told: list[tuple[Block, Ruling | Fault]] = []
+        due = self._due()
+        counts.shown += [Left(block.name, self._unasked(block)) for block in due if not self._looks(block, clearing)]
         try:
-            for block in self._due():
+            for block in self._differing([each for each in due if self._looks(each, clearing)], told, counts):
                 told.append((block, self._tell(block, counts)))
                 if len(told) >= GROUP:
                     self._settle(told)
-                    told = []
+                    told.clear()
         finally:
             self._settle(told)
         return counts
 
-    def _tell(self, block: Block, counts: BlockCounts) -> Fault | None:
+    def _looks(self, block: Block, clearing: bool) -> bool:
+        clears = clearing and block.accounting.external_id is None
+        return clears or belonging.may_write(block.connection, opsmerge_is_test=self._client.is_test)
+
+    def _unasked(self, block: Block) -> Ruling:
+        return belonging.decide(None, block.connection, opsmerge_is_test=self._client.is_test)
+
+    def _differing(
+        self, due: Sequence[Block], told: list[tuple[Block, Ruling | Fault]], counts: BlockCounts
+    ) -> Sequence[Block]:
+        """Without those that OpsMerge's list, read once where there are many, shows as they are to be."""
+        if len(due) < LIST_FROM:
+            return due
+        shown = {block.invoice_id: None for block in due}
+        named = set()
+        for record in self._client.records(api.INVOICES):
+            named.add(belonging.named_by(record["accounting"]))
+            if record["id"] in shown:
+                shown[record["id"]] = record["accounting"]
+        if any(belonging.is_production(block.connection) for block in due):
+            with self._store.begin() as connection:
+                note_nonproduction(connection, named, self._store.now(connection))
+        same = [block for block in due if _says(shown[block.invoice_id], block.accounting)]
+        told += [(block, Ruling(Act.WRITE)) for block in same]
+        counts.already += len(same)
+        done = {(block.connection, block.invoice_id) for block in same}
+        return [block for block in due if (block.connection, block.invoice_id) not in done]
+
+    def _tell(self, block: Block, counts: BlockCounts) -> Ruling | Fault:
         try:
-            if self._is_there(block):
+            shown = self._client.invoice(block.invoice_id).get("accounting")
+            ruling = belonging.decide(
+                shown,
+                block.connection,
+                opsmerge_is_test=self._client.is_test,
+                clears_id=block.accounting.external_id is None,
+            )
+            if not ruling.writes:
+                (counts.left if ruling.act is Act.LEAVE else counts.shown).append(Left(block.name, ruling))
+            elif _says(shown, block.accounting):
                 counts.already += 1
             else:
-                self._client.put_accounting(block.invoice_id, block.accounting)
+                self._write(block, shown)
                 counts.written += 1
+                counts.taken_over += ruling.act is Act.TAKE_OVER
         except Reject as fault:
             counts.refused.append(fault)
             return fault
-        return None
+        return ruling
 
-    def _is_there(self, block: Block) -> bool:
-        """Whether OpsMerge says so already. Asked only where we do not know what it says: a fresh posting is news."""
-        if block.outcome == "created" or block.written_sha256 is not None:
-            return False
-        shown = self._client.invoice(block.invoice_id).get("accounting") or {}
-        wanted = block.accounting.body()
-        return all(shown.get(name) == wanted[name] for name in COMPARED)
+    def _write(self, block: Block, shown: Any) -> None:
+        """Write the block. Which non-production company it named until now is kept first."""
+        named = belonging.named_by(shown)
+        if named and belonging.is_production(block.connection) and not belonging.is_production(named):
+            with self._store.begin() as connection:
+                note_nonproduction(connection, [named], self._store.now(connection))
+        answer = self._client.put_accounting(block.invoice_id, block.accounting).get("accounting")
+        if belonging.link_of(answer) != belonging.link_of(block.accounting.body()):
+            raise _not_as_written(block)
 
     def _due(self) -> list[Block]:
         with self._store.read() as connection:
@@ -126,23 +197,81 @@ class AccountingBlocks:
             query = query.order_by(accounting_block.c.seq)
             return [_block(row) for row in connection.execute(query).mappings()]
 
-    def _settle(self, told: Sequence[tuple[Block, Fault | None]]) -> None:
+    def _settle(self, told: Sequence[tuple[Block, Ruling | Fault]]) -> None:
         if not told:
             return
         with self._store.begin() as connection:
             now = self._store.now(connection)
-            for block, fault in told:
-                values = refusal(fault, block.attempts + 1, now) if fault else _told(block)
-                connection.execute(_row_of(block).values(**values))
+            for block, outcome in told:
+                if isinstance(outcome, Fault):
+                    connection.execute(_row_of(block).values(**refusal(outcome, block.attempts + 1, now)))
+                elif outcome.act is Act.LEAVE:
+                    connection.execute(_row_of(block).values(**_left(block, outcome)))
+                elif outcome.writes:
+                    connection.execute(_row_of(block).values(**_told(block)))
+                    connection.execute(_payments_left(block))
+
+
+def mark_changed_links(store: Store, connection: str, shown: Iterable[tuple[str, Any]]) -> int:
+    """Have the blocks written again that lost or changed their link in OpsMerge. How many there are.
+
+    `shown` gives each invoice's id and its block as OpsMerge has it. What belongs to others is left alone, and so is
+    what was refused lately: its next try is due when it is due.
+    """
+    links = dict(shown)
+    marked = 0
+    with store.begin() as conn:
+        if belonging.is_production(connection):
+            note_nonproduction(conn, {belonging.named_by(block) for block in links.values()}, store.now(conn))
+        for row in _rows_of(conn, connection, list(links)):
+            block = links[row["opsmerge_invoice_id"]]
+            wanted = (connection, row["external_id"]) if row["external_id"] else None
+            is_right = belonging.link_of(block) == wanted and row["fault_code"] != LEFT
+            if row["due"] or is_right:
+                continue
+            ruling = belonging.decide(block, connection, opsmerge_is_test=True)
+            changes = {**_AFRESH, "due": True} if ruling.writes else {**_why_left(ruling), "due": False}
+            key = accounting_block.c.opsmerge_invoice_id == row["opsmerge_invoice_id"]
+            conn.execute(
+                accounting_block.update().where(accounting_block.c.connection == connection, key).values(changes)
+            )
+            marked += ruling.writes
+    return marked
+
+
+def _rows_of(conn: Connection, connection: str, invoice_ids: Sequence[str]) -> Sequence[RowMapping]:
+    query = select(accounting_block).where(
+        accounting_block.c.connection == connection, accounting_block.c.opsmerge_invoice_id.in_(invoice_ids)
+    )
+    return conn.execute(query).mappings().all()
+
+
+def _says(shown: Any, wanted: Accounting) -> bool:
+    """Whether OpsMerge shows it already; when it was said does not matter."""
+    body, shown = wanted.body(), shown or {}
+    return all(shown.get(name) == body[name] for name in COMPARED)
+
+
+def _not_as_written(block: Block) -> Reject:
+    return Reject(
+        f"invoice {block.name}: OpsMerge answers with another connection or id in its block than was written",
+        code="not_as_written",
+        remedy="look at the invoice in OpsMerge; `books contract-check` says whether the API has changed",
+    )
 
 
 def _overtaken() -> Any:
-    """Whether another company has news of the same invoice: an old connection does not speak over a new one."""
+    """Whether another company has news of the same invoice: an old connection does not speak over a new one.
+
+    A production connection is not silenced by one that is not.
+    """
     other = accounting_block.alias()
+    production = f"{belonging.PRODUCTION}%"
     newer = select(other.c.seq).where(
         other.c.opsmerge_invoice_id == accounting_block.c.opsmerge_invoice_id,
         other.c.connection != accounting_block.c.connection,
         other.c.seq > accounting_block.c.seq,
+        or_(other.c.connection.like(production), ~accounting_block.c.connection.like(production)),
     )
     return newer.exists()
 
@@ -192,7 +321,7 @@ def _row(key: tuple[str, str], record: Mapping[str, Any], known: RowMapping | No
         "error": accounting.error,
         "synced_at": accounting.synced_at,
         "seq": _seq(record),
-        "due": known is None or known["written_sha256"] != _sha256(accounting),
+        "due": known is None or known["due"] or known["written_sha256"] != _sha256(accounting),
         **_AFRESH,
     }
 
@@ -238,7 +367,6 @@ def _block(row: RowMapping) -> Block:
         outcome=row["outcome"],
         accounting=accounting,
         seq=row["seq"],
-        written_sha256=row["written_sha256"],
         attempts=row["attempts"],
     )
 
@@ -247,6 +375,27 @@ def _row_of(block: Block) -> Any:
     return accounting_block.update().where(
         accounting_block.c.connection == block.connection,
         accounting_block.c.opsmerge_invoice_id == block.invoice_id,
+    )
+
+
+def _left(block: Block, ruling: Ruling) -> dict[str, Any]:
+    """It belongs to another connection: looked at again when OpsMerge shows otherwise, or the posting changes."""
+    unchanged = accounting_block.c.seq == block.seq
+    return {**_why_left(ruling), "due": case((unchanged, False), else_=True)}
+
+
+def _why_left(ruling: Ruling) -> dict[str, Any]:
+    return {**_AFRESH, "fault_code": LEFT, "fault_message": ruling.why, "remedy": ruling.remedy}
+
+
+def _payments_left(block: Block) -> Any:
+    """Payments that were left while the invoice belonged to another connection are looked at again."""
+    company = block.connection.partition(":")[2]
+    return (
+        allocation.update()
+        .where(allocation.c.realm_id == company, allocation.c.opsmerge_invoice_id == block.invoice_id)
+        .where(allocation.c.fault_code == LEFT)
+        .values(due=True)
     )
 
 

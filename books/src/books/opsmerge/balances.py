@@ -14,13 +14,15 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, select, tuple_, update
 
 from books import allocations
-from books.allocations import DELETED, Version
+from books.allocations import DELETED, VOIDED, Version
 from books.money import ZERO, half_up
+from books.posting import documents
 from books.store import Store
 from books.store.tables_opsmerge import allocation, ledger_balance
 from books.store.tables_posting import posting
 from books.store.upsert import upsert
 
+ENDED = (VOIDED, DELETED)
 CHUNK = 400
 """Keys in one query: below the limit of bound values of every database, two for each key."""
 
@@ -62,6 +64,7 @@ class Balances:
             named = tuple_(ledger_balance.c.realm_id, ledger_balance.c.transaction_id).in_(gone[start : start + CHUNK])
             with self._store.begin() as connection:
                 connection.execute(delete(ledger_balance).where(named))
+                documents.note(connection, realm_id, {key: DELETED for _, key in gone[start : start + CHUNK]})
         return len(gone)
 
     def settled_by(self, payments: Iterable[Key]) -> list[Key]:
@@ -105,17 +108,28 @@ def _follow(connection: Connection, records: Sequence[Mapping[str, Any]]) -> Non
     keys = [(str(record["realm_id"]), str(record["id"])) for record in records]
     known = _known(connection, keys)
     rows: dict[Key, dict[str, Any]] = {}
+    newest: dict[Key, str] = {}
     for key, record in zip(keys, records, strict=True):
         version = allocations.read_version(record)
         if key in known and not version.supersedes(known[key]):
             continue
         known[key] = version
+        newest[key] = version.status
         if version.status == DELETED:
             rows.pop(key, None)
             connection.execute(delete(ledger_balance).where(*_is(key)))
         else:
             rows[key] = _row(key, record, version)
     upsert(connection, ledger_balance, list(rows.values()))
+    _note_ended(connection, newest)
+
+
+def _note_ended(connection: Connection, statuses: Mapping[Key, str]) -> None:
+    """Remember which invoices are voided or deleted now, for the push: it asks QuickBooks only when it has to post."""
+    for realm_id in sorted({realm_id for realm_id, _ in statuses}):
+        own = {key: status for (realm, key), status in statuses.items() if realm == realm_id}
+        documents.note_live(connection, realm_id, [key for key, status in own.items() if status not in ENDED])
+        documents.note(connection, realm_id, {key: status for key, status in own.items() if status in ENDED})
 
 
 def _known(connection: Connection, keys: Sequence[Key]) -> dict[Key, Version]:

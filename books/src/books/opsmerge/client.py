@@ -47,6 +47,11 @@ class OpsMergeClient:
         """Which OpsMerge this is: its base URL."""
         return self._settings.api_url
 
+    @property
+    def is_test(self) -> bool:
+        """Whether connections that are not production ones may write here."""
+        return self._settings.is_test
+
     def scopes(self) -> frozenset[str]:
         """What the key may do, as `family:level`; also the cheapest proof that key and address are right."""
         answer = self._json(api.WHO, api.WHO.at())

@@ -13,17 +13,22 @@ from typing import Any
 import pendulum
 from sqlalchemy import Connection, RowMapping, and_, case, func, select
 
-from books import allocations
+from books import allocations, belonging
 from books.allocations import DELETED, GONE, Allocation, Payment, Settlement, Version
+from books.belonging import Ruling
 from books.faults import Fault, Reject
 from books.money import ZERO
 from books.store import Store
+from books.store.tables_infra import token
 from books.store.tables_opsmerge import allocation, payment
 from books.store.tables_posting import posting
 from books.store.upsert import upsert
 
 CHUNK = 400
 """Keys in one query: below the limit of bound values of every database."""
+
+LEFT = "belongs_to_another"
+"""Fault code of what was not written because the invoice belongs to another connection in OpsMerge."""
 
 RETRY_SECONDS = 300
 RETRY_SECONDS_MAX = 3600
@@ -36,6 +41,8 @@ Key = tuple[str, str]
 class Due:
     """An allocation that OpsMerge may have to be told of. `revision` is of the content read here."""
 
+    connection: str
+    """Whose payment it is."""
     realm_id: str
     payment_id: str
     transaction_id: str
@@ -88,6 +95,8 @@ class Told:
     written_sha256: str | None = None
     linked_payment_id: str | None = None
     fault: Fault | None = None
+    ruling: Ruling | None = None
+    """Why it was left: the invoice belongs to another connection."""
 
 
 @dataclass
@@ -174,7 +183,9 @@ class AllocationLedger:
                 .where(allocation.c.due, allocation.c.opsmerge_invoice_id.in_(touched))
                 .order_by(allocation.c.realm_id, allocation.c.payment_id, allocation.c.transaction_id)
             )
-            return [_due(row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query).mappings().all()
+            connections = {realm: connection_of(connection, realm) for realm in {row["realm_id"] for row in rows}}
+        return [_due(row, connections[row["realm_id"]]) for row in rows]
 
     def settle(self, told: Sequence[Told]) -> None:
         """Keep what came of allocations. One that changed meanwhile stays due."""
@@ -373,8 +384,25 @@ def _is(realm_id: str, payment_id: str, transaction_id: str) -> tuple[Any, ...]:
     )
 
 
-def _due(row: RowMapping) -> Due:
+def connection_of(conn: Connection, realm_id: str) -> str:
+    """The connection of a company whose payments are here, by its postings, else by its tokens.
+
+    One that is not known counts as no production one, and so does a company that has both: what is not certainly real
+    money is written only to a test OpsMerge.
+    """
+    posted = select(posting.c.connection).where(posting.c.realm_id == realm_id).distinct()
+    in_the_books = posted.where(posting.c.external_id.is_not(None))
+    connected = select(token.c.connection).where(token.c.connection.endswith(f":{realm_id}", autoescape=True))
+    for query in (in_the_books, posted, connected):
+        found = sorted(conn.execute(query).scalars(), key=belonging.is_production)
+        if found:
+            return str(found[0])
+    return f"sandbox:{realm_id}"
+
+
+def _due(row: RowMapping, connection: str) -> Due:
     return Due(
+        connection=connection,
         realm_id=row["realm_id"],
         payment_id=row["payment_id"],
         transaction_id=row["transaction_id"],
@@ -395,6 +423,9 @@ def _settled(told: Told, now: pendulum.DateTime) -> Any:
     update = allocation.update().where(*_is(due.realm_id, due.payment_id, due.transaction_id))
     if told.fault:
         return update.values(**refusal(told.fault, due.attempts + 1, now))
+    if told.ruling:
+        left = {"fault_code": LEFT, "fault_message": told.ruling.why, "remedy": told.ruling.remedy}
+        return update.values(**{**_AFRESH, **left, "due": case((unchanged, False), else_=True)})
     return update.values(
         written_sha256=told.written_sha256,
         linked_payment_id=told.linked_payment_id,

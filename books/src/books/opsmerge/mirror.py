@@ -13,13 +13,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select
 
+from books import belonging
 from books.allocations import Entry, Settlement, There
 from books.money import ZERO
 from books.opsmerge import api, kinds
 from books.opsmerge.client import OpsMergeClient
 from books.opsmerge.ledger import CHUNK, Due
+from books.opsmerge.nonproduction import nonproduction_companies
 from books.store import Store
 from books.store.tables_opsmerge import allocation, opsmerge_payment, opsmerge_read
+from books.store.tables_posting import posting
 from books.store.upsert import upsert
 
 OVERLAP_SECONDS = 300
@@ -65,6 +68,23 @@ class Mirror:
             orphans = [row for row in live if _ours(row["external_id"])[1:] not in explained]
             upsert(connection, allocation, [_orphan(row) for row in orphans if _ours(row["external_id"])])
         return len(orphans)
+
+    def of_nonproduction(self) -> tuple[list[str], list[Entry]]:
+        """The production connections of this store, and the live payments of companies whose payments are no money."""
+        ours = select(posting.c.connection).where(posting.c.connection.like(f"{belonging.PRODUCTION}%")).distinct()
+        with self._store.read() as connection:
+            production = sorted(connection.execute(ours).scalars())
+            prefixes = [f"{company}:" for company in nonproduction_companies(connection)] if production else []
+            live = [entry for prefix in prefixes for entry in self._live(connection, prefix)]
+        return production, live
+
+    def _live(self, connection: Connection, prefix: str) -> list[Entry]:
+        query = select(opsmerge_payment).where(
+            opsmerge_payment.c.source == self._source,
+            opsmerge_payment.c.external_id.startswith(prefix, autoescape=True),
+            opsmerge_payment.c.voided.is_(False),
+        )
+        return [_entry(row) for row in connection.execute(query).mappings() if _ours(row["external_id"])]
 
     def view(self, due: Sequence[Due]) -> View:
         """What OpsMerge shows for these allocations."""

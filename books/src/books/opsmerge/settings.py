@@ -28,6 +28,13 @@ OPSMERGE_PROPERTIES: dict[str, dict[str, Any]] = {
 }
 """The shared settings as JSON schema properties. `api_key` is required; its absence is reported by `from_config`."""
 
+IS_TEST_PROPERTY: dict[str, Any] = {
+    "type": ["boolean", "string", "null"],  # as text too, so that a mistyped word can be refused
+    "description": "Whether OpsMerge itself holds nothing but test data: only then a connection that is not a "
+    "production one writes to it. Default: true where api_url names this machine, false anywhere else",
+}
+"""The setting `opsmerge_is_test` of target-opsmerge."""
+
 
 @dataclass(frozen=True)
 class OpsMergeSettings:
@@ -35,6 +42,8 @@ class OpsMergeSettings:
 
     api_key: str = field(repr=False)
     api_url: str = BASE_URL
+    is_test: bool = False
+    """Whether connections that are not production ones may write here."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> OpsMergeSettings:
@@ -46,6 +55,7 @@ class OpsMergeSettings:
         settings = cls(
             api_key=_key(str(config.get("api_key") or "").strip()),
             api_url=read_url(config),
+            is_test=is_test(config),
         )
         redact.register((settings.api_key,))
         return settings
@@ -54,6 +64,24 @@ class OpsMergeSettings:
     def host(self) -> str:
         """Host and port, for messages."""
         return urlsplit(self.api_url).netloc
+
+
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def is_test(config: Mapping[str, Any]) -> bool:
+    """Whether connections that are not production ones may write to this OpsMerge.
+
+    Raises:
+        Halt: MISCONFIGURED; a setting is wrong.
+    """
+    value = config.get("opsmerge_is_test")
+    word = "" if value is None else str(value).strip().lower()
+    if not word:
+        return is_loopback(read_url(config))
+    if word not in _FLAGS:
+        raise refusal("opsmerge_is_test", "must be true or false", "correct it, or leave it out")
+    return _FLAGS[word]
 
 
 def _key(key: str) -> str:

@@ -38,6 +38,25 @@ def check_company(company: Company) -> None:
         )
 
 
+DUPLICATES_SWITCH = "Account and settings > Advanced > Other preferences > Warn if duplicate bill/invoice number"
+"""Where QuickBooks keeps the switch that no API shows."""
+
+
+def check_duplicate_numbers(connection: str, answer: str | None) -> None:
+    """Ask a person, once, before anything is created in production, what cannot be read.
+
+    Raises:
+        Halt: MISCONFIGURED; nobody has answered yet.
+    """
+    if connection.startswith("production:") and answer is None:
+        raise _not_ready(
+            "duplicate_numbers_unchecked",
+            "nobody has said yet whether QuickBooks warns of duplicate invoice numbers, and its API does not show it",
+            f"Look in QuickBooks: {DUPLICATES_SWITCH}. Where it is on (recommended), set "
+            "TARGET_QUICKBOOKS_DUPLICATE_NUMBERS_CHECKED=yes, else =accepted to go on without it.",
+        )
+
+
 def _not_ready(code: str, message: str, remedy: str) -> Halt:
     return Halt(message, exit_code=Exit.MISCONFIGURED, code=code, remedy=remedy)
 
@@ -109,14 +128,24 @@ def _check_lines(invoice: Invoice, capabilities: Capabilities) -> None:
             )
 
 
+def is_negative(invoice: Invoice) -> bool:
+    """Whether it is a credit, which no ledger takes as an invoice."""
+    return invoice.total < 0 or invoice.subtotal < 0
+
+
+def negative_total(total: Decimal) -> Reject:
+    """Why a credit is refused, in words."""
+    return Reject(
+        f"the total {total} is negative",
+        code="negative_total",
+        field="total",
+        remedy="Enter it as a credit note in QuickBooks, unless it is there, and opt the invoice out in OpsMerge.",
+    )
+
+
 def _check_totals(invoice: Invoice) -> None:
-    if invoice.total < 0 or invoice.subtotal < 0:
-        raise Reject(
-            f"the total {invoice.total} is negative",
-            code="negative_total",
-            field="total",
-            remedy="Enter it as a credit note in QuickBooks, and opt the invoice out in OpsMerge.",
-        )
+    if is_negative(invoice):
+        raise negative_total(invoice.total)
     net = sum((line.net for line in invoice.lines), money.ZERO)
     if net != invoice.subtotal or invoice.subtotal + invoice.tax_total != invoice.total:
         raise Reject(

@@ -15,7 +15,8 @@ import pendulum
 from sqlalchemy import Connection, Table, and_, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from books.posting.postings import Outcome, Posting
+from books.posting import documents
+from books.posting.postings import RECALLED, Outcome, Posting
 from books.store import Store
 from books.store.tables_posting import attempt, learned, left_alone, posting, push_run
 
@@ -47,7 +48,7 @@ class Journal(Protocol):
         ...
 
     def unfinished(self) -> Sequence[Posting]:
-        """Postings that may want another look: not in the books, or a person asked to retry."""
+        """Postings that may want another look: not in the books, withdrawn in OpsMerge, or a person asked to retry."""
         ...
 
     def write(self, postings: Sequence[Posting]) -> list[Posting]:
@@ -86,6 +87,14 @@ class Journal(Protocol):
         """Remember invoices that were looked for and not found."""
         ...
 
+    def ended_documents(self, external_ids: Sequence[str]) -> dict[str, str]:
+        """Return `voided` or `deleted` for those of the ledger's documents that were seen so, by id."""
+        ...
+
+    def note_ended(self, statuses: Mapping[str, str]) -> None:
+        """Remember documents of the ledger that were seen voided or deleted."""
+        ...
+
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Write or replace a row of `push_run`."""
         ...
@@ -101,6 +110,7 @@ class SqlJournal:
     def __init__(self, store: Store, connection: str) -> None:
         self._store = store
         self._connection = connection
+        self._company_id = connection.rpartition(":")[2]
 
     def load(self, invoice_ids: Sequence[str]) -> dict[str, Posting]:
         """See `Journal`."""
@@ -115,7 +125,11 @@ class SqlJournal:
         """See `Journal`."""
         waiting = and_(
             posting.c.outcome.in_([outcome.value for outcome in UNFINISHED]),
-            or_(posting.c.external_id.is_(None), posting.c.outcome == Outcome.UNKNOWN.value),
+            or_(
+                posting.c.external_id.is_(None),
+                posting.c.outcome == Outcome.UNKNOWN.value,
+                posting.c.fault_code.in_(RECALLED),
+            ),
         )
         statement = self._postings().where(or_(waiting, posting.c.retry)).order_by(posting.c.seq)
         with self._store.read() as conn:
@@ -187,6 +201,18 @@ class SqlJournal:
         ]
         with self._store.begin() as conn:
             _upsert(conn, left_alone, rows)
+
+    def ended_documents(self, external_ids: Sequence[str]) -> dict[str, str]:
+        """See `Journal`."""
+        with self._store.read() as conn:
+            return documents.ended(conn, self._company_id, external_ids)
+
+    def note_ended(self, statuses: Mapping[str, str]) -> None:
+        """See `Journal`."""
+        if not statuses:
+            return
+        with self._store.begin() as conn:
+            documents.note(conn, self._company_id, statuses)
 
     def record_run(self, run: Mapping[str, Any]) -> None:
         """See `Journal`."""

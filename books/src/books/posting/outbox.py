@@ -5,6 +5,9 @@
     time-out: leave the posting `unknown`; a later run settles it after the settle wait
     settle:   look up, adopt what is there, send what is proved absent: same bytes, same key, same bid
 
+Every sending happens in one turn (the push lock): look-up, leave, claim, proof, bytes. Whoever waited looks up again
+before claiming; a claim is proved ours and young right before the bytes leave (`fence`).
+
 Nothing here decides what to post; everything here survives a crash between any two steps.
 """
 
@@ -19,9 +22,10 @@ import pendulum
 
 from books.clock import Clock
 from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
-from books.ledger import Company, Ledger, LedgerInvoice, Member
+from books.ledger import Company, Ledger, LedgerInvoice, Member, Turn
 from books.posting.adoption import Absent, Same, Taken, Verdict, judge, number_taken
 from books.posting.crash import Checkpoint
+from books.posting.fence import CLAIM_SECONDS_MAX, ClaimLost, age_seconds, must_look_up_again
 from books.posting.journal import Journal
 from books.posting.postings import NO_FAULT, Outcome, Posting, with_fault
 from books.posting.records import sha256
@@ -52,8 +56,26 @@ class Ready:
 Report = Callable[[Posting], None]
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """What came of one sending. With a `fault` the call did not happen, and `claimed` still stands as it was made."""
+
+    claimed: Sequence[Posting] = ()
+    open: Sequence[Posting] = ()
+    """Those whose answer says nothing for certain, though the ledger did answer."""
+    fault: Reject | Halt | None = None
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """A moment by the store's clock and by the process's own."""
+
+    wall: pendulum.DateTime
+    steady_seconds: float
+
+
 class Outbox:
-    """Sends, and records what came of it."""
+    """Sends, and records what came of it. Within a turn only: see `begin`."""
 
     def __init__(
         self,
@@ -78,6 +100,16 @@ class Outbox:
         self.stale: list[Candidate] = []
         """Invoices refused because a reference is gone: worth one more try with fresh references."""
         self._ready: dict[str, Ready] = {}
+        self._turn: Turn | None = None
+        self._looked_up: _Moment | None = None
+
+    def begin(self, turn: Turn) -> None:
+        """Send within this turn from now on. What was looked up before it counts for nothing."""
+        self._turn, self._looked_up = turn, None
+
+    def looked_up(self) -> None:
+        """Note that all that will be sent next was just looked up by number, within this turn."""
+        self._looked_up = self._moment()
 
     def post(self, ready: Sequence[Ready], batch_size: int) -> None:
         """Post invoices that were looked up and found absent.
@@ -92,18 +124,16 @@ class Outbox:
         before = {each.candidate.id: each.candidate.posting for each in ready}
         self._ready |= {each.candidate.id: each for each in ready}
         self._checkpoint("before_intent")
-        intents = self._journal.intend(self._intents(ready))
-        self._checkpoint("intent_committed")
-        if not intents:
-            return
-        try:
-            self._deliver(intents)
-        except Reject as refused:
-            self._journal.withdraw(intents, before)
-            self._split(ready, refused)
-        except (Retry, Halt) as stopped:
-            self._journal.withdraw(intents, before)
-            raise _as_halt(stopped) from stopped
+        sent = self._send(self._intents(ready), "intent_committed")
+        if sent.fault is not None:
+            self._journal.withdraw(sent.claimed, before)
+        if isinstance(sent.fault, Reject):
+            claimed = {each.opsmerge_invoice_id for each in sent.claimed}
+            self._split([each for each in ready if each.candidate.id in claimed], sent.fault)
+        elif sent.fault is not None:
+            raise sent.fault
+        else:
+            self._see_through(sent.open)
         if self._halt is not None:
             raise self._halt
 
@@ -120,10 +150,9 @@ class Outbox:
 
     def _intents(self, ready: Sequence[Ready]) -> list[Posting]:
         key = request_id(self._ledger.connection, ready)
-        now = self._now()
-        return [self._intent(each, key, str(place), now) for place, each in enumerate(ready, 1)]
+        return [self._intent(each, key, str(place)) for place, each in enumerate(ready, 1)]
 
-    def _intent(self, ready: Ready, key: str, bid: str, now: pendulum.DateTime) -> Posting:
+    def _intent(self, ready: Ready, key: str, bid: str) -> Posting:
         candidate = ready.candidate
         before = candidate.posting
         return replace(
@@ -136,8 +165,6 @@ class Outbox:
             mapped=ready.mapped,
             generation=candidate.generation,
             attempts=(before.attempts if before else 0) + 1,
-            first_attempted_at=(before.first_attempted_at if before else None) or now,
-            attempted_at=now,
             finished_at=None,
             external_id=None,
             ledger_total=None,
@@ -165,26 +192,26 @@ class Outbox:
         worn = [posting for posting in postings if posting.attempts >= SENDINGS_MAX_EVER]
         fresh = [posting for posting in postings if posting.attempts < SENDINGS_MAX_EVER]
         self._record([with_fault(posting, Outcome.REJECTED, _gave_up(), self._now()) for posting in worn])
-        self._checkpoint("before_resend")
-        now = self._now()
-        again = [replace(each, **NO_FAULT, attempts=each.attempts + 1, attempted_at=now) for each in fresh]
-        claimed = self._journal.intend(again)
-        self._checkpoint("resend_committed")
-        if not claimed:
+        if not fresh:
             return
-        try:
-            self._deliver(claimed)
-        except Reject as refused:
+        self._checkpoint("before_resend")
+        sent = self._send([self._again(each) for each in fresh], "resend_committed")
+        if isinstance(sent.fault, Reject):
             # The earlier sending may have been taken, so nothing but another look-up can settle these.
-            self._record([with_fault(each, Outcome.UNKNOWN, refused, self._now()) for each in claimed])
-        except (Retry, Halt) as stopped:
-            raise _as_halt(stopped) from stopped
+            self._record([with_fault(each, Outcome.UNKNOWN, sent.fault, self._now()) for each in sent.claimed])
+        elif sent.fault is not None:
+            self._journal.withdraw(sent.claimed, {each.opsmerge_invoice_id: each for each in fresh})
+            raise sent.fault
+        self._see_through(sent.open)
         if self._halt is not None:
             raise self._halt
 
-    def _deliver(self, members: Sequence[Posting]) -> None:
-        """Call until every member has an outcome, within bounds. Raises only what the first call raises."""
-        open_ = self._call(members)
+    def _again(self, posting: Posting) -> Posting:
+        """The next intent of a posting that was sent before."""
+        return replace(posting, **NO_FAULT, attempts=posting.attempts + 1)
+
+    def _see_through(self, open_: Sequence[Posting]) -> None:
+        """Look up and send again until every member has an outcome, within bounds."""
         for sending in range(1, SENDINGS_MAX):
             if not open_:
                 return
@@ -195,7 +222,104 @@ class Outbox:
                 return
             open_ = self._call_again(absent)
 
-    def _call(self, members: Sequence[Posting]) -> list[Posting]:
+    def _call_again(self, absent: Sequence[Posting]) -> Sequence[Posting]:
+        self._checkpoint("before_resend")
+        sent = self._send([self._again(each) for each in absent], "resend_committed")
+        if sent.fault is None:
+            return sent.open
+        noted = self._note(sent.claimed, sent.fault)
+        if isinstance(sent.fault, Halt):
+            self._halt = sent.fault
+            return []
+        return noted
+
+    # One sending.
+
+    def _send(self, rows: Sequence[Posting], point: str) -> _Sent:
+        """Claim these and send them as one call; where the call did not happen for now, look up and claim anew."""
+        refused: Retry | None = None
+        before = {each.opsmerge_invoice_id: each for each in rows}
+        for tries in range(1, SENDINGS_MAX + 1):
+            try:
+                rows = self._still_absent(rows)
+            except Halt as too_long:
+                return _Sent(rows if refused else (), fault=too_long)
+            if not rows:
+                return _Sent()
+            rows, prove = self._claim(rows)
+            self._checkpoint(point)
+            try:
+                return _Sent(rows, self._call(rows, prove)) if rows else _Sent()
+            except ClaimLost as lost:
+                self._let_go(rows, before, lost)
+                return _Sent(fault=lost)
+            except (Reject, Halt) as stopped:
+                return _Sent(rows, fault=stopped)
+            except Retry as again:
+                refused, self._looked_up = again, None
+                self._clock.sleep(backoff_seconds(tries, self._clock.random()))  # of a 429, `leave` waits the rest
+        return _Sent(rows, fault=_as_halt(refused) if refused else None)
+
+    def _still_absent(self, rows: Sequence[Posting]) -> Sequence[Posting]:
+        """Wait for leave to send; then, where that look-up is too old, look up again: those that are absent."""
+        if self._turn is None:
+            raise TypeError("an outbox sends within a turn: call begin() first")
+        waited_seconds = self._turn.leave()
+        looked_up = self._looked_up
+        if looked_up is not None and not must_look_up_again(self._age_seconds(looked_up), waited_seconds):
+            return rows
+        absent, settled = self._sort(rows)
+        for each in self._journal.write([replace(each, attempts=each.attempts - 1) for each in settled]):
+            self._report(each)
+        return absent
+
+    def _claim(self, rows: Sequence[Posting]) -> tuple[list[Posting], Callable[[], None]]:
+        """Commit the intent to send these now, and return what proves it.
+
+        A row that somebody else has written meanwhile is not ours: the run ends after this sending.
+        """
+        made = self._moment()
+        now = made.wall
+        wanted = [replace(each, attempted_at=now, first_attempted_at=each.first_attempted_at or now) for each in rows]
+        claimed = self._journal.intend(wanted)
+        if len(claimed) < len(wanted):
+            self._halt = _claimed_by_another(len(wanted) - len(claimed))
+        return claimed, lambda: self._prove(claimed, made)
+
+    def _prove(self, claimed: Sequence[Posting], made: _Moment) -> None:
+        """Check, as the last thing before the bytes leave, that the lock and the claim are ours, and the claim young.
+
+        Raises:
+            ClaimLost: nothing may be sent under it.
+        """
+        if self._turn is None or not self._turn.is_held():
+            raise ClaimLost("the push lock was lost (was the database server restarted?)")
+        stored = self._journal.load([each.opsmerge_invoice_id for each in claimed])
+        seqs = {invoice_id: each.seq for invoice_id, each in stored.items()}
+        if any(seqs.get(each.opsmerge_invoice_id) != each.seq for each in claimed):
+            raise ClaimLost("another run took them over")
+        if self._age_seconds(made) > CLAIM_SECONDS_MAX:
+            raise ClaimLost("more than a minute passed (did this machine stand still?)")
+
+    def _let_go(self, claimed: Sequence[Posting], before: Mapping[str, Posting], lost: ClaimLost) -> None:
+        """Give up a claim under which nothing was sent: the next run looks up and decides at once, without a rest.
+
+        The rows stay, because another run may have seen them, and left their invoices to us.
+        """
+        now = self._now()
+        rows = [
+            replace(
+                with_fault(before[each.opsmerge_invoice_id], Outcome.UNKNOWN, lost, now),
+                attempts=each.attempts - 1,
+                finished_at=None,
+                seq=each.seq,
+            )
+            for each in claimed
+        ]
+        for each in self._journal.write(rows):
+            self._report(each)
+
+    def _call(self, members: Sequence[Posting], prove: Callable[[], None]) -> Sequence[Posting]:
         """One call; the members whose answer says nothing for certain, though the ledger did answer."""
         key = members[0].request_id or ""
         reused = set(self._replaced.values())
@@ -204,7 +328,7 @@ class Outbox:
             for each in members
         ]
         try:
-            answers = self._ledger.create_invoices(asked, key)
+            answers = self._ledger.create_invoices(asked, key, prove)
         except ServerError as failed:
             return self._note(members, failed)
         except Unknown as lost:
@@ -215,25 +339,15 @@ class Outbox:
         self._lost_in_a_row = 0
         return self._take(members, answers)
 
-    def _call_again(self, absent: Sequence[Posting]) -> list[Posting]:
-        self._checkpoint("before_resend")
-        now = self._now()
-        again = [replace(each, **NO_FAULT, attempts=each.attempts + 1, attempted_at=now) for each in absent]
-        claimed = self._journal.intend(again)
-        self._checkpoint("resend_committed")
-        if not claimed:
-            return []
-        try:
-            return self._call(claimed)
-        except Reject as refused:
-            return self._note(claimed, refused)
-        except (Retry, Halt) as stopped:
-            self._note(claimed, stopped)
-            self._halt = _as_halt(stopped)
-            return []
-
     def _look_up_again(self, members: Sequence[Posting]) -> list[Posting]:
         """Adopt those that are there after all; the rest are proved absent."""
+        absent, settled = self._sort(members)
+        self._record(settled)
+        return absent
+
+    def _sort(self, members: Sequence[Posting]) -> tuple[list[Posting], list[Posting]]:
+        """Look up by number: those that are absent, and those that are settled by what was found."""
+        self.looked_up()
         found = by_number(self._ledger.find_invoices([each.number for each in members]))
         settled, absent = [], []
         for each in members:
@@ -242,8 +356,7 @@ class Outbox:
                 absent.append(each)
             else:
                 settled.append(self._settled(each, verdict))
-        self._record(settled)
-        return absent
+        return absent, settled
 
     def _judge(self, posting: Posting, found: Mapping[str, Sequence[LedgerInvoice]]) -> Verdict:
         ready = self._ready.get(posting.opsmerge_invoice_id)
@@ -322,8 +435,9 @@ class Outbox:
 
     def _note(self, members: Sequence[Posting], fault: Fault) -> list[Posting]:
         """Write down why the answer is missing; the outcome stays unknown."""
-        noted = [with_fault(each, Outcome.UNKNOWN, fault, self._now()) for each in members]
-        written = self._journal.finish([replace(each, finished_at=None) for each in noted])
+        now = self._now()  # nothing leaves after this moment: the settle wait begins
+        noted = [with_fault(each, Outcome.UNKNOWN, fault, now) for each in members]
+        written = self._journal.finish([replace(each, attempted_at=now, finished_at=None) for each in noted])
         for each in written:
             self._report(each)
         return written
@@ -344,6 +458,13 @@ class Outbox:
 
     def _now(self) -> pendulum.DateTime:
         return self._journal.now()
+
+    def _moment(self) -> _Moment:
+        return _Moment(self._now(), self._clock.monotonic())
+
+    def _age_seconds(self, moment: _Moment) -> float:
+        now = self._moment()
+        return age_seconds((now.wall - moment.wall).total_seconds(), now.steady_seconds - moment.steady_seconds)
 
 
 def _is_first_sending(posting: Posting, before: Posting | None) -> bool:
@@ -436,6 +557,15 @@ def _gave_up() -> Reject:
         f"sent {SENDINGS_MAX_EVER} times, each time without an outcome, and it is not in the books",
         code="gave_up",
         remedy="Ask Intuit's support with the intuit_tid, then `books retry`.",
+    )
+
+
+def _claimed_by_another(count: int) -> Halt:
+    return Halt(
+        f"another run has worked on {count} of these invoices meanwhile, so they were not sent",
+        exit_code=Exit.TRY_LATER,
+        code="claimed_by_another",
+        remedy="Run again: it decides anew on what the other run left.",
     )
 
 

@@ -23,6 +23,8 @@ FILE_BYTES_MAX = 500_000_000
 CREATE = "create"
 SEND_AGAIN = "send again"
 ADOPT = "adopt"
+LEAVE = "leave"
+"""It belongs to another production company in OpsMerge."""
 
 ACTIONS = {
     Outcome.ADOPTED: ADOPT,
@@ -33,7 +35,7 @@ ACTIONS = {
     Outcome.CREATED: "exists",
 }
 
-NEEDS_A_PERSON_FIRST = ("reject", "conflict", "hold", "wait", SEND_AGAIN, CREATE, ADOPT, "exists")
+NEEDS_A_PERSON_FIRST = ("reject", "conflict", "hold", "wait", LEAVE, SEND_AGAIN, CREATE, ADOPT, "exists")
 """The order of rows for people."""
 
 NEW_CUSTOMER = " (new)"

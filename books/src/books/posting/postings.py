@@ -38,6 +38,11 @@ DISCONNECTED = "disconnected"
 GONE = "no_longer_in_the_books"
 """Fault code of one that was looked for after that and is not there: only a person has it posted anew."""
 
+VOIDED_AFTER = "voided_after_posting"
+EXCLUDED_AFTER = "excluded_after_posting"
+RECALLED = frozenset({VOIDED_AFTER, EXCLUDED_AFTER})
+"""Fault codes of conflicts: voided or opted out in OpsMerge, and still valid in the ledger."""
+
 ERASED_MARK = '"erased":true'
 """In a record whose personal data was erased (`books forget`): it is never sent again."""
 

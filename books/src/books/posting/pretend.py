@@ -8,7 +8,8 @@ gave up; the journal commits each method at once or not at all, as the store doe
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,7 +20,7 @@ import pendulum
 
 from books import money
 from books.clock import Clock
-from books.faults import Fault, Retry, ServerError, Unknown
+from books.faults import Exit, Fault, Halt, Retry, ServerError, Unknown
 from books.ledger import (
     Account,
     Capabilities,
@@ -35,10 +36,11 @@ from books.ledger import (
     References,
     Spent,
     TaxCode,
+    Turn,
     Whole,
 )
 from books.posting.journal import UNFINISHED, Lesson
-from books.posting.postings import Outcome, Posting
+from books.posting.postings import RECALLED, Outcome, Posting
 
 
 class Fate(Enum):
@@ -78,6 +80,8 @@ class PretendLedger:
         self._calls = 0
         self._ids = itertools.count(1)
         self._late_seconds: Callable[[], float] = lambda: 600.0
+        self._lock: object | None = None
+        self.wait_for_leave: Callable[[], float] = lambda: 0.0
 
     @property
     def connection(self) -> str:
@@ -129,12 +133,12 @@ class PretendLedger:
         del currency, on
         return None
 
-    def find_invoices(self, numbers: Sequence[str]) -> Sequence[LedgerInvoice]:
-        """By number. What is late and due by now has arrived."""
+    def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
+        """By number or id. What is late and due by now has arrived."""
         self._calls += 1
         self._apply_late()
         wanted = {number.casefold() for number in numbers}
-        return [each for each in self.invoices.values() if each.number.casefold() in wanted]
+        return [each for each in self.invoices.values() if each.number.casefold() in wanted or each.id in ids]
 
     def create_customers(self, customers: Sequence[NewCustomer], key: str) -> Sequence[Customer | Fault]:
         """Always succeeds; names are unique."""
@@ -179,8 +183,27 @@ class PretendLedger:
         facts = [invoice.number, day, references.customer.id, invoice.subtotal, invoice.tax_total, invoice.id]
         return money.dumps(facts).encode()
 
-    def create_invoices(self, members: Sequence[Member], key: str) -> Mapping[str, LedgerInvoice | Fault]:
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """One at a time; whoever comes second is told at once."""
+        if self._lock is not None:
+            raise Halt("another run is pushing", exit_code=Exit.TRY_LATER, code="lock_busy")
+        mine = self._lock = object()
+        try:
+            yield Turn(self.wait_for_leave, lambda: self._lock is mine)
+        finally:
+            if self._lock is mine:
+                self._lock = None
+
+    def lose_lock(self) -> None:
+        """As a database server that was restarted: whoever holds the lock holds it no more."""
+        self._lock = None
+
+    def create_invoices(
+        self, members: Sequence[Member], key: str, prove: Callable[[], None]
+    ) -> Mapping[str, LedgerInvoice | Fault]:
         """One call, with the fate that the dice give it."""
+        prove()
         self._calls += 1
         self._apply_late()
         fate = self._fate()
@@ -254,6 +277,7 @@ class MemoryJournal:
     postings: dict[str, Posting] = field(default_factory=dict)
     learned: dict[tuple[str, str], Lesson] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
     runs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     seq: int = 0
 
@@ -313,6 +337,14 @@ class MemoryJournal:
         """See `Journal`."""
         self.left.update(contents)
 
+    def ended_documents(self, external_ids: Sequence[str]) -> dict[str, str]:
+        """See `Journal`."""
+        return {each: self.ended[each] for each in external_ids if each in self.ended}
+
+    def note_ended(self, statuses: Mapping[str, str]) -> None:
+        """See `Journal`."""
+        self.ended.update(statuses)
+
     def record_run(self, run: Mapping[str, Any]) -> None:
         """See `Journal`."""
         self.runs[str(run["id"])] = run
@@ -323,4 +355,5 @@ class MemoryJournal:
 
 
 def _waits(each: Posting) -> bool:
-    return each.outcome in UNFINISHED and (each.external_id is None or each.outcome is Outcome.UNKNOWN)
+    is_open = each.external_id is None or each.outcome is Outcome.UNKNOWN or each.fault_code in RECALLED
+    return each.outcome in UNFINISHED and is_open

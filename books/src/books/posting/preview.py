@@ -37,5 +37,8 @@ class PreviewJournal(SqlJournal):
     def leave_alone(self, contents: Mapping[str, str]) -> None:
         """The next run looks again."""
 
+    def note_ended(self, statuses: Mapping[str, str]) -> None:
+        """The next run asks again."""
+
     def record_run(self, run: Mapping[str, Any]) -> None:
         """A plan is no run."""

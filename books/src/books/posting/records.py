@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from books import money
+from books import belonging, money
 from books.faults import Reject
 from books.ledger import Address, Client, Invoice, Line, Service, SourceTaxCode
 
@@ -42,6 +42,7 @@ def parse(record: Mapping[str, Any]) -> Invoice:
         tax_total=_amount(record, "tax_total"),
         total=_amount(record, "total"),
         excluded=record.get("accounting_excluded") is True,
+        owner=belonging.owner_of(record.get("accounting")),
     )
 
 
@@ -146,12 +147,25 @@ _KEPT = (
     "id", "number", "status", "issue_date", "due_date", "currency", "client_id", "client_name", "client_email",
     "billing_address", "lines", "subtotal", "tax_total", "total", "accounting_excluded", "updated_at",
 )  # fmt: skip
-"""What the store keeps of a record: enough to send it again without asking the tap."""
+"""What the store keeps of a record: enough to send it again without asking the tap. Whose it is comes beside it."""
 
 
 def kept(record: Mapping[str, Any]) -> str:
     """The part of a record that the store keeps, as JSON."""
-    return to_text({name: record[name] for name in _KEPT if name in record})
+    found = {name: record[name] for name in _KEPT if name in record}
+    link = belonging.link_of(record.get("accounting"))
+    if link is not None:
+        found["accounting"] = {"connection": link[0], "external_id": link[1]}
+    return to_text(found)
+
+
+def is_older(record: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Return whether a record was read before another version of it, by OpsMerge's own time of its last change."""
+    try:
+        times = [datetime.fromisoformat(each["updated_at"].replace("Z", "+00:00")) for each in (record, known)]
+        return times[0] < times[1]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False  # no such times: what came last counts
 
 
 def to_text(value: Any) -> str:

@@ -38,6 +38,7 @@ from books.mappings import Mappings, Named
 from books.posting.crash import Checkpoint
 from books.posting.journal import Journal, Lesson
 from books.posting.records import plain, sha256
+from books.printable import has_control
 
 TAX_CODES_KEPT_HOURS = 24
 CREATE_TRIES_MAX = 3
@@ -331,15 +332,19 @@ class Resolver:
                 "Say under clients in mappings.yml which customer each of them is.",
             )
 
-    def _check_owner(self, invoice: Invoice, customer: Customer) -> None:
+    def owner(self, customer: Customer) -> str | None:
+        """The client that stands for this customer, as far as this run knows; None where there is none."""
         owners = {known.id: client_id for client_id, known in self._known.clients.items()}
         owners |= {
             self._known.customers[_key(named)].id: client_id
             for client_id, named in self._choices.mappings.clients.items()
             if _key(named) in self._known.customers
         }
-        owner = owners.get(customer.id, invoice.client_id)
-        if owner != invoice.client_id:
+        return owners.get(customer.id)
+
+    def _check_owner(self, invoice: Invoice, customer: Customer) -> None:
+        owner = self.owner(customer)
+        if owner not in (None, invoice.client_id):
             raise _customer_problem(
                 "customer_taken",
                 f"the customer {customer.name!r} already stands for client {owner}",
@@ -374,7 +379,7 @@ class Resolver:
         if found:
             raise _unusable_item(chosen, usable, place)
         income, expense = self._choices.income_account, self._choices.expense_account
-        if chosen.id is None and chosen.name and income and expense:
+        if chosen.id is None and chosen.name and income and expense and not has_control(chosen.name):
             return NewItem(chosen.name, income, expense)
         raise _missing_item(chosen, line, place)
 

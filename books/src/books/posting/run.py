@@ -19,17 +19,35 @@ from books.posting import checks, records
 from books.posting.adoption import Same, Taken, Verdict, gone, judge, number_taken
 from books.posting.changes import changed_after_posting
 from books.posting.crash import Checkpoint
+from books.posting.documents import DELETED, VOIDED
 from books.posting.gate import Gate
 from books.posting.journal import POSTED_BEFORE, Journal, Lesson
 from books.posting.outbox import Outbox, Ready, adopted, by_number, identity_of, posting_of
-from books.posting.plan import CREATE, NEW_CUSTOMER, SEND_AGAIN, PlanRow
+from books.posting.plan import CREATE, LEAVE, NEW_CUSTOMER, SEND_AGAIN, PlanRow
 from books.posting.postings import IN_THE_BOOKS, NO_FAULT, Outcome, Posting, with_fault
 from books.posting.references import Choices, Resolver, is_fresh
 from books.posting.spool import Spool
 from books.posting.summary import Summary
-from books.posting.triage import Candidate, Policy, Step, before_post_from, decide, reason_to_leave, withdrawal
+from books.posting.triage import (
+    BELONGS_TO_ANOTHER,
+    Candidate,
+    Policy,
+    Step,
+    before_post_from,
+    belongs_to_another,
+    decide,
+    reason_to_leave,
+    recall,
+    withdrawal,
+)
+from books.printable import printable
 
 COMPANY_KEPT_MINUTES = 60
+LEFT_SHOWN_MAX = 5
+"""Invoices of another company that a run names; the summary counts all."""
+NUMBER_CHARS_KEPT = 200
+"""Of the number of a record that cannot be read."""
+LISTS_LAG_MINUTES = 60
 CHUNK_BATCHES = 40
 """Invoices of this many batches are looked up together: few calls, bounded memory."""
 
@@ -40,6 +58,8 @@ class Options:
 
     post_from: date | None = None
     settle_seconds: int = 900
+    http_timeout: int = 130
+    duplicate_numbers_checked: str | None = None
     batch_size: int = 30
     vat_difference: str = "post"
     dry_run: bool = False
@@ -78,7 +98,9 @@ class PushRun:
         self._choices = choices
         self._checkpoint = checkpoint
         self._logger = logger
-        self._policy = Policy(options.post_from, options.settle_seconds)
+        self._policy = Policy(
+            options.post_from, options.settle_seconds, options.http_timeout, connection=ledger.connection
+        )
         self._opened: _Open | None = None
         self._identity = identity_of(ledger)
         self.summary = Summary(shut=options.gate.shut)
@@ -145,8 +167,12 @@ class PushRun:
         return replace(candidate, from_store=True)
 
     def _candidate(self, text: str, document: dict[str, Any], posting: Posting | None) -> Candidate:
+        if posting is not None and text != posting.record:
+            known = money.loads(posting.record)
+            if records.is_older(document, known):  # read before another run saw a later edit, void or opt-out
+                text, document = posting.record, known
         invoice, problem = _read(document, self._ledger)
-        number = invoice.number if invoice else printable(str(document.get("number") or ""))
+        number = invoice.number if invoice else printable(str(document.get("number") or ""))[:NUMBER_CHARS_KEPT]
         return Candidate(
             id=str(document["id"]).strip(),
             number=number,
@@ -161,12 +187,46 @@ class PushRun:
     # Triage.
 
     def _process(self, candidates: Sequence[Candidate]) -> None:
+        """Decide, and apply. What needs the ledger is decided once more when it is our turn: others may have had it."""
+        steps = self._triage(candidates)
+        if self._options.dry_run or not _asks_the_ledger(steps):
+            self._apply(steps)
+            return
+        opened = self._open()
+        if not self._options.gate.shut:  # behind a shut gate nothing is created
+            checks.check_duplicate_numbers(self._ledger.connection, self._options.duplicate_numbers_checked)
+        with self._ledger.turn() as turn:
+            opened.outbox.begin(turn)
+            self._apply(self._triage(self._as_stored_now(candidates)))
+
+    def _as_stored_now(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates with what the store knows of them now."""
+        postings = self._journal.load([each.id for each in candidates])
+        return [
+            self._decided_on(each, postings.get(each.id))
+            for each in candidates
+            if each.id in postings or not each.from_store
+        ]
+
+    def _decided_on(self, candidate: Candidate, posting: Posting | None) -> Candidate:
+        """The candidate with its row as it is now."""
+        if posting is None or (candidate.posting is not None and candidate.posting.seq == posting.seq):
+            return replace(candidate, posting=posting)
+        if candidate.from_store:
+            return self._from_store(posting)
+        return self._candidate(candidate.record, money.loads(candidate.record), posting)
+
+    def _triage(self, candidates: Sequence[Candidate]) -> dict[Step, list[Candidate]]:
         now = self._journal.now()
+        candidates = self._with_endings(candidates)
         unseen = [each.id for each in candidates if each.posting is None] if self._policy.post_from else []
         left = self._journal.is_left_alone(unseen) if unseen else {}
         steps: dict[Step, list[Candidate]] = {step: [] for step in Step}
         for candidate in candidates:
             steps[self._step(candidate, now, left.get(candidate.id))].append(candidate)
+        return steps
+
+    def _apply(self, steps: dict[Step, list[Candidate]]) -> None:
         self._count(steps)
         self._record(
             [
@@ -176,9 +236,19 @@ class PushRun:
                 *(self._withdrawn(each) for each in steps[Step.WITHDRAWN]),
             ]
         )
+        self._recall(steps[Step.RECALLED])
         for each in steps[Step.GATED]:
             self._keep_back(each)
         self._look_up_and_post(steps[Step.SETTLE], steps[Step.FIND_AGAIN], steps[Step.POST], steps[Step.ADOPT_ONLY])
+
+    def _with_endings(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Return the candidates; of those withdrawn in OpsMerge it is known whether the ledger's document ended too."""
+        ids = [_known(each).external_id or "" for each in candidates if recall(each, self._policy) is not None]
+        ended = self._journal.ended_documents(ids) if ids else {}
+        return [
+            replace(each, has_ended=each.posting is not None and each.posting.external_id in ended)
+            for each in candidates
+        ]
 
     def _step(self, candidate: Candidate, now: pendulum.DateTime, left_content: str | None) -> Step:
         """The next step, as far as the gate lets it. With a shut one, an invoice is looked up once, then held."""
@@ -189,7 +259,6 @@ class PushRun:
         if candidate.posting is not None and candidate.posting.in_the_books:
             return Step.EXISTS  # the retry of something posted waits for a push that may do it
         if _is_held_so(candidate, objection):
-            self.summary.kept_back += 1
             return Step.KNOWN
         return Step.POST if self._options.gate.shut else Step.GATED
 
@@ -206,6 +275,11 @@ class PushRun:
         for each in steps[Step.LEAVE]:
             reason = reason_to_leave(each.invoice, self._policy) if each.invoice else None
             self.summary.left[reason or "before_post_from"] += 1
+            if reason == BELONGS_TO_ANOTHER:
+                self._leave_to_another(each)
+        for each in steps[Step.KNOWN]:
+            objection = self._options.gate.objection(each) if each.invoice else None
+            self.summary.kept_back += objection is not None and _is_held_so(each, objection)
         for each in (*steps[Step.KNOWN], *steps[Step.WAIT]):
             if each.posting is not None and not each.from_store:
                 self.summary.known[each.posting.outcome.value] += 1
@@ -220,16 +294,67 @@ class PushRun:
     def _changed(self, candidate: Candidate, posting: Posting | None = None) -> Posting:
         """One conflict per content; the recorded id stays."""
         before = posting or _known(candidate)
+        return self._in_conflict(before, candidate, changed_after_posting(before, candidate))
+
+    def _recall(self, candidates: Sequence[Candidate]) -> None:
+        """Record the conflict of each that was voided or opted out in OpsMerge after it was posted.
+
+        The ledger is asked once, by id, when the void is first seen: a document that ended there too is no conflict.
+        """
+        if not candidates:
+            return
+        ended = self._look_whether_ended(candidates)
+        self._journal.note_ended(ended)
+        over = [each for each in candidates if _document_id(each) in ended]
+        open_ = [each for each in over if each.retry or _known(each).outcome is Outcome.CONFLICT]
+        self._record([self._recalled(each) for each in candidates if _document_id(each) not in ended])
+        self._record([_restored(each) for each in open_])
+        self.summary.existing += len(over) - len(open_)
+
+    def _look_whether_ended(self, candidates: Sequence[Candidate]) -> dict[str, str]:
+        """Return `voided` or `deleted` for those of their documents that no longer stand, by id.
+
+        Where the ledger cannot be asked, all count as valid: the conflict is not to wait, and it ends by itself.
+        """
+        try:
+            found = self._ledger.find_invoices(ids=[_document_id(each) for each in candidates])
+        except Fault as fault:
+            self._logger.warning("QuickBooks could not be asked about %d voided invoices: %s", len(candidates), fault)
+            return {}
+        there, now = {each.id: each for each in found}, self._journal.now()
+        documents = {_document_id(each): _known(each) for each in candidates}
+        return {
+            key: VOIDED if key in there else DELETED
+            for key, posting in documents.items()
+            if _has_ended(posting, there.get(key), now)
+        }
+
+    def _recalled(self, candidate: Candidate) -> Posting:
+        """One conflict per reason; the recorded id stays."""
+        before = _known(candidate)
+        why = recall(candidate, self._policy)
+        if why is None:
+            raise TypeError("only an invoice withdrawn in OpsMerge gets this far")
+        return self._in_conflict(before, candidate, why)
+
+    def _in_conflict(self, before: Posting, candidate: Candidate, why: Reject) -> Posting:
+        """A posting that is in the books and disagrees with OpsMerge; how it got there is kept."""
         settled = before.outcome.value if before.outcome in IN_THE_BOOKS else before.settled_outcome
-        why = changed_after_posting(before, candidate)
         conflict = with_fault(before, Outcome.CONFLICT, why, self._journal.now())
         return replace(conflict, seen_sha256=candidate.content_sha256, record=candidate.record, settled_outcome=settled)
 
     def _withdrawn(self, candidate: Candidate) -> Posting:
         reason = reason_to_leave(candidate.invoice, self._policy) if candidate.invoice else None
-        return with_fault(
-            posting_of(candidate, self._identity), Outcome.HELD, withdrawal(reason or "voided"), self._journal.now()
-        )
+        why = withdrawal(reason or "voided", candidate.invoice.owner if candidate.invoice else None)
+        return with_fault(posting_of(candidate, self._identity), Outcome.HELD, why, self._journal.now())
+
+    def _leave_to_another(self, candidate: Candidate) -> None:
+        """Say of an invoice of another production company that it is left, and name it in a plan."""
+        why = belongs_to_another(candidate.invoice.owner if candidate.invoice else None)
+        if self.summary.left[BELONGS_TO_ANOTHER] <= LEFT_SHOWN_MAX:
+            self._logger.warning("%s left: %s. %s", candidate.number, why.message, why.remedy)
+        if self._options.dry_run:
+            self.plan.append(PlanRow(candidate.id, candidate.number, LEAVE, reason=why.message, remedy=why.remedy))
 
     # Looking up.
 
@@ -248,6 +373,7 @@ class PushRun:
             *(_known(each).number for each in (*settle, *again)),
             *(each.number for each in (*settle, *again, *wanted, *adopt_only) if each.invoice is not None),
         ]
+        opened.outbox.looked_up()
         found = by_number(self._ledger.find_invoices([number for number in dict.fromkeys(numbers) if number]))
         self._checkpoint("numbers_looked_up")
         self._find_again(opened, again, found)
@@ -265,10 +391,9 @@ class PushRun:
         opened.resolver.find_customers([each.invoice for each in candidates if each.invoice and there[each.id]])
         for candidate in candidates:
             posting = _known(candidate)
-            same = candidate.content_sha256 == posting.content_sha256
             verdict = _verdict(opened, candidate, there[candidate.id])
             if isinstance(verdict, Same):
-                self._settle_found(candidate, adopted(posting, verdict.found, self._journal.now()), same=same)
+                self._settle_found(candidate, verdict.found)
             elif isinstance(verdict, Taken):
                 self._lost(posting, Outcome.CONFLICT, number_taken(verdict.found))
             else:
@@ -329,7 +454,7 @@ class PushRun:
                 replaced=opened.replaced,
             )
             if isinstance(verdict, Same):
-                self._settle_found(candidate, adopted(posting, verdict.found, self._journal.now()), same=same)
+                self._settle_found(candidate, verdict.found)
             elif isinstance(verdict, Taken) and same:
                 why = number_taken(verdict.found)
                 self._record([with_fault(posting, Outcome.CONFLICT, why, self._journal.now())])
@@ -345,11 +470,18 @@ class PushRun:
             opened.outbox.resend(again)
         return edited
 
-    def _settle_found(self, candidate: Candidate, posting: Posting, *, same: bool) -> None:
-        written = self._record([posting])
-        wanted = candidate.invoice is None or reason_to_leave(candidate.invoice, self._policy) is None
-        if written and wanted and not same:
-            self._record([self._changed(candidate, written[0])])
+    def _settle_found(self, candidate: Candidate, found: LedgerInvoice) -> None:
+        """Adopt what is there; what OpsMerge says otherwise by now is a conflict at once."""
+        now = self._journal.now()
+        if found.voided:
+            self._journal.note_ended({found.id: VOIDED})
+        for written in self._record([adopted(_known(candidate), found, now)]):
+            settled = replace(candidate, posting=written, has_ended=found.voided)
+            step = decide(settled, self._policy, now)
+            if step is Step.CHANGED:
+                self._record([self._changed(settled)])
+            elif step is Step.RECALLED:
+                self._record([self._recalled(settled)])
 
     def _adopt(
         self,
@@ -521,11 +653,11 @@ class PushRun:
             place = f" at {posting.fault_field}" if posting.fault_field else ""
             self._logger.warning(
                 "%s %s%s: %s. %s%s",
-                posting.number or posting.opsmerge_invoice_id,
+                printable(posting.number or posting.opsmerge_invoice_id),
                 posting.outcome.value,
                 place,
-                posting.fault_message,
-                posting.remedy or "",
+                printable(posting.fault_message),
+                printable(posting.remedy or ""),
                 f" [intuit_tid {posting.intuit_tid}]" if posting.intuit_tid else "",
             )
 
@@ -539,10 +671,28 @@ def _read(document: dict[str, Any], ledger: Ledger) -> tuple[Invoice | None, Rej
     return invoice, None
 
 
+def _asks_the_ledger(steps: dict[Step, list[Candidate]]) -> bool:
+    """Whether a step needs the ledger. What cannot be read is refused without it."""
+    due = (Step.SETTLE, Step.FIND_AGAIN, Step.ADOPT_ONLY)
+    return any(steps[step] for step in due) or any(each.problem is None for each in steps[Step.POST])
+
+
 def _known(candidate: Candidate) -> Posting:
     if candidate.posting is None:
         raise TypeError("only a posting that exists gets this far")
     return candidate.posting
+
+
+def _document_id(candidate: Candidate) -> str:
+    """The ledger's id of an invoice that is in the books."""
+    return _known(candidate).external_id or ""
+
+
+def _has_ended(posting: Posting, found: LedgerInvoice | None, now: pendulum.DateTime) -> bool:
+    """Whether the ledger's document is voided or deleted. One that is young may be missing from a list that lags."""
+    if found is not None:
+        return found.voided
+    return posting.finished_at is None or posting.finished_at < now.subtract(minutes=LISTS_LAG_MINUTES)
 
 
 def _is_held_so(candidate: Candidate, objection: Reject) -> bool:
@@ -564,13 +714,14 @@ def _is_ours(candidate: Candidate, found: LedgerInvoice) -> bool:
 
 
 def _restored(candidate: Candidate, known: Posting | None = None) -> Posting:
-    """Changed and changed back: it is in the books as it is in OpsMerge."""
+    """The conflict is over: it is in the books as it is in OpsMerge, or is valid in neither."""
     posting = known or _known(candidate)
     return replace(
         posting,
         **NO_FAULT,
-        outcome=Outcome(posting.settled_outcome or Outcome.CREATED.value),
+        outcome=posting.outcome if posting.outcome in IN_THE_BOOKS else Outcome(posting.settled_outcome or "created"),
         settled_outcome=None,
+        retry=False,
         seen_sha256=candidate.content_sha256,
         record=candidate.record,
     )
@@ -595,8 +746,3 @@ def _customer(resolver: Resolver, invoice: Invoice | None) -> Customer | None:
         return resolver.customer(invoice) if invoice is not None else None
     except Reject:
         return None
-
-
-def printable(text: str, chars_max: int = 200) -> str:
-    """A number for the store and the log, whatever came: no control characters, not too long."""
-    return "".join(each for each in text if each.isprintable())[:chars_max]

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from books import belonging
 from books.posting import records
 
 
@@ -18,20 +19,32 @@ class Spool:
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute("CREATE TABLE invoice (id TEXT PRIMARY KEY, sort TEXT, record TEXT) WITHOUT ROWID")
+        self._database.execute(
+            "CREATE TABLE invoice (id TEXT PRIMARY KEY, sort TEXT, record TEXT, connection TEXT, external_id TEXT) "
+            "WITHOUT ROWID"
+        )
         self._database.execute("BEGIN")
 
     def add(self, invoice_id: str, record: Mapping[str, Any]) -> None:
         """Keep a record; a later one of the same invoice replaces it."""
         sort = f"{str(record.get('issue_date'))[:10]} {str(record.get('number'))[:100]}"
-        row = (invoice_id, _storable(sort), _storable(records.kept(record)))
-        self._database.execute("INSERT OR REPLACE INTO invoice VALUES (?, ?, ?)", row)
+        block = record.get("accounting")
+        link = belonging.link_of(block) or (belonging.named_by(block), None)
+        row = (invoice_id, sort, records.kept(record), *link)
+        values = [_storable(each) if each else each for each in row]
+        self._database.execute("INSERT OR REPLACE INTO invoice VALUES (?, ?, ?, ?, ?)", values)
 
     def chunks(self, size: int) -> Iterator[Sequence[str]]:
         """The records as JSON, by date and number."""
         cursor = self._database.execute("SELECT record FROM invoice ORDER BY sort, id")
         while rows := cursor.fetchmany(size):
             yield [row[0] for row in rows]
+
+    def blocks(self, size: int) -> Iterator[Sequence[tuple[str, dict[str, str | None]]]]:
+        """Each invoice's id, and whose it is by its accounting block in OpsMerge."""
+        cursor = self._database.execute("SELECT id, connection, external_id FROM invoice")
+        while rows := cursor.fetchmany(size):
+            yield [(row[0], {"connection": row[1], "external_id": row[2]}) for row in rows]
 
     def __contains__(self, invoice_id: str) -> bool:
         """Whether this invoice came in this run."""

@@ -8,9 +8,12 @@ from enum import Enum
 
 import pendulum
 
+from books import belonging
 from books.faults import Reject
 from books.ledger import Invoice
-from books.posting.postings import DISCONNECTED, GONE, Outcome, Posting
+from books.posting.checks import is_negative
+from books.posting.fence import CLAIM_LOST, rest_seconds
+from books.posting.postings import DISCONNECTED, EXCLUDED_AFTER, GONE, RECALLED, VOIDED_AFTER, Outcome, Posting
 
 OPEN_STATUSES = frozenset({"open", "overdue"})
 
@@ -37,7 +40,9 @@ class Step(str, Enum):
     CHANGED = "changed"
     """In the books, and changed in OpsMerge since: a conflict."""
     RESTORED = "restored"
-    """In the books, changed, and changed back: no conflict any more."""
+    """In the books, and in conflict no longer: changed and changed back, taken back, or ended on both sides."""
+    RECALLED = "recalled"
+    """In the books, and voided or opted out in OpsMerge since: a conflict, unless the ledger's document ended too."""
     WITHDRAWN = "withdrawn"
     """Refused or in conflict before; now voided or opted out, so nothing more is wanted."""
     GATED = "gated"
@@ -57,6 +62,8 @@ class Candidate:
     problem: Reject | None
     posting: Posting | None
     from_store: bool = False
+    has_ended: bool = False
+    """Whether the ledger's document was seen voided or deleted."""
 
     @property
     def retry(self) -> bool:
@@ -77,15 +84,25 @@ class Policy:
 
     post_from: date | None
     settle_seconds: int
+    http_timeout: int = 130
+    connection: str = ""
+    """Which connection posts: an invoice that belongs to another production one in OpsMerge is left."""
 
 
 def reason_to_leave(invoice: Invoice, policy: Policy) -> str | None:
-    """Why an invoice is not to be posted, as one word for the summary; None where it is."""
+    """Return why an invoice is not to be posted, as one word for the summary; None where it is.
+
+    A credit that was paid is not left: it is refused in words, whatever the go-live date.
+    """
+    if belonging.bars_posting(invoice.owner, policy.connection):
+        return BELONGS_TO_ANOTHER
     if invoice.status == "voided":
         return "voided"
     if invoice.excluded:
         return "opted_out"
-    if invoice.status in OPEN_STATUSES or (invoice.status == "paid" and policy.post_from is not None):
+    if invoice.status in OPEN_STATUSES:
+        return None
+    if invoice.status == "paid" and (policy.post_from is not None or is_negative(invoice)):
         return None
     return invoice.status
 
@@ -99,9 +116,9 @@ def decide(candidate: Candidate, policy: Policy, now: pendulum.DateTime, left_co
         return Step.SETTLE if _rested(posting, policy, now) else Step.WAIT
     wanted = candidate.invoice is None or reason_to_leave(candidate.invoice, policy) is None
     if posting.fault_code == DISCONNECTED and not (posting.retry and wanted):
-        return Step.FIND_AGAIN
+        return Step.KNOWN if _is_of_another(candidate, policy) else Step.FIND_AGAIN
     if posting.in_the_books:
-        return _decide_in_the_books(candidate, posting, wanted=wanted)
+        return _decide_in_the_books(candidate, posting, policy, wanted=wanted)
     return _decide_refused(candidate, posting, policy, wanted=wanted)
 
 
@@ -110,29 +127,45 @@ def _decide_new(candidate: Candidate, policy: Policy, left_content: str | None) 
         return Step.POST  # where its problem becomes a rejection
     if reason_to_leave(candidate.invoice, policy) is not None:
         return Step.LEAVE
-    if _before_go_live(candidate.invoice, policy):
+    if before_go_live(candidate.invoice, policy):
         return Step.LEAVE if left_content == candidate.content_sha256 else Step.ADOPT_ONLY
     return Step.POST
 
 
-def _before_go_live(invoice: Invoice, policy: Policy) -> bool:
-    return policy.post_from is not None and invoice.issue_date < policy.post_from
+def before_go_live(invoice: Invoice, policy: Policy) -> bool:
+    """Whether it may only be adopted. Not a credit: that is refused, in the same words on every day."""
+    return policy.post_from is not None and invoice.issue_date < policy.post_from and not is_negative(invoice)
 
 
 def _rested(posting: Posting, policy: Policy, now: pendulum.DateTime) -> bool:
-    return posting.attempted_at is None or now >= posting.attempted_at.add(seconds=policy.settle_seconds)
+    was_noted = posting.fault_code not in (None, CLAIM_LOST)
+    rest = rest_seconds(policy.settle_seconds, policy.http_timeout, was_noted=was_noted)
+    return posting.attempted_at is None or now >= posting.attempted_at.add(seconds=rest)
 
 
-def _decide_in_the_books(candidate: Candidate, posting: Posting, *, wanted: bool) -> Step:
+def _decide_in_the_books(candidate: Candidate, posting: Posting, policy: Policy, *, wanted: bool) -> Step:
+    recalled = recall(candidate, policy)
+    if recalled is not None:
+        return _decide_recalled(candidate, posting, recalled)
     if posting.retry and wanted:
         return Step.POST
-    if not wanted:
-        return Step.EXISTS
+    is_conflict = posting.outcome is Outcome.CONFLICT
+    is_draft = candidate.invoice is not None and candidate.invoice.status not in (*OPEN_STATUSES, "paid")
+    if is_draft or _is_of_another(candidate, policy):  # a draft is being worked on: reconciliation has a class for it
+        return Step.KNOWN if is_conflict else Step.EXISTS
     if candidate.content_sha256 == posting.content_sha256:
-        return Step.RESTORED if posting.outcome is Outcome.CONFLICT else Step.EXISTS
-    if posting.outcome is Outcome.CONFLICT and candidate.content_sha256 == posting.seen_sha256:
+        return Step.RESTORED if is_conflict else Step.EXISTS
+    if is_conflict and posting.fault_code not in RECALLED and candidate.content_sha256 == posting.seen_sha256:
         return Step.KNOWN
     return Step.CHANGED
+
+
+def _decide_recalled(candidate: Candidate, posting: Posting, recalled: Reject) -> Step:
+    """Once for each reason; a person's retry has the ledger asked again, and sends nothing."""
+    if candidate.has_ended:
+        return Step.RESTORED if posting.outcome is Outcome.CONFLICT or posting.retry else Step.EXISTS
+    is_known = posting.fault_code == recalled.code and not posting.retry
+    return Step.KNOWN if is_known else Step.RECALLED
 
 
 def _decide_refused(candidate: Candidate, posting: Posting, policy: Policy, *, wanted: bool) -> Step:
@@ -141,7 +174,7 @@ def _decide_refused(candidate: Candidate, posting: Posting, policy: Policy, *, w
     if not wanted:
         return Step.KNOWN if posting.outcome is Outcome.HELD and posting.fault_code in WITHDRAWALS else Step.WITHDRAWN
     same = candidate.content_sha256 == posting.content_sha256 and candidate.mapping_sha256 == posting.mapping_sha256
-    early = candidate.invoice is not None and _before_go_live(candidate.invoice, policy)
+    early = candidate.invoice is not None and before_go_live(candidate.invoice, policy)
     was_early = posting.fault_code == BEFORE_POST_FROM
     is_due_again = posting.fault_code in WITHDRAWALS | GATES or (was_early and not early)
     if same and not posting.retry and not is_due_again:
@@ -149,8 +182,45 @@ def _decide_refused(candidate: Candidate, posting: Posting, policy: Policy, *, w
     return Step.ADOPT_ONLY if early else Step.POST
 
 
-WITHDRAWALS = frozenset({"voided", "opted_out", "draft", "paid"})
+def _is_of_another(candidate: Candidate, policy: Policy) -> bool:
+    return candidate.invoice is not None and belonging.bars_posting(candidate.invoice.owner, policy.connection)
+
+
+BELONGS_TO_ANOTHER = "belongs_to_another_company"
+"""Why an invoice is left that belongs to another production connection in OpsMerge."""
+
+WITHDRAWALS = frozenset({"voided", "opted_out", "draft", "paid", BELONGS_TO_ANOTHER})
 """Fault codes of postings held because OpsMerge no longer wants them posted."""
+
+RECALLS = {"voided": VOIDED_AFTER, "opted_out": EXCLUDED_AFTER}
+"""Reasons to leave an invoice, and the fault code of each where the invoice is in the books."""
+
+
+def recall(candidate: Candidate, policy: Policy) -> Reject | None:
+    """Return the conflict of an invoice that is in the books and was voided or opted out in OpsMerge since, or None.
+
+    A record that cannot be read keeps the conflict that is known.
+    """
+    posting, invoice = candidate.posting, candidate.invoice
+    if posting is None or not posting.in_the_books:
+        return None
+    known = next((reason for reason, code in RECALLS.items() if code == posting.fault_code), None)
+    reason = reason_to_leave(invoice, policy) if invoice is not None else known
+    return _recalled(reason, posting) if reason in RECALLS else None
+
+
+def _recalled(reason: str, posting: Posting) -> Reject:
+    words, undo = {
+        "voided": ("voided in OpsMerge", "reopen it in OpsMerge"),
+        "opted_out": ("opted out in OpsMerge", "clear the opt-out in OpsMerge"),
+    }[reason]
+    return Reject(
+        f"{words} after it was posted; QuickBooks still counts it (id {posting.external_id})",
+        code=RECALLS[reason],
+        field="status" if reason == "voided" else "accounting_excluded",
+        remedy=f"Void it in QuickBooks too, or {undo}. It ends by itself once the pull of payments has seen it.",
+    )
+
 
 PLAN_NEEDED = "plan_needed"
 NOT_IN_PLAN = "not_in_plan"
@@ -174,7 +244,15 @@ def before_post_from() -> Reject:
     )
 
 
-def withdrawal(reason: str) -> Reject:
+def belongs_to_another(owner: str | None) -> Reject:
+    """Why an invoice of another production company is left, in words."""
+    message = f"it belongs to {owner} in OpsMerge, whose books it is in already"
+    return Reject(message, code=BELONGS_TO_ANOTHER, field="accounting", remedy=belonging.remedy(owner))
+
+
+def withdrawal(reason: str, owner: str | None = None) -> Reject:
     """Why it is no longer sent, in words."""
+    if reason == BELONGS_TO_ANOTHER:
+        return belongs_to_another(owner)
     words = {"voided": "voided in OpsMerge", "opted_out": "opted out in OpsMerge"}.get(reason, f"{reason} in OpsMerge")
     return Reject(f"{words} before it was posted", code=reason, remedy="Nothing is needed.")

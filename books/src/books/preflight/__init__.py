@@ -4,8 +4,8 @@ facts      what is read: OpsMerge's invoices that are due, the company, what the
 company    the company's switches, the reading itself, default accounts
 things     services, tax codes and clients: mapped to what, by which way, and whether that can be used
 invoices   numbers, dates, currencies, totals and VAT of each invoice
-likeness   suggestions for what is not mapped (pure)
-writing    suggestions into mappings.yml, which keeps its comments and its entries
+likeness   which names are equal, and which are alike (pure)
+writing    entries for equal names into mappings.yml, which keeps its comments and its entries
 """
 
 from __future__ import annotations

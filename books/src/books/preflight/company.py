@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from books.faults import Halt
 from books.ledger import Account
-from books.posting.checks import check_company
+from books.posting.checks import DUPLICATES_SWITCH, check_company, check_duplicate_numbers
 from books.preflight.facts import Facts
 from books.preflight.findings import Finding, State
 
@@ -18,7 +18,7 @@ def inspect(facts: Facts) -> Iterator[Finding]:
     """Every finding about the company as a whole."""
     yield _ready(facts)
     yield _country(facts)
-    yield _duplicates()
+    yield _duplicates(facts)
     yield _closed(facts)
     yield _currencies(facts)
     yield from _accounts(facts)
@@ -30,9 +30,13 @@ def _ready(facts: Facts) -> Finding:
     try:
         check_company(facts.company)
     except Halt as halt:
-        numbers = tuple(each.number for each in facts.source.invoices)
-        return Finding(AREA, halt.code.replace("_", " "), State.BLOCKS, halt.message, halt.remedy, numbers)
+        return _blocks(facts, halt)
     return Finding(AREA, "VAT and numbers", State.OK, "VAT and custom transaction numbers are switched on")
+
+
+def _blocks(facts: Facts, halt: Halt) -> Finding:
+    numbers = tuple(each.number for each in facts.source.invoices)
+    return Finding(AREA, halt.code.replace("_", " "), State.BLOCKS, halt.message, halt.remedy, numbers)
 
 
 def _country(facts: Facts) -> Finding:
@@ -48,14 +52,23 @@ def _country(facts: Facts) -> Finding:
     )
 
 
-def _duplicates() -> Finding:
+def _duplicates(facts: Facts) -> Finding:
+    """The same question that a push asks before it creates anything."""
+    answer = facts.rules.duplicate_numbers_checked
+    try:
+        check_duplicate_numbers(facts.company.connection, answer)
+    except Halt as halt:
+        return _blocks(facts, halt)
+    if answer == "yes":
+        return Finding(AREA, "duplicate numbers", State.OK, "a person has seen that QuickBooks warns of them")
     return Finding(
         AREA,
         "duplicate numbers",
         State.WARNING,
-        "whether QuickBooks warns of duplicate numbers cannot be read through its API",
-        "Look once: Account and settings > Advanced > Other preferences. Every number is looked up before it is sent, "
-        "so on or off will do; on also keeps people from using one twice.",
+        "QuickBooks may not warn of them: accepted"
+        if answer
+        else "whether QuickBooks warns of duplicate numbers cannot be read through its API",
+        f"Look once: {DUPLICATES_SWITCH}. On is safer: QuickBooks itself then refuses a second invoice of one number.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -23,9 +24,13 @@ class State(str, Enum):
 ORDER = (State.BLOCKS, State.WARNING, State.OK)
 
 
+ID_WORDS = {"services": "item_id", "tax_codes": "tax_code_id", "clients": "customer_id"}
+"""Sections of mappings.yml, and the key that names an id of the ledger in each."""
+
+
 @dataclass(frozen=True)
 class Suggestion:
-    """An entry for mappings.yml that likeness proposes; `score` goes from 0 to 1."""
+    """A possible entry for mappings.yml; `score` goes from 0 to 1."""
 
     section: str
     key: str
@@ -37,8 +42,13 @@ class Suggestion:
 
     @property
     def words(self) -> str:
-        """The proposal in words."""
+        """Both names in words."""
         return f"{self.label} -> {self.ledger_name} (id {self.ledger_id})"
+
+    @property
+    def entry(self) -> str:
+        """The line of its section in mappings.yml, to be pasted."""
+        return f"  {json.dumps(self.key)}: {{{ID_WORDS[self.section]}: {json.dumps(self.ledger_id)}}}  # {self.words}"
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -64,6 +74,9 @@ class Finding:
     numbers: tuple[str, ...] = ()
     """Of the invoices that it concerns."""
     suggestion: Suggestion | None = None
+    """The entry that `--write` makes: both names are equal but for their spelling, and nothing else has that name."""
+    candidates: tuple[Suggestion, ...] = ()
+    """What a person may choose from, best first."""
 
     @property
     def where(self) -> str:
@@ -74,11 +87,16 @@ class Finding:
 
     @property
     def to_do(self) -> str:
-        """The remedy, and what likeness proposes."""
-        proposed = (
-            f"Looks like: {self.suggestion.words}; `books preflight --write` enters it." if self.suggestion else ""
-        )
-        return " ".join(filter(None, (self.remedy, proposed)))
+        """The remedy, and what may be meant."""
+        return " ".join(filter(None, (self.remedy, self._proposal())))
+
+    def _proposal(self) -> str:
+        if self.suggestion is not None:
+            return f"The same name: {self.suggestion.words}; `books preflight --write` enters it."
+        if not self.candidates:
+            return ""
+        names = "; ".join(f"{each.ledger_name} (id {each.ledger_id})" for each in self.candidates)
+        return f"Alike, not the same name: {names}."
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -91,6 +109,7 @@ class Finding:
             "numbers": list(self.numbers),
             "remedy": self.remedy,
             "suggestion": self.suggestion.document() if self.suggestion else None,
+            "candidates": [each.document() for each in self.candidates],
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from books import money
@@ -31,6 +31,7 @@ def inspect(facts: Facts) -> Iterator[Finding]:
     """Every finding; a last one says how many invoices have none."""
     problems = [*_unreadable(facts), *_refused(facts), *_taken(facts)]
     yield from _by_code(problems)
+    yield from _by_code([*facts.source.elsewhere, *facts.source.recalled], State.WARNING)
     yield from _doubled(facts)
     yield from _pennies(facts)
     yield from _there(facts)
@@ -92,14 +93,14 @@ def _customer(facts: Facts, invoice: Invoice) -> Customer | None:
         return None
 
 
-def _by_code(problems: list[tuple[str, Reject]]) -> Iterator[Finding]:
-    """One finding per kind: the words are the first one's, as a push would say them."""
+def _by_code(problems: Sequence[tuple[str, Reject]], state: State = State.BLOCKS) -> Iterator[Finding]:
+    """Yield one finding per kind: the words are the first one's, as a push would say them."""
     for code in dict.fromkeys(refused.code for _, refused in problems):
         some = [(number, refused) for number, refused in problems if refused.code == code]
         first = some[0][1]
         says = first.message if len(some) == 1 else f"{first.message} ({some[0][0]}; the others likewise)"
         numbers = tuple(number for number, _ in some)
-        yield Finding("invoice", TITLES.get(code, code.replace("_", " ")), State.BLOCKS, says, first.remedy, numbers)
+        yield Finding("invoice", TITLES.get(code, code.replace("_", " ")), state, says, first.remedy, numbers)
 
 
 def _doubled(facts: Facts) -> Iterator[Finding]:

@@ -1,27 +1,27 @@
-"""Which of the ledger's names a name of OpsMerge most likely means: proposals for a person, never applied unasked.
+"""Which of the ledger's names a name of OpsMerge is, or may be.
 
-By the standard library's difflib on words in one spelling: legal forms, VAT letters and filler words are told alike.
+Equal names (`spelling`) may be entered into mappings.yml unasked; what is merely alike (`likeness`, by the standard
+library's difflib on words in one spelling) is shown to a person, who chooses.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from difflib import SequenceMatcher
 from functools import lru_cache
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from books.ledger import Customer, Item, TaxCode
-from books.preflight.findings import Suggestion
 
 LIKE = 0.6
 VERY_LIKE = 0.85
-AHEAD = 0.05
-"""By how much the best must lead the next one: two that are as good are none."""
 PART_OF = 0.8
 """Every word of the one is in the other: Backup, Managed Backup."""
-CUSTOMERS_SHOWN = 3
+CANDIDATES_SHOWN = 3
 
 WORDS = {
     "&": "and",
@@ -36,9 +36,9 @@ WORDS = {
     "outside": "no",
     "services": "service",
 }
+LEGAL_FORMS = frozenset({"ltd", "plc", "llp", "lp", "inc", "co", "the", "and"})
 WORDS_KEPT = 100_000
 APOSTROPHES = {ord("'"): None, 0x2019: None}
-LEGAL_FORMS = frozenset({"ltd", "plc", "llp", "inc", "co", "the", "and"})
 
 Named = TypeVar("Named", Customer, Item, TaxCode)
 
@@ -71,48 +71,101 @@ def _ratio(one: str, other: str, least: float) -> float:
     return matcher.ratio() if possible else 0.0
 
 
-def _best(name: str, among: Sequence[Named], least: float) -> tuple[Named, float] | None:
-    """The most alike, where it is alike enough and ahead of the next."""
-    scored = sorted(((likeness(name, each.name, least - AHEAD), each) for each in among), key=lambda pair: -pair[0])
-    if not scored or scored[0][0] < least:
-        return None
-    if len(scored) > 1 and scored[0][0] - scored[1][0] < AHEAD:
-        return None
-    return scored[0][1], scored[0][0]
+SEPARATORS = frozenset("-.,;/\\!?\"'()[]{}_\u2010\u2011\u2012\u2013\u2014\u2018\u2019\u201c\u201d")
+"""Punctuation that may differ between two spellings of a name. Any other sign counts: C, C+, C++ and C# are four names,
+and so are `Support` and `Services:Support`."""
+ONE_SPELLING = {"limited": "ltd", "and": "&"}
+"""No other legal form has two spellings here: Ltd, LLP and PLC are different companies."""
 
 
-def suggest_item(key: str, label: str, items: Sequence[Item], *, least: float = LIKE) -> Suggestion | None:
-    """The item that a service most likely is."""
-    best = _best(label, [item for item in items if item.active and item.sellable], least)
-    return Suggestion("services", key, label, best[0].id, best[0].name, best[1]) if best else None
+@lru_cache(maxsize=WORDS_KEPT)
+def spelling(name: str) -> str | None:
+    """Return one spelling of a name, without regard to Unicode form, case, blanks, punctuation, Ltd or &.
 
-
-def suggest_tax_code(key: str, label: str, rate: Decimal | None, codes: Sequence[TaxCode]) -> Suggestion | None:
-    """The code of the same rate that is most alike; the only one of its rate will do. Never a reverse charge."""
-    same = [code for code in codes if not code.reverse_charge and (rate is None or code.percent == rate)]
-    best = _best(label, same, LIKE)
-    if best is None and rate is not None and len(same) == 1:
-        best = (same[0], LIKE)
-    return Suggestion("tax_codes", key, label, best[0].id, best[0].name, best[1]) if best else None
-
-
-def suggest_customer(
-    client_id: str, label: str, name: str, customers: Sequence[Customer]
-) -> tuple[Suggestion | None, list[str]]:
-    """(a proposal only where nothing but spelling and legal form differ, names that are alike).
-
-    A customer is proposed with more care than an item: a wrong one gets somebody else's invoice.
+    Blanks and punctuation between two digits count: 3.5 is not 35, and `1 10GB` is not `11 0GB`. None for a name that
+    is empty then, or holds something that people do not see or that Unicode would turn into another digit (10\u00b2).
     """
-    active = [customer for customer in customers if customer.active]
-    same = [customer for customer in active if _core(customer.name) == _core(name)]
-    like = sorted(((likeness(name, each.name, VERY_LIKE), each) for each in active), key=lambda pair: -pair[0])
-    shown = [f"{each.name} ({each.id})" for score, each in like[:CUSTOMERS_SHOWN] if score >= VERY_LIKE]
-    if len(same) != 1:
-        return None, shown
-    shown = list(dict.fromkeys([f"{same[0].name} ({same[0].id})", *shown]))
-    return Suggestion("clients", client_id, label, same[0].id, same[0].name, 1.0), shown
+    if any(_is_hidden(each) or unicodedata.category(each) == "No" for each in name):
+        return None
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    spaced = "".join(each if each not in SEPARATORS else f" {each} " for each in folded.replace("&", " & "))
+    joined = ""
+    between: list[str] = []
+    for word in spaced.split():
+        if word in SEPARATORS:
+            between.append(word)
+            continue
+        if joined and joined[-1].isdigit() and word[0].isdigit():
+            joined += "".join(between) or " "
+        # A mark around the words that have two spellings, so that `Acme Ltd` is not `Acmeltd`.
+        joined += f"\0{ONE_SPELLING.get(word, word)}\0" if word in _MARKED else word
+        between.clear()
+    return joined or None
+
+
+_MARKED = frozenset({*ONE_SPELLING, *ONE_SPELLING.values()})
+
+
+def _is_hidden(character: str) -> bool:
+    """Whether it is a control, a direction mark or another character that takes no place; blanks are none."""
+    return unicodedata.category(character)[0] == "C" and not character.isspace()
+
+
+@dataclass(frozen=True)
+class Match(Generic[Named]):
+    """What the ledger has for a name: the one thing of an equal name, or None; and what a person may choose from."""
+
+    equal: Named | None
+    candidates: Sequence[tuple[Named, float]]
+
+
+def match(
+    name: str, among: Sequence[Named], least: float = LIKE, alike: Callable[[str, str, float], float] = likeness
+) -> Match[Named]:
+    """Return the one of `among` whose name is equal, if it is the only one, and those that are alike, best first.
+
+    `among`: what may be used, so nothing inactive. An item counts by its full name and by its own name below a
+    category, as it does when a push looks for it.
+    """
+    wanted = spelling(name)
+    equal = [each for each in among if wanted is not None and wanted in _spellings(each)]
+    scored = [(each, 1.0 if each in equal else alike(name, each.name, least)) for each in among]
+    best = sorted((pair for pair in scored if pair[1] >= least), key=lambda pair: -pair[1])
+    return Match(equal[0] if len(equal) == 1 else None, best[: max(CANDIDATES_SHOWN, len(equal))])
+
+
+def _spellings(named: Customer | Item | TaxCode) -> set[str | None]:
+    own = [named.name.rpartition(":")[2]] if isinstance(named, Item) else []
+    return {spelling(each) for each in (named.name, *own)}
+
+
+def match_item(name: str, items: Sequence[Item]) -> Match[Item]:
+    """Match a service's name with the items that can be sold."""
+    return match(name, [item for item in items if item.active and item.sellable])
+
+
+def match_tax_code(name: str, rate: Decimal | None, codes: Sequence[TaxCode]) -> Match[TaxCode]:
+    """Match a tax code's name with the codes of its rate, never with a reverse charge.
+
+    The only code of its rate is shown whatever its name.
+    """
+    same = [code for code in codes if not code.reverse_charge and (rate is None or code.percent == rate)]
+    found = match(name, same)
+    if not found.candidates and rate is not None and len(same) == 1:
+        return Match(None, [(same[0], LIKE)])
+    return found
+
+
+def match_customer(name: str, customers: Sequence[Customer]) -> Match[Customer]:
+    """Match a client's name with the active customers."""
+    return match(name, [customer for customer in customers if customer.active], VERY_LIKE, _like_companies)
+
+
+def _like_companies(one: str, other: str, least: float) -> float:
+    """Likeness; names that differ in their legal form alone are very like, and never the same company."""
+    core = _core(one)
+    return max(likeness(one, other, least), VERY_LIKE if core and core == _core(other) else 0.0)
 
 
 def _core(name: str) -> tuple[str, ...]:
-    """A company's name without its legal form."""
     return tuple(word for word in words(name) if word not in LEGAL_FORMS)

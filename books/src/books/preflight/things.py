@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from books.faults import Reject
-from books.ledger import Customer, Invoice, Line, NewItem
+from books.ledger import Customer, Invoice, Item, Line, NewItem, TaxCode
+from books.mappings import Named
 from books.posting.records import plain
 from books.preflight import likeness
 from books.preflight.company import account_problems
 from books.preflight.facts import Facts
-from books.preflight.findings import Finding, State
+from books.preflight.findings import Finding, State, Suggestion
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,13 @@ class Use:
 
     key: str
     label: str
+    name: str
+    """What a push looks for in QuickBooks."""
     invoice: Invoice
     line: Line
     numbers: tuple[str, ...]
+    is_clear: bool
+    """Whether an entry for `key` in mappings.yml would be about this use and no other."""
 
     @property
     def alone(self) -> Invoice:
@@ -38,18 +44,61 @@ def inspect(facts: Facts) -> Iterator[Finding]:
 
 
 def _uses(facts: Facts, kind: str) -> list[Use]:
-    """What lines name, each once; of tax codes each rate by itself. A line that names nothing is another finding."""
-    found: dict[tuple[str, str | None], tuple[Invoice, Line, dict[str, None]]] = {}
+    """Return what lines name, each once, by what a push would look for; of tax codes each rate by itself.
+
+    A line that names nothing is another finding.
+    """
+    choose = facts.choices.item if kind == "service" else facts.choices.tax_code
+    found: dict[tuple[str, Named, str | None], tuple[Invoice, Line, dict[str, None]]] = {}
     for invoice in facts.source.invoices:
         for line in invoice.lines:
             key = getattr(line, f"{kind}_id") or getattr(line, f"{kind}_name")
             rate = plain(facts.choices.tax_rate(line)) if kind == "tax_code" else None
             if key:
-                found.setdefault((key, rate), (invoice, line, {}))[2][invoice.number] = None
+                found.setdefault((key, choose(line), rate), (invoice, line, {}))[2][invoice.number] = None
+    catalogue = facts.source.catalogue.services if kind == "service" else facts.source.catalogue.tax_codes
+    names = [{key, getattr(line, f"{kind}_name")} for (key, _, _), (_, line, _) in found.items()]
+    names += [{each.name} for each_id, each in catalogue.items() if each_id not in {key for key, _, _ in found}]
     return [
-        Use(key, getattr(line, f"{kind}_name") or key, invoice, line, tuple(numbers))
-        for (key, _), (invoice, line, numbers) in found.items()
+        Use(
+            key=key,
+            label=getattr(line, f"{kind}_name") or key,
+            name=chosen.name or getattr(line, f"{kind}_name") or key,
+            invoice=invoice,
+            line=line,
+            numbers=tuple(numbers),
+            is_clear=sum(key in each for each in names) == 1,
+        )
+        for (key, chosen, _), (invoice, line, numbers) in found.items()
     ]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What may be entered into mappings.yml unasked, and what a person may choose from."""
+
+    suggestion: Suggestion | None = None
+    candidates: tuple[Suggestion, ...] = ()
+
+
+def _propose(
+    section: str, key: str, label: str, found: likeness.Match[Item] | likeness.Match[TaxCode], *, is_clear: bool
+) -> Proposal:
+    """Return the entry of an equal name where it is clear what it would be about; else candidates."""
+    candidates = tuple(Suggestion(section, key, label, each.id, each.name, score) for each, score in found.candidates)
+    if found.equal is None or not is_clear:
+        return Proposal(None, candidates)
+    return Proposal(Suggestion(section, key, label, found.equal.id, found.equal.name, 1.0), candidates)
+
+
+def _item_proposal(facts: Facts, use: Use) -> Proposal:
+    found = likeness.match_item(use.name, facts.items.rows)
+    return _propose("services", use.key, use.label, found, is_clear=use.is_clear)
+
+
+def _tax_code_proposal(facts: Facts, use: Use, rate: Decimal | None) -> Proposal:
+    found = likeness.match_tax_code(use.name, rate, facts.tax_codes)
+    return _propose("tax_codes", use.key, use.label, found, is_clear=use.is_clear)
 
 
 # Services.
@@ -60,8 +109,8 @@ def _service(facts: Facts, use: Use) -> Finding:
     try:
         (item,) = facts.resolver.items(use.alone)
     except Reject as refused:
-        proposed = likeness.suggest_item(use.key, use.label, facts.items.rows)
-        return Finding("service", use.label, State.BLOCKS, refused.message, refused.remedy, use.numbers, proposed)
+        proposal = _item_proposal(facts, use)
+        return _finding("service", use, State.BLOCKS, refused.message, refused.remedy, proposal)
     if isinstance(item, NewItem):
         return _new_item(facts, use, item)
     return Finding("service", use.label, State.OK, f"item {item.name} (id {item.id}), by {way}", numbers=use.numbers)
@@ -70,16 +119,20 @@ def _service(facts: Facts, use: Use) -> Finding:
 def _new_item(facts: Facts, use: Use, item: NewItem) -> Finding:
     problems = account_problems(facts)
     if problems:
-        proposed = likeness.suggest_item(use.key, use.label, facts.items.rows)
+        proposal = _item_proposal(facts, use)
         says = f"missing service: QuickBooks has no item {item.name!r}, and it cannot be created: {'; '.join(problems)}"
         remedy = f"Map {use.label!r} under services in mappings.yml, or correct the default accounts."
-        return Finding("service", use.label, State.BLOCKS, says, remedy, use.numbers, proposed)
-    proposed = likeness.suggest_item(use.key, use.label, facts.items.rows, least=likeness.VERY_LIKE)
+        return _finding("service", use, State.BLOCKS, says, remedy, proposal)
+    proposal = _item_proposal(facts, use)
     says = (
         f"the item {item.name!r} does not exist and will be created with {item.income_account}, {item.expense_account}"
     )
     remedy = "Map the service under services in mappings.yml, if QuickBooks has it under another name."
-    return Finding("service", use.label, State.WARNING, says, remedy, use.numbers, proposed)
+    return _finding("service", use, State.WARNING, says, remedy, proposal)
+
+
+def _finding(area: str, use: Use, state: State, says: str, remedy: str, proposal: Proposal) -> Finding:
+    return Finding(area, use.label, state, says, remedy, use.numbers, proposal.suggestion, proposal.candidates)
 
 
 # Tax codes.
@@ -91,8 +144,8 @@ def _tax_code(facts: Facts, use: Use) -> Finding:
     try:
         (code,) = facts.resolver.tax_codes(use.alone)
     except Reject as refused:
-        proposed = likeness.suggest_tax_code(use.key, use.label, rate, facts.tax_codes)
-        return Finding("tax code", use.label, State.BLOCKS, refused.message, refused.remedy, use.numbers, proposed)
+        proposal = _tax_code_proposal(facts, use, rate)
+        return _finding("tax code", use, State.BLOCKS, refused.message, refused.remedy, proposal)
     says = f"VAT code {code.name} (id {code.id}), {plain(code.percent)} % on both sides, by {way}"
     if rate is None:
         says = f"VAT code {code.name} (id {code.id}), {plain(code.percent)} %; OpsMerge names no rate; by {way}"
@@ -144,9 +197,53 @@ def _new_client(facts: Facts, invoice: Invoice, label: str, numbers: tuple[str, 
         remedy = "Create the customer in QuickBooks under another name, and name it under clients in mappings.yml."
         says = f"a {holder} has the name {name!r} in QuickBooks, so no customer can be created with it"
         return Finding("client", label, State.BLOCKS, says, remedy, numbers)
-    proposed, like = likeness.suggest_customer(invoice.client_id, label, name, facts.customers.rows)
-    if not like:
+    proposal = _customer_proposal(facts, invoice, label, name)
+    if not proposal.candidates:
         return None
-    says = f"no customer {name!r}: one will be created, and QuickBooks has {', '.join(like)}"
+    like = ", ".join(f"{each.ledger_name} ({each.ledger_id})" for each in proposal.candidates)
+    says = f"no customer {name!r}: one will be created, and QuickBooks has {like}"
     remedy = "If it is one of those, name it under clients in mappings.yml."
-    return Finding("client", label, State.WARNING, says, remedy, numbers, proposed)
+    return Finding(
+        "client", label, State.WARNING, says, remedy, numbers, proposal.suggestion, candidates=proposal.candidates
+    )
+
+
+def _customer_proposal(facts: Facts, invoice: Invoice, label: str, name: str) -> Proposal:
+    """Return the customer of an equal name, where it is nobody else's and takes the client's only currency.
+
+    A customer is proposed with more care than an item: a wrong one gets somebody else's invoice.
+    """
+    found = likeness.match_customer(name, facts.customers.rows)
+    client_id, customer = invoice.client_id, found.equal
+    is_clear = (
+        customer is not None
+        and _is_free(facts, customer, client_id)
+        and _names_alone(facts, name, client_id)
+        and _currencies(facts, client_id) == {customer.currency or facts.company.home_currency}
+    )
+    candidates = tuple(
+        Suggestion("clients", client_id, label, each.id, each.name, score) for each, score in found.candidates
+    )
+    if customer is None or not is_clear:
+        return Proposal(None, candidates)
+    return Proposal(Suggestion("clients", client_id, label, customer.id, customer.name, 1.0), candidates)
+
+
+def _is_free(facts: Facts, customer: Customer, client_id: str) -> bool:
+    """Whether no other client stands for this customer: by what was posted before, or by mappings.yml."""
+    mapped = (named for key, named in facts.rules.mappings.clients.items() if key != client_id)
+    by_file = any(named.id == customer.id or named.name == customer.name for named in mapped)
+    return not by_file and facts.resolver.owner(customer) in (None, client_id)
+
+
+def _names_alone(facts: Facts, name: str, client_id: str) -> bool:
+    """Whether no other client of OpsMerge has this name in another spelling."""
+    names = facts.source.catalogue.names().items()
+    alike = {
+        key for key, other in names if likeness.spelling(facts.ledger.customer_name(other)) == likeness.spelling(name)
+    }
+    return alike <= {client_id}
+
+
+def _currencies(facts: Facts, client_id: str) -> set[str]:
+    return {each.currency for each in facts.source.invoices if each.client_id == client_id}

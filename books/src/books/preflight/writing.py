@@ -12,14 +12,15 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from books import mappings
-from books.preflight.findings import Suggestion
+from books.preflight.findings import ID_WORDS, Suggestion
 
-ID_WORDS = {"services": "item_id", "tax_codes": "tax_code_id", "clients": "customer_id"}
 LINE_CHARS_MAX = 4096
 
 
 def write(path: Path, suggestions: Sequence[Suggestion]) -> list[Suggestion]:
-    """Enter suggestions, and give back those that were entered. The file is replaced whole, or not at all.
+    """Enter suggestions, and return those that were entered. The file is replaced whole, or not at all.
+
+    Two that name different things for one key are both left to a person.
 
     Raises:
         Halt: MISCONFIGURED; the file that is there cannot be read, or would not be readable afterwards.
@@ -27,7 +28,11 @@ def write(path: Path, suggestions: Sequence[Suggestion]) -> list[Suggestion]:
     before = mappings.load(path)
     yaml = _yaml()
     document = (yaml.load(path.read_text("utf-8")) if path.exists() else None) or CommentedMap(version=mappings.VERSION)
-    entered = [each for each in suggestions if not _is_there(before, each)]
+    ids: dict[tuple[str, str], set[str]] = {}
+    for each in suggestions:
+        ids.setdefault((each.section, each.key), set()).add(each.ledger_id)
+    once = {(each.section, each.key): each for each in suggestions if len(ids[each.section, each.key]) == 1}
+    entered = [each for each in once.values() if not _is_there(before, each)]
     for each in entered:
         _enter(document, each)
     if entered:

@@ -14,4 +14,4 @@ def open_client(settings: QuickBooksSettings, store: Store, clock: Clock) -> Qui
     """A client for one company, through the governor, the token store and the retry policy that all processes share."""
     from books import transport
 
-    return QuickBooksClient(settings, transport.build(settings, store, clock))
+    return QuickBooksClient(settings, *transport.build_with_turns(settings, store, clock))

@@ -6,8 +6,9 @@ fault. A read that cannot succeed now ends the run as try-later, because nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ import pendulum
 from books import money
 from books.call import CallKind, Request, Response, Transport
 from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
+from books.ledger import Turn, Turns
 from books.quickbooks import faults, query
 from books.settings import QuickBooksSettings
 
@@ -61,6 +63,11 @@ class CdcAnswer:
     time: pendulum.DateTime | None = None
 
 
+def _free() -> AbstractContextManager[Turn]:
+    """A turn where nobody else works on the company."""
+    return nullcontext(Turn(lambda: 0.0, lambda: True))
+
+
 class QuickBooksClient:
     """Calls on one company file. `calls` and `metered_reads` count what this client has sent.
 
@@ -68,7 +75,8 @@ class QuickBooksClient:
     and Halt.
     """
 
-    def __init__(self, settings: QuickBooksSettings, transport: Transport) -> None:
+    def __init__(self, settings: QuickBooksSettings, transport: Transport, turn: Turns = _free) -> None:
+        self.turn = turn
         self._base = f"{settings.api_base}/v3/company/{settings.realm_id}"
         self._transport = transport
         self.calls = 0
@@ -109,14 +117,19 @@ class QuickBooksClient:
         """Write: exactly these bytes. A 5xx comes back as ServerError, a time-out as Unknown; neither is repeated."""
         return faults.read(self._send(self._post_request(path, body, params, kind)))
 
-    def batch(self, items: Sequence[BatchItem], request_id: str) -> BatchAnswer:
+    def batch(
+        self, items: Sequence[BatchItem], request_id: str, prove: Callable[[], None] | None = None
+    ) -> BatchAnswer:
         """Send up to 30 operations as one call under one key; each item succeeds or fails by itself.
+
+        With a proof it is sent once: a 429 and a refused connection come back as Retry.
 
         Raises:
             ValueError: a limit of Intuit's would be broken; nothing was sent.
         """
         _check_limits(items, request_id)
         request = self._post_request("batch", batch_body(items), {"requestid": request_id}, CallKind.BATCH)
+        request = replace(request, prove=prove)
         response = self._send(request)
         answer = faults.read(response)
         tid = response.headers.get("intuit_tid")

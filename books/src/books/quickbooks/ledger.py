@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from books.ledger import (
     References,
     Spent,
     TaxCode,
+    Turn,
     Whole,
 )
 from books.quickbooks import faults, mapping, query
@@ -159,12 +161,13 @@ class QuickBooksLedger:
         exact = Decimal(str(rate)) if rate else None
         return None if exact == 1 and currency not in AT_PAR_WITH_STERLING else exact
 
-    def find_invoices(self, numbers: Sequence[str]) -> Sequence[LedgerInvoice]:
-        """By DocNumber."""
+    def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
+        """By DocNumber or Id."""
         found: list[LedgerInvoice] = []
-        for some in query.chunks(numbers):
-            rows = self.client.rows("Invoice", query.in_list("DocNumber", some))
-            found.extend(mapping.read_invoice(row) for row in rows)
+        for field, values in (("DocNumber", numbers), ("Id", ids)):
+            for some in query.chunks(values):
+                rows = self.client.rows("Invoice", query.in_list(field, some))
+                found.extend(mapping.read_invoice(row) for row in rows)
         return found
 
     def create_customers(self, customers: Sequence[NewCustomer], key: str) -> Sequence[Customer | Fault]:
@@ -220,13 +223,19 @@ class QuickBooksLedger:
         """The invoice as QuickBooks' JSON."""
         return mapping.invoice_body(invoice, references, company)
 
-    def create_invoices(self, members: Sequence[Member], key: str) -> Mapping[str, LedgerInvoice | Fault]:
+    def turn(self) -> AbstractContextManager[Turn]:
+        """The company's push lock."""
+        return self.client.turn()
+
+    def create_invoices(
+        self, members: Sequence[Member], key: str, prove: Callable[[], None]
+    ) -> Mapping[str, LedgerInvoice | Fault]:
         """One call."""
         items = [
             BatchItem(member.bid, "Invoice", member.body, options=ALLOW_DUPLICATE if member.reuses_number else "")
             for member in members
         ]
-        answer = self.client.batch(items, key)
+        answer = self.client.batch(items, key, prove)
         return {
             bid: _made(told, lambda row: mapping.read_invoice(row, answer.vendor_request_id))
             for bid, told in answer.items.items()

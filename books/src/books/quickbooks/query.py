@@ -6,8 +6,9 @@ statement nor find somebody else. Only AND exists; there is no OR, no NOT and no
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+
+from books.printable import has_control
 
 PAGE_ROWS_MAX = 1000
 """Most rows of one answer; asking for more is not defined."""
@@ -25,7 +26,7 @@ def literal(value: str) -> str:
     Raises:
         ValueError: the value holds a control character, which no name or number may.
     """
-    if any(unicodedata.category(character) == "Cc" for character in value):
+    if has_control(value):
         raise ValueError("a control character cannot be part of a query")
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
@@ -37,8 +38,11 @@ def in_list(field: str, values: Iterable[str]) -> str:
 
 
 def chunks(values: Iterable[str], size: int = IN_LIST_VALUES_MAX) -> Iterator[Sequence[str]]:
-    """Split values, each once and in the order given, into lists short enough for one statement."""
-    unique = list(dict.fromkeys(values))
+    """Split values, each once and in the order given, into lists short enough for one statement.
+
+    What holds a control character is left out: nothing in QuickBooks has such a name or number.
+    """
+    unique = [each for each in dict.fromkeys(values) if not has_control(each)]
     for start in range(0, len(unique), size):
         yield unique[start : start + size]
 

@@ -11,13 +11,14 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pendulum
 
 from books import money
-from books.notices import Notice, Unreadable, fold
+from books.notices import Notice, Unreadable, fold, storable, unreadable
 
 SIGNATURE = "intuit-signature"
 """Base64 of HMAC-SHA256 over the raw body, keyed with the app's verifier token."""
@@ -37,8 +38,9 @@ READS: Mapping[str, Sequence[str]] = {"payment": (), "invoice": ("created", "upd
 
 REALM = re.compile(r"[0-9]{1,20}")
 OBJECT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-EVENT_CHARS_MAX = 2000
-"""Of an event that is kept for people to look at."""
+TIME_CHARS_MAX = 64
+YEARS = range(2000, 2200)
+"""A notice of another year is wrong; at the ends of the calendar a time zone or a minute more has no date at all."""
 
 
 class QuickBooksWebhooks:
@@ -56,15 +58,15 @@ class QuickBooksWebhooks:
         return any(matches)
 
     def parse(self, body: bytes) -> Sequence[Notice | Unreadable]:
-        """The notices of a body in either shape."""
+        """The notices of a body in either shape; an event that cannot be read is a dead letter among them."""
         try:
             told = money.loads(body)
-        except (ValueError, RecursionError):
-            return [_unreadable("the body is not JSON", body.decode("utf-8", "replace"))]
+        except (ValueError, ArithmeticError, RecursionError):
+            return [unreadable("the body is not JSON", body.decode("utf-8", "replace"))]
         if isinstance(told, list):
-            return [_cloud_event(event) for event in told]
+            return list(_each(_cloud_event, told))
         if isinstance(told, dict) and isinstance(told.get("eventNotifications"), list):
-            return list(_legacy(told["eventNotifications"]))
+            return list(_each(_legacy, told["eventNotifications"]))
         return [_unreadable("the body is neither an array of CloudEvents nor eventNotifications", told)]
 
 
@@ -77,14 +79,29 @@ def _decoded(signature: str) -> bytes:
     return digest if base64.b64encode(digest).decode() == signature else b""
 
 
-def _cloud_event(event: Any) -> Notice | Unreadable:
+def _each(read: Callable[[Any], Iterable[Notice | Unreadable]], events: Iterable[Any]) -> Iterator[Notice | Unreadable]:
+    """Read each event; one that raises is unreadable and stops nothing."""
+    for event in events:
+        yield from _one(read, event)
+
+
+def _one(read: Callable[[Any], Iterable[Notice | Unreadable]], event: Any) -> list[Notice | Unreadable]:
+    try:
+        return list(read(event))
+    except Exception as error:  # noqa: BLE001 -- whatever stands in an event: the others are read
+        return [_unreadable(f"the event cannot be read ({type(error).__name__})", event)]
+
+
+def _cloud_event(event: Any) -> Iterator[Notice | Unreadable]:
     """`{"type": "qbo.payment.created.v1", "intuitaccountid": realm, "intuitentityid": id, "id": ..., "time": ...}`."""
     if not isinstance(event, dict):
-        return _unreadable("an event is not an object", event)
+        yield _unreadable("an event is not an object", event)
+        return
     words = str(event.get("type") or "").lower().split(".")
     if len(words) < 3 or words[0] != "qbo":  # noqa: PLR2004 -- qbo, entity, operation
-        return _unreadable("the event's type is not qbo.<entity>.<operation>", event)
-    return _notice(
+        yield _unreadable("the event's type is not qbo.<entity>.<operation>", event)
+        return
+    yield _notice(
         event,
         company_id=event.get("intuitaccountid"),
         entity=words[1],
@@ -95,15 +112,13 @@ def _cloud_event(event: Any) -> Notice | Unreadable:
     )
 
 
-def _legacy(notifications: Sequence[Any]) -> Iterator[Notice | Unreadable]:
-    for notification in notifications:
-        change = notification.get("dataChangeEvent") if isinstance(notification, dict) else None
-        entities = change.get("entities") if isinstance(change, dict) else None
-        if not isinstance(entities, list):
-            yield _unreadable("a notification has no dataChangeEvent.entities", notification)
-            continue
-        for entity in entities:
-            yield from _legacy_entity(notification.get("realmId"), entity)
+def _legacy(notification: Any) -> Iterator[Notice | Unreadable]:
+    change = notification.get("dataChangeEvent") if isinstance(notification, dict) else None
+    entities = change.get("entities") if isinstance(change, dict) else None
+    if not isinstance(entities, list):
+        yield _unreadable("a notification has no dataChangeEvent.entities", notification)
+        return
+    yield from _each(partial(_legacy_entity, notification.get("realmId")), entities)
 
 
 def _legacy_entity(realm_id: Any, entity: Any) -> Iterator[Notice | Unreadable]:
@@ -140,27 +155,36 @@ def _notice(
     folded = fold(entity)[:32]
     if not folded or not OBJECT_ID.fullmatch(str(entity_id)):
         return _unreadable("the event names no object", event)
+    occurred_at = _moment(time)
+    if occurred_at is not None and occurred_at.year not in YEARS:
+        return _unreadable(f"the event's time is not within the years {YEARS[0]} to {YEARS[-1]}", event)
     verb = fold(operation)
     return Notice(
         company_id=str(company_id),
         entity=folded,
         entity_id=str(entity_id),
         operation=OPERATIONS.get(verb, verb)[:16],
-        event_id=_storable(event_id or str(time or ""))[:128],
-        occurred_at=_moment(time),
+        event_id=storable(event_id or str(time or ""))[:128],
+        occurred_at=occurred_at and occurred_at.in_timezone("UTC"),
     )
 
 
 def _moment(time: Any) -> pendulum.DateTime | None:
+    """When it happened; None where that is not told in a form that we know.
+
+    Raises:
+        OverflowError: no calendar has this time.
+    """
+    text = str(time or "")
     try:
-        parsed = pendulum.parse(str(time or ""))
+        parsed = pendulum.parse(text) if len(text) <= TIME_CHARS_MAX else None
     except ValueError:
         return None
-    return parsed.in_timezone("UTC") if isinstance(parsed, pendulum.DateTime) else None
+    return parsed if isinstance(parsed, pendulum.DateTime) else None
 
 
 def _unreadable(reason: str, event: Any) -> Unreadable:
-    return Unreadable(reason, _storable(event if isinstance(event, str) else _json(event))[:EVENT_CHARS_MAX])
+    return unreadable(reason, event if isinstance(event, str) else _json(event))
 
 
 def _json(event: Any) -> str:
@@ -169,8 +193,3 @@ def _json(event: Any) -> str:
         return money.dumps(event)
     except (ValueError, RecursionError):
         return "(cannot be shown)"
-
-
-def _storable(text: str) -> str:
-    """Text that every database takes: no half of a surrogate pair, and no NUL, which PostgreSQL refuses."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

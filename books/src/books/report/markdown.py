@@ -31,7 +31,8 @@ def headline(report: Report) -> str:
     """One sentence of trust and one of substance."""
     if not report.trusted:
         failed = ", ".join(check["promise"] for check in report.failed_gates)
-        return f"**Do not act on this run.** It could not be shown that: {failed}."
+        remedies = dict.fromkeys(words.sentence(check["remedy"]) for check in report.failed_gates if check["remedy"])
+        return " ".join([f"**Do not act on this run.** It could not be shown that: {failed}.", *remedies])
     breaks = words.count(len(report.open_breaks), "break")
     documents = words.count(len(report.documents), "document")
     moved = f"{report.movement['new']} new, {report.movement['resolved']} resolved"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -13,10 +13,12 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from books.faults import Exit, Halt
+from books.printable import printable
 from books.report import words
 
 Row = dict[str, Any]
 TREND_RUNS = 30
+NO_ADVICE = "Do not act: this run is not trusted."
 GONE = "I09"  # deleted in QuickBooks: there is nothing to open
 BUCKETS = {"by_design": "By design", "timing": "In flight", "tolerated": "Tolerated", "information": "Worth knowing"}
 
@@ -113,16 +115,17 @@ def read(database: Path, *, environment: str = "demo", time_zone: str = "Europe/
         Halt: the database is missing, or no reconciliation has been built in it.
     """
     if not database.is_file():
-        raise _nothing(database)
+        raise nothing_built(database)
     zone = ZoneInfo(time_zone)
     with duckdb.connect(str(database), read_only=True) as connection:
         try:
             return _report(connection, environment, zone)
         except duckdb.CatalogException as error:
-            raise _incomplete(database, error) from error
+            raise incomplete(database, error) from error
 
 
-def _nothing(database: Path) -> Halt:
+def nothing_built(database: Path) -> Halt:
+    """What to say where there is no database."""
     return Halt(
         f"no reconciliation has been built in {database}",
         exit_code=Exit.MISCONFIGURED,
@@ -131,8 +134,8 @@ def _nothing(database: Path) -> Halt:
     )
 
 
-def _incomplete(database: Path, error: duckdb.CatalogException) -> Halt:
-    """A table that the report needs is not there: never built, or built by another version of the models."""
+def incomplete(database: Path, error: duckdb.CatalogException) -> Halt:
+    """What to say where a table that the report needs was never built, or by another version of the models."""
     return Halt(
         f"{database} holds no whole reconciliation: {str(error).splitlines()[0]}",
         exit_code=Exit.MISCONFIGURED,
@@ -142,39 +145,52 @@ def _incomplete(database: Path, error: duckdb.CatalogException) -> Halt:
 
 
 def _report(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneInfo) -> Report:
-    [run] = _rows(connection, "select * from statement.run")
+    [run] = rows(connection, "select * from statement.run")
+    report = _read(connection, run, environment, zone)
+    return report if report.trusted else _without_advice(report)
+
+
+def _without_advice(report: Report) -> Report:
+    """The report of a run that is not trusted: it says what was found, and nobody what to do about it."""
+    classes = [{**row, "remedy": NO_ADVICE} for row in report.classes]
+    breaks = [Break({**one.row, "remedy": NO_ADVICE}) for one in report.breaks]
+    return replace(report, classes=classes, breaks=breaks)
+
+
+def _read(connection: duckdb.DuckDBPyConnection, run: Row, environment: str, zone: ZoneInfo) -> Report:
     return Report(
         environment=environment,
         time_zone=zone,
         run=run,
-        checks=_rows(connection, "select * from recon.checks order by is_gate desc, check_name"),
-        totals=_rows(connection, TOTALS),
-        cells=_rows(connection, "select * from recon.control_totals order by measure, currency, period"),
-        classes=_rows(connection, CLASSES),
+        checks=[{"remedy": None, **row} for row in rows(connection, CHECKS)],
+        totals=rows(connection, TOTALS),
+        cells=rows(connection, "select * from recon.control_totals order by measure, currency, period"),
+        classes=rows(connection, CLASSES),
         breaks=_breaks(connection, environment, zone),
-        acceptances=_rows(connection, "select * from recon.accepted"),
-        ageing=_rows(connection, AGEING),
-        trend=_rows(connection, TREND),
+        acceptances=rows(connection, "select * from recon.accepted"),
+        ageing=rows(connection, AGEING),
+        trend=rows(connection, TREND),
         movement=_movement(connection, run),
-        effects=_rows(connection, EFFECTS),
-        vat=_rows(connection, VAT),
+        effects=rows(connection, EFFECTS),
+        vat=rows(connection, VAT),
     )
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> list[Row]:
+def rows(connection: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> list[Row]:
+    """The answer to a query, each row by its columns' names."""
     found = connection.execute(sql, values or [])
     names = [column[0] for column in found.description or []]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def _breaks(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneInfo) -> list[Break]:
-    return [_break(row, environment, zone) for row in _rows(connection, BREAKS)]
+    return [_break(row, environment, zone) for row in rows(connection, BREAKS)]
 
 
 def _break(row: Row, environment: str, zone: ZoneInfo) -> Break:
     row["story"] = words.story(row.pop("posting"), zone) if row["opsmerge_invoice_id"] else ""
     row["link"] = None if row["class"] == GONE else words.link(environment, row["external_id"], row["payment_id"])
-    return Break({name: words.printable(value) for name, value in row.items()})
+    return Break({name: printable(value) if isinstance(value, str) else value for name, value in row.items()})
 
 
 def _accepts(row: Row, one: Break) -> bool:
@@ -184,9 +200,11 @@ def _accepts(row: Row, one: Break) -> bool:
 
 def _movement(connection: duckdb.DuckDBPyConnection, run: Row) -> Row:
     """Breaks opened and resolved by this run, over all currencies: items, not money."""
-    [row] = _rows(connection, MOVEMENT, [run["run_id"]])
+    [row] = rows(connection, MOVEMENT, [run["run_id"]])
     return row
 
+
+CHECKS = "select * from recon.checks order by is_gate desc, check_name"
 
 TOTALS = """
 select measure, currency,

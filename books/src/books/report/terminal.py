@@ -48,6 +48,8 @@ def _trust(report: Report, console: Console) -> None:
     console.print("[bold red]Do not act on this run:[/bold red] it could not be shown that")
     for check in report.failed_gates:
         console.print(f"  [red]{escape(check['promise'])}[/red] ({words.count(check['failures'], 'failure')})")
+        if check["remedy"]:
+            console.print(f"    {escape(words.sentence(check['remedy']))}", soft_wrap=True, highlight=False)
 
 
 def _totals(report: Report, console: Console) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 MINUS = "\u2212"
 WHERE = {
     "sandbox": "https://sandbox.qbo.intuit.com/app",
@@ -91,13 +89,6 @@ def link(environment: str, external_id: str | None, payment_id: str | None, enti
         return None
     page = "recvpayment" if payment_id else entity
     return f"{base}/{page}?txnId={quote(found, safe='')}"
-
-
-def printable(value: Any) -> Any:
-    """Text without what moves a cursor, rings a bell or turns the direction of writing; anything else as it is."""
-    if isinstance(value, str) and not value.isprintable():
-        return _UNPRINTABLE.sub(" ", value)
-    return value
 
 
 def name_of(row: Mapping[str, Any]) -> str:

@@ -46,7 +46,7 @@ CLASS_COLUMNS = (
     "exposure",
     "oldest_age_days",
 )
-CHECK_COLUMNS = ("check_name", "is_gate", "ok", "failures", "promise")
+CHECK_COLUMNS = ("check_name", "is_gate", "ok", "failures", "promise", "remedy")
 
 
 def write(report: Report, path: Path) -> Path:

@@ -6,25 +6,44 @@ A scheduler must be able to tell these from a finished run, so both are changed 
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar, NoReturn
+from typing import IO, Any, ClassVar, NoReturn
 
 import click
 import pendulum
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk import Tap
+from singer_sdk.exceptions import ConfigValidationError, MappingError
+from singer_sdk.helpers.capabilities import (
+    ACTIVATE_VERSION_CONFIG,
+    ADD_RECORD_METADATA_CONFIG,
+    BATCH_CONFIG,
+    EMIT_ACTIVATE_VERSION_CONFIG,
+    FLATTENING_CONFIG,
+    STREAM_MAPS_CONFIG,
+    TARGET_BATCH_SIZE_ROWS_CONFIG,
+    TARGET_LOAD_METHOD_CONFIG,
+    TARGET_VALIDATE_RECORDS_CONFIG,
+    CapabilitiesEnum,
+    PluginCapabilities,
+    TapCapabilities,
+)
 from singer_sdk.plugin_base import SingerCommand
 from sqlalchemy.exc import SQLAlchemyError
 
-from books import redact, runs
+from books import redact, runfolder, runs
 from books.clock import SystemClock
 from books.faults import Exit, Fault, Halt
+from books.paths import check_environment_file
 from books.runs import Run
-from books.store import Store
+from books.store import Store, troubles
 
 STORE_VARIABLES = ("BOOKS_STORE_URL", "BOOKS_DEFAULT_STORE_URL")
 """Where a plugin without a `store_url` of its own (tap-opsmerge) finds the state store; meltano.yml sets the second."""
@@ -32,10 +51,51 @@ STORE_VARIABLES = ("BOOKS_STORE_URL", "BOOKS_DEFAULT_STORE_URL")
 STEP_VARIABLES = ("MELTANO_EXTRACTOR_NAME", "MELTANO_LOADER_NAME")
 """How Meltano names the tap to itself, and tap and target to the target: which step of a job this process is."""
 
+TAP_VARIABLE = STEP_VARIABLES[0]
+
+LOOKS = frozenset({"--about", "--help", "--test", "--version"})
+"""Options that make a call no run."""
+
+DISCOVER, CATALOG = "--discover", "--catalog"
+
 SWITCH_WORDS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 
 SIGNAL_BASE = 128
 """A process that a signal stopped ends with 128 + the signal's number, as shells do."""
+
+
+USAGE_ERROR = 2
+"""How click ends for an option that it does not understand; to us that is bad usage: 1."""
+
+OF_THE_SDK = frozenset(
+    name
+    for schema in (
+        ADD_RECORD_METADATA_CONFIG,
+        BATCH_CONFIG,
+        EMIT_ACTIVATE_VERSION_CONFIG,
+        ACTIVATE_VERSION_CONFIG,
+        FLATTENING_CONFIG,
+        STREAM_MAPS_CONFIG,
+        TARGET_BATCH_SIZE_ROWS_CONFIG,
+        TARGET_LOAD_METHOD_CONFIG,
+        TARGET_VALIDATE_RECORDS_CONFIG,
+    )
+    for name in schema["properties"]
+)
+"""Settings that the Singer SDK would obey, or ignore, in any plugin: ours offer those that they honour."""
+
+OFFERED = ("stream_maps", "stream_map_config")
+"""Of these, what a tap of ours offers: they filter and change what is sent on."""
+
+TARGET_CAPABILITIES: list[CapabilitiesEnum] = [PluginCapabilities.ABOUT, PluginCapabilities.STRUCTURED_LOGGING]
+TAP_CAPABILITIES: list[CapabilitiesEnum] = [
+    TapCapabilities.CATALOG,
+    TapCapabilities.STATE,
+    TapCapabilities.DISCOVER,
+    TapCapabilities.ACTIVATE_VERSION,
+    PluginCapabilities.STREAM_MAPS,
+    *TARGET_CAPABILITIES,
+]
 
 
 class PluginCommand(SingerCommand):
@@ -47,15 +107,20 @@ class PluginCommand(SingerCommand):
         """Run it; a fault becomes two log lines and an exit code instead of a traceback. How it ended is kept."""
         redact.install()
         started_at = SystemClock().now()
+        runfolder.tidy(runfolder.folder())
         try:
+            self.plugin.begin((args[0] if args else kwargs.get("args")) or sys.argv[1:])
             return super().main(*args, **kwargs)
         except Fault as fault:
             report(self.logger, fault)
-            self.plugin.keep_run(started_at, exit_code(fault), f"{fault.message} {fault.remedy}".strip())
+            if fault.code not in (troubles.UNAVAILABLE, troubles.DAMAGED):
+                self.plugin.keep_run(started_at, exit_code(fault), f"{fault.message} {fault.remedy}".strip())
             sys.exit(exit_code(fault))
         except SystemExit as end:
-            self.plugin.keep_run(started_at, end.code if isinstance(end.code, int) else int(bool(end.code)), "")
-            raise
+            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+            self.plugin.end_discovery(code)
+            self.plugin.keep_run(started_at, code, "")
+            sys.exit(Exit.FAILED if code == USAGE_ERROR else code)
         except Exception as error:
             self.plugin.keep_run(started_at, Exit.FAILED, f"a bug: {type(error).__name__}; the log has the traceback")
             raise
@@ -69,14 +134,88 @@ class PluginEndings:
     config_jsonschema: ClassVar[dict[str, Any]]
     settings_seen: ClassVar[Mapping[str, Any]] = {}
     _is_run: ClassVar[bool] = False
+    _step: ClassVar[str | None] = None
+    _claim: ClassVar[str] = ""
+    _catalog_file: ClassVar[Path | None] = None
+    _discovers: ClassVar[bool] = False
     _words: ClassVar[str] = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self._claim and self._catalog_file is not None:
+            runfolder.keep(self._catalog_file)
+            runfolder.loaded(runfolder.folder(), self._claim, os.getppid())
+
+    @classmethod
+    def begin(cls, arguments: Sequence[str]) -> None:
+        """Claim this step for the Meltano that started us: two runs of one would use the same files of Meltano's.
+
+        Raises:
+            Halt: TRY_LATER; another run is at work. It has read its files by then: Meltano removes them when we end.
+        """
+        tap = os.environ.get(TAP_VARIABLE)
+        if not tap or LOOKS & set(arguments):
+            return
+        root, clock = runfolder.folder(), SystemClock()
+        name = f"{os.environ.get('MELTANO_ENVIRONMENT', '')} {tap}".strip()
+        other = runfolder.claim(root, name, os.getppid(), clock)
+        if other is not None:
+            runfolder.wait_until_loaded(root, name, other, clock)
+            cls._is_run, cls._step = True, runs.REFUSED
+            raise runfolder.busy(_step(cls.name), other)
+        if DISCOVER in arguments:
+            cls._discovers = True
+        if CATALOG in arguments:
+            cls._claim, cls._catalog_file = name, Path(arguments[arguments.index(CATALOG) + 1])
+            runfolder.restore(cls._catalog_file)
 
     @classmethod
     def invoke(cls, *args: Any, **kwargs: Any) -> None:
         """Read or write for real: not --about, --discover or --test, whose endings are of no interest later."""
         cls._is_run = not kwargs.get("about")
+        check_environment_file(os.environ.get("MELTANO_ENVIRONMENT", ""), os.environ, is_loaded=True)
         check_environment(cls.name, cls.config_jsonschema.get("properties", {}), os.environ)
+        for option in ("state", "catalog"):
+            if kwargs.get(option) is not None:
+                kwargs[option] = _checked(kwargs[option], f"--{option}")
         super().invoke(*args, **kwargs)  # type: ignore[misc] # the SDK's class comes next
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Offer of the SDK's settings those that are honoured: `OFFERED`, in taps."""
+        if issubclass(cls, Tap):
+            for name in OFFERED:
+                config_jsonschema["properties"].setdefault(name, STREAM_MAPS_CONFIG["properties"][name])
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the settings files of the command line.
+
+        Raises:
+            Halt: MISCONFIGURED; one is missing, or holds no JSON object.
+        """
+        for name in value:
+            if name != "ENV":
+                _require_settings(Path(name))
+        return super().cb_config(ctx, param, value)  # type: ignore[misc] # the SDK's class comes next
+
+    def setup_mapper(self) -> None:
+        """Prepare the stream maps.
+
+        Raises:
+            Halt: MISCONFIGURED; one cannot be used.
+        """
+        try:
+            super().setup_mapper()  # type: ignore[misc] # the SDK's class comes next
+        except MappingError as error:
+            raise _refusal(f"stream_maps: {' '.join(str(error).split())}") from None
+
+    @classmethod
+    def end_discovery(cls, code: int) -> None:
+        """End a discovery at once: until Meltano has read what it printed, a second run may empty the file."""
+        if cls._discovers and not code:
+            sys.stdout.flush()
+            os._exit(0)
 
     @classmethod
     def keep_words(cls, words: str) -> None:
@@ -99,7 +238,8 @@ class PluginEndings:
             return
         finished_at = SystemClock().now()
         words = redact.mask("; ".join(filter(None, (cls._words, message))))
-        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words, _step(cls.name))
+        step = _step(cls.name) if cls._step is None else cls._step
+        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words, step)
         try:
             with closing(Store.open(str(url))) as store:
                 runs.record(store, run)
@@ -133,16 +273,21 @@ class PluginEndings:
             Halt: MISCONFIGURED, with what the schema says.
         """
         type(self).settings_seen = dict(self.config)  # type: ignore[attr-defined] # the SDK's
+        self._refuse_settings_of_the_sdk()
+        if raise_errors:
+            refuse_secrets(self.config_jsonschema.get("properties", {}), self.settings_seen)
         try:
             errors: list[str] = super()._validate_config(raise_errors=raise_errors)  # type: ignore[misc] # as above
         except ConfigValidationError as error:
-            raise Halt(
-                f"settings: {'; '.join(error.errors)}",
-                exit_code=Exit.MISCONFIGURED,
-                code="setting_refused",
-                remedy="correct them in meltano.yml, .env or the environment",
-            ) from None
+            raise _refusal(f"settings: {'; '.join(error.errors)}") from None
         return errors
+
+    def _refuse_settings_of_the_sdk(self) -> None:
+        """Refuse what the SDK would obey, or silently ignore, although the plugin does not offer it."""
+        self.append_builtin_config(self.config_jsonschema)
+        given = {name for name in OF_THE_SDK if self.config.get(name)}  # type: ignore[attr-defined] # the SDK's
+        if unknown := sorted(given - set(self.config_jsonschema["properties"])):
+            raise _refusal(f"{self.name} has no setting {' and '.join(unknown)}; it is one of other Singer plugins")
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Tell the sink; the SDK would first warn of columns that only targets with tables have."""
@@ -154,6 +299,39 @@ class PluginEndings:
         del frame
         self.logger.warning("Stopped by signal %d before the end: run again, nothing is lost", signum)
         sys.exit(SIGNAL_BASE + signum)
+
+
+def _refusal(message: str, remedy: str = "correct them in meltano.yml, .env or the environment") -> Halt:
+    return Halt(message, exit_code=Exit.MISCONFIGURED, code="setting_refused", remedy=remedy)
+
+
+def _require_settings(path: Path) -> None:
+    try:
+        settings = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _refusal(f"the settings file {path} cannot be read: {error.strerror}", "correct --config") from None
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        raise _refusal(f"the settings file {path} holds no JSON object", "correct the file, or name another: --config")
+
+
+def _checked(file: IO[str], option: str) -> IO[str]:
+    """The text of a file of the command line, as a file again.
+
+    Raises:
+        Halt: MISCONFIGURED; it holds no JSON object.
+    """
+    try:
+        text = file.read()
+        is_object = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise _refusal(
+            f"the file {file.name} of {option} holds no JSON object", f"correct the file, or leave out {option}"
+        )
+    return io.StringIO(text)
 
 
 def _step(plugin: str) -> str:
@@ -176,6 +354,27 @@ def check_environment(plugin: str, properties: Mapping[str, Any], environment: M
             raise _misread(variable, "true or false")
         if value and "integer" in kinds and not value.lstrip("-").isdigit():
             raise _misread(variable, "a whole number")
+
+
+def refuse_secrets(properties: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse a secret that is no text, without repeating it: the schema's own message would.
+
+    Raises:
+        Halt: MISCONFIGURED; names the setting.
+    """
+    for name, schema in properties.items():
+        value = settings.get(name)
+        if not (schema.get("secret") or name == "store_url") or value is None:
+            continue
+        if not isinstance(value, str):
+            raise Halt(
+                f"setting {name} must be a text, not {type(value).__name__}",
+                exit_code=Exit.MISCONFIGURED,
+                code="setting_refused",
+                remedy=f"put {name} in quotes in meltano.yml, .env or the configuration file",
+            )
+        if schema.get("secret"):
+            redact.register((value,))
 
 
 def _misread(variable: str, wanted: str) -> Halt:

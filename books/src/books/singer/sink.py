@@ -19,6 +19,7 @@ from books import mappings, paths
 from books.clock import Clock, SystemClock
 from books.faults import Exit, Halt
 from books.ledger import Ledger
+from books.opsmerge.accounting import mark_changed_links
 from books.posting import crash, plans, records
 from books.posting.gate import Gate
 from books.posting.journal import SqlJournal
@@ -29,10 +30,19 @@ from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 from books.posting.spool import Spool
 from books.posting.summary import Summary
+from books.printable import printable
 from books.quickbooks import open_client
 from books.quickbooks.ledger import QuickBooksLedger
 from books.settings import TargetSettings
 from books.store import Store
+
+LINKS_CHUNK = 400
+"""Accounting blocks that are compared with the store in one transaction."""
+
+ID_LENGTH_MAX = 255
+"""Characters of OpsMerge's id that the store keeps."""
+
+NUMBER_LENGTH_SHOWN = 40
 
 STREAMS = ("invoices", "services", "tax_codes", "clients")
 
@@ -65,9 +75,13 @@ class Intake:
 
     def _take_invoice(self, record: Mapping[str, Any]) -> None:
         invoice_id = record.get("id")
-        if not isinstance(invoice_id, str) or not invoice_id.strip():
+        if not isinstance(invoice_id, str) or not 0 < len(invoice_id.strip()) <= ID_LENGTH_MAX:
             self._unreadable += 1
-            self._logger.warning("an invoice without an id was rejected; it cannot be kept track of")
+            self._logger.warning(
+                "an invoice without a usable id was rejected (number %s); it cannot be kept track of. "
+                "What to do: look at it in OpsMerge, and tell the makers of its API",
+                str(record.get("number"))[:NUMBER_LENGTH_SHOWN],
+            )
             return
         self._spool.add(invoice_id.strip(), record)
         client_id, name = record.get("client_id"), record.get("client_name")
@@ -82,6 +96,8 @@ class Intake:
         """
         store = Store.open(self.settings.quickbooks.store_url, self._clock)
         try:
+            if not self.settings.dry_run:
+                self._look_at_links(store)
             client = open_client(self.settings.quickbooks, store, self._clock)
             run = self._run(store, QuickBooksLedger(client, self.settings.quickbooks.connection))
             return self._push(run) if self._plan is None else self._push_plan(run, store, self._plan)
@@ -109,6 +125,13 @@ class Intake:
             self.told = "; ".join(run.summary.lines())
         return run.summary
 
+    def _look_at_links(self, store: Store) -> None:
+        """Have target-opsmerge write again what lost or changed its link in OpsMerge; this run's records show it."""
+        connection = self.settings.quickbooks.connection
+        marked = sum(mark_changed_links(store, connection, blocks) for blocks in self._spool.blocks(LINKS_CHUNK))
+        if marked:
+            self._logger.warning("%d invoices lost or changed their link in OpsMerge; it is written again", marked)
+
     def ends_as_rejected(self, summary: Summary) -> bool:
         """Whether the settings ask for an exit code of its own, and there is reason for it."""
         return self.settings.fail_on_rejected and summary.rejected > 0 and not self.settings.dry_run
@@ -119,6 +142,8 @@ class Intake:
         options = Options(
             post_from=settings.post_from,
             settle_seconds=settings.settle_seconds,
+            http_timeout=settings.quickbooks.http_timeout,
+            duplicate_numbers_checked=settings.duplicate_numbers_checked,
             batch_size=settings.batch_size,
             vat_difference=settings.vat_difference,
             dry_run=settings.dry_run,
@@ -148,7 +173,7 @@ class Intake:
         """Into the log, and into a file where it is whole: half a plan is not to be posted."""
         plan = Plan.of(self.settings.quickbooks.connection, self._clock.now().to_iso8601_string(), rows)
         for row in plan.rows:
-            self._logger.info("  %s", row.line())
+            self._logger.info("  %s", printable(row.line()))
         if self.settings.plan_file and whole:
             path = paths.resolve(self.settings.plan_file)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from books.faults import Exit, Halt
+from books.store import troubles
 
 try:
     import fcntl
 except ImportError:  # pragma: no cover -- Windows
     fcntl = None  # type: ignore[assignment] # checked before use
 
-Release = Callable[[], None]
+
+@dataclass(frozen=True)
+class Held:
+    """A lock that was taken."""
+
+    release: Callable[[], None]
+    is_held: Callable[[], bool]
+    """Whether it is still ours: a database server that was restarted has forgotten it."""
 
 
 class Locks(Protocol):
     """Named locks, each held by at most one holder in all processes that use the store."""
 
-    def try_lock(self, name: str) -> Release | None:
-        """Take the lock if it is free; the answer releases it. None: somebody else holds it."""
+    def try_lock(self, name: str) -> Held | None:
+        """Take the lock if it is free. None: somebody else holds it."""
         ...
 
 
@@ -39,7 +49,7 @@ class FileLocks:
     def __init__(self, store_path: Path) -> None:
         self._store_path = store_path
 
-    def try_lock(self, name: str) -> Release | None:
+    def try_lock(self, name: str) -> Held | None:
         """Take the lock if it is free.
 
         Raises:
@@ -51,7 +61,7 @@ class FileLocks:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        return lambda: os.close(descriptor)
+        return Held(lambda: os.close(descriptor), lambda: True)
 
     def _open(self, name: str) -> int:
         plain = re.sub(r"[^A-Za-z0-9.-]", "-", name)
@@ -59,6 +69,8 @@ class FileLocks:
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+                raise troubles.unavailable(str(self._store_path), f"{path.name}: {error.strerror}") from error
             raise Halt(
                 f"the lock file {path} cannot be opened: {error.strerror}",
                 exit_code=Exit.MISCONFIGURED,
@@ -76,7 +88,7 @@ class AdvisoryLocks:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def try_lock(self, name: str) -> Release | None:
+    def try_lock(self, name: str) -> Held | None:
         """Take the lock if it is free."""
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
@@ -87,17 +99,33 @@ class AdvisoryLocks:
         if not taken:
             connection.close()
             return None
-        return lambda: _unlock(connection, name)
+        return Held(lambda: _unlock(connection, name), lambda: _is_held(connection, name))
 
 
 def _unlock(connection: Connection, name: str) -> None:
     """Release, and give the session back to the pool; a session that cannot release is ended, which releases too."""
     try:
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": advisory_key(name)})
-    except DBAPIError:
+    except SQLAlchemyError:
         connection.invalidate()
     finally:
         connection.close()
+
+
+HELD = text(
+    "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() "
+    "AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = :key)"
+)
+"""Of a 64-bit key PostgreSQL shows the upper half as classid and the lower one as objid."""
+
+
+def _is_held(connection: Connection, name: str) -> bool:
+    """Ask the session that took the lock. One that was lost and opened again has it no more."""
+    try:
+        return bool(connection.execute(HELD, {"key": advisory_key(name)}).scalar())
+    except SQLAlchemyError:
+        connection.rollback()  # so that the session may be opened again, by whoever gives it back
+        return False
 
 
 def advisory_key(name: str) -> int:

@@ -22,7 +22,7 @@ metadata = MetaData(
 )
 """Every table of the store. Constraints have fixed names, so that a later migration can find them."""
 
-HEAD = "0004"
+HEAD = "0006"
 """The newest revision that this code knows; a test compares it with the migrations folder."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -44,8 +44,8 @@ def revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring a store to `HEAD`, inside the caller's transaction: all of it or nothing.
+def upgrade(connection: Connection, place: str) -> None:
+    """Bring the store at `place` to `HEAD`, inside the caller's transaction: all of it or nothing.
 
     Raises:
         Halt: MISCONFIGURED; the store was written by a newer version of this code.
@@ -59,14 +59,14 @@ def upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    _refuse_newer(revision(connection), known)
+    _refuse_newer(revision(connection), known, place)
     command.upgrade(config, HEAD)
 
 
-def _refuse_newer(found: str | None, known: set[str]) -> None:
+def _refuse_newer(found: str | None, known: set[str], place: str) -> None:
     if found is not None and found not in known:
         raise Halt(
-            f"the store is at revision {found}, which this version does not know (its newest is {HEAD})",
+            f"the store {place} is at revision {found}, which this version does not know (its newest is {HEAD})",
             exit_code=Exit.MISCONFIGURED,
             code="store_newer",
             remedy="a newer version of this project has used the store: update this one, or name another store_url",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -15,13 +16,13 @@ from typing import Any
 import pendulum
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError
 
 from books import paths, redact
 from books.clock import Clock, SystemClock
 from books.faults import Exit, Halt
-from books.store import schema
-from books.store.locks import AdvisoryLocks, FileLocks, Locks, advisory_key
+from books.store import schema, troubles
+from books.store.locks import AdvisoryLocks, FileLocks, Held, Locks, advisory_key
 
 BUSY_SECONDS = 30
 """How long to wait for another process's transaction; ours take milliseconds."""
@@ -53,6 +54,8 @@ class Store:
 
     def __init__(self, engine: Engine, locks: Locks, clock: Clock) -> None:
         self.engine = engine
+        self.place = troubles.place(engine.url)
+        self._file = _identity(Path(self.place)) if engine.dialect.name == "sqlite" else None
         self._locks = locks
         self._clock = clock
 
@@ -82,41 +85,70 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction that writes: commits at the end, rolls back on an exception. SQLite has one at a time."""
-        with self.engine.connect().execution_options(**{_WRITE: True}) as connection, connection.begin():
-            yield connection
+        """A transaction that writes: commits at the end, rolls back on an exception. SQLite has one at a time.
+
+        Raises:
+            Halt: TRY_LATER or MISCONFIGURED; the store is away, locked, full, read-only or damaged (`troubles`).
+        """
+        with self._there(), self.engine.connect().execution_options(**{_WRITE: True}) as connection:
+            with connection.begin():
+                yield connection
+            self._require_same_file()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
-        with self.engine.connect() as connection, connection.begin():
+        """A transaction that only reads.
+
+        Raises:
+            Halt: as `begin`.
+        """
+        with self._there(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def lock(self, name: str, wait_seconds: float) -> Iterator[None]:
+    def _there(self) -> Iterator[None]:
+        self._require_same_file()
+        with troubles.in_words(self.place):
+            yield
+
+    def _require_same_file(self) -> None:
+        """SQLite would go on writing into a file that was removed or replaced: what it commits there is lost.
+
+        Raises:
+            Halt: TRY_LATER; the file of the store is another one than this run opened, or none.
+        """
+        if self._file is not None and _identity(Path(self.place)) != self._file:
+            raise troubles.unavailable(self.place, "the file was removed or replaced while this run worked")
+
+    @contextmanager
+    def lock(self, name: str, wait_seconds: float) -> Iterator[Callable[[], bool]]:
         """Hold a named lock over all processes; freed by the system when its holder dies.
+
+        Gives a question: is it still ours? (A PostgreSQL server that was restarted has forgotten it.)
 
         Raises:
             Halt: TRY_LATER; somebody else held it for all of `wait_seconds`.
         """
         deadline = self._clock.monotonic() + wait_seconds
-        release = self._locks.try_lock(name)
-        while release is None:
+        while (held := self._try_lock(name)) is None:
             if self._clock.monotonic() >= deadline:
                 raise _busy(name, wait_seconds)
             self._clock.sleep(POLL_SECONDS * (1 + self._clock.random()))
-            release = self._locks.try_lock(name)
         try:
-            yield
+            yield held.is_held
         finally:
-            release()
+            held.release()
 
     def is_locked(self, name: str) -> bool:
         """Whether somebody holds a lock now: for people to look at, out of date at once."""
-        release = self._locks.try_lock(name)
-        if release is not None:
-            release()
-        return release is None
+        held = self._try_lock(name)
+        if held is not None:
+            held.release()
+        return held is None
+
+    def _try_lock(self, name: str) -> Held | None:
+        with troubles.in_words(self.place):
+            return self._locks.try_lock(name)
 
     def now(self, connection: Connection) -> pendulum.DateTime:
         """The store's wall clock, UTC: the server's with PostgreSQL, unless a clock for tests was passed in."""
@@ -160,20 +192,20 @@ class Store:
 
         SQLite: the file is written anew. PostgreSQL: VACUUM; the server overwrites the space in its own time.
         """
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if self.engine.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"VACUUM {', '.join(schema.load_tables().tables)}")
-                return
-        raw = self.engine.raw_connection()
-        try:
-            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-                raw.cursor().execute(statement)
-        finally:
-            raw.close()
+        if self.engine.dialect.name == "sqlite":
+            self._outside_transactions("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
+            return
+        with self._there(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"VACUUM {', '.join(schema.load_tables().tables)}")
 
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that this process waits by."""
+        return self._clock
 
     @property
     def _asks_server(self) -> bool:
@@ -181,23 +213,21 @@ class Store:
 
     def migrate(self) -> None:
         """Bring it to the newest revision: usually nothing to do; else one process works while the others wait."""
-        with _reachable(), self.read() as connection:
+        with self.read() as connection:
             if _at_head(connection):
                 return
         with self.lock("migrate", MIGRATION_WAIT_SECONDS):
-            self._use_write_ahead_log()
+            if self.engine.dialect.name == "sqlite":  # readers and the writer do not block each other; kept in the file
+                self._outside_transactions("PRAGMA journal_mode = WAL")
             with self.begin() as connection:
                 schema.load_tables()
-                schema.upgrade(connection)
+                schema.upgrade(connection, self.place)
 
-    def _use_write_ahead_log(self) -> None:
-        """SQLite: readers and the writer do not block each other. Kept in the file, so set once."""
-        if self.engine.dialect.name == "sqlite":
-            raw = self.engine.raw_connection()
-            try:
-                raw.cursor().execute("PRAGMA journal_mode = WAL")
-            finally:
-                raw.close()
+    def _outside_transactions(self, *statements: str) -> None:
+        """Run statements of SQLite that no transaction may hold."""
+        with self._there(), closing(self.engine.raw_connection()) as raw:
+            for statement in statements:
+                raw.cursor().execute(statement)
 
 
 def _at_head(connection: Connection) -> bool:
@@ -215,16 +245,31 @@ def _parse(url: str) -> URL:
         raise _misconfigured("store_url must be sqlite:///<path> or postgresql://<user>@<host>/<database>")
     if address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:"):
         raise _misconfigured("store_url must name a file: a store in memory cannot be shared between processes")
+    if address.get_backend_name() == "sqlite" and "?" in url:
+        raise _misconfigured(f"store_url holds a `?` after sqlite:///{address.database}: no path of a store may")
     return address
 
 
 def _open_sqlite(address: URL, clock: Clock) -> Store:
-    path = paths.resolve(str(address.database))
+    path = paths.resolve(str(address.database)).resolve()  # by whatever link it is reached: one file has one lock
     _make_private_file(path)
-    engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)), connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(path)),
+        connect_args={"timeout": BUSY_SECONDS},
+        hide_parameters=True,
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Store(engine, FileLocks(path), clock)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is at a path; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -247,16 +292,26 @@ def _make_private_file(path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        found = os.fstat(descriptor)
         os.close(descriptor)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+            raise troubles.unavailable(str(path), str(error.strerror)) from error
         raise _misconfigured(f"the store {path} cannot be opened: {error.strerror}") from error
+    mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
         raise Halt(
             f"the store {path} holds tokens and may be read or written by others (mode {mode:o})",
             exit_code=Exit.MISCONFIGURED,
             code="store_not_private",
             remedy=f"chmod 600 {path}",
+        )
+    if found.st_nlink > 1:
+        raise Halt(
+            f"the store {path} has {found.st_nlink} names (hard links): each would have a lock of its own",
+            exit_code=Exit.MISCONFIGURED,
+            code="store_two_names",
+            remedy=f"keep one name (`find / -xdev -samefile {path}` lists them); a link with `ln -s` may stay",
         )
 
 
@@ -269,24 +324,9 @@ def _open_postgresql(address: URL, clock: Clock) -> Store:
             "options": f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={2 * BUSY_SECONDS}s",
         },
         pool_pre_ping=True,
+        hide_parameters=True,
     )
     return Store(engine, AdvisoryLocks(engine), clock)
-
-
-@contextmanager
-def _reachable() -> Iterator[None]:
-    """Turns the database's refusal to open into words. They name the cause, never the URL: it may hold a password."""
-    try:
-        yield
-    except OperationalError as error:
-        raise Halt(
-            f"the state store cannot be opened: {redact.mask(str(error.orig))}",
-            exit_code=Exit.TRY_LATER,
-            code="store_unavailable",
-            remedy="check store_url, and that the disk or the database server is there",
-        ) from None
-    except DBAPIError as error:
-        raise _misconfigured(f"the state store cannot be read: {redact.mask(str(error.orig))}") from None
 
 
 def _misconfigured(message: str) -> Halt:

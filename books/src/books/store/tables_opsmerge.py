@@ -127,3 +127,12 @@ accounting_block = Table(
     Index("ix_accounting_block_due", "due"),
 )
 """What each invoice's accounting block in OpsMerge is to say."""
+
+nonproduction_company = Table(
+    "nonproduction_company",
+    metadata,
+    Column("company_id", String(CONNECTION_LENGTH), primary_key=True),
+    Column("connection", String(CONNECTION_LENGTH), nullable=False, doc="as an accounting block in OpsMerge named it"),
+    Column("seen_at", Timestamp, nullable=False),
+)
+"""Companies of non-production connections that OpsMerge's blocks name: their payments are no money."""

@@ -96,6 +96,15 @@ left_alone = Table(
 )
 """Invoices from before the go-live date that were looked for and not found: not looked for again."""
 
+ended_document = Table(
+    "ended_document",
+    metadata,
+    Column("realm_id", String(32), primary_key=True),
+    Column("transaction_id", String(64), primary_key=True, doc="the invoice's id in the ledger"),
+    Column("status", String(8), nullable=False, doc="voided or deleted"),
+)
+"""Invoices of the ledger that were seen voided or deleted: a void in OpsMerge is no conflict any more."""
+
 push_run = Table(
     "push_run",
     metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from books.call import CallKind, Request, Response, Transport
+from books.ledger import Turns
 
 if TYPE_CHECKING:
     from books.clock import Clock
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from books.store import Store
     from books.tokens import TokenStore
 
-__all__ = ["CallKind", "Request", "Response", "Transport", "build", "governor_of", "tokens_of"]
+__all__ = ["CallKind", "Request", "Response", "Transport", "build", "build_with_turns", "governor_of", "tokens_of"]
 
 TOKEN_TIMEOUT_SECONDS = 30
 """A token call is small, and the token lock is held during it."""
@@ -23,6 +24,11 @@ TOKEN_TIMEOUT_SECONDS = 30
 
 def build(settings: QuickBooksSettings, store: Store, clock: Clock) -> Transport:
     """The way to one QuickBooks company: retrying around authorised around governed around the network."""
+    return build_with_turns(settings, store, clock)[0]
+
+
+def build_with_turns(settings: QuickBooksSettings, store: Store, clock: Clock) -> tuple[Transport, Turns]:
+    """The same, and what takes the company's push lock over several calls."""
     from books.transport.authorised import Authorised
     from books.transport.governed import Governed
     from books.transport.http import HttpTransport
@@ -31,7 +37,7 @@ def build(settings: QuickBooksSettings, store: Store, clock: Clock) -> Transport
     wait = settings.max_wait_seconds
     network = HttpTransport(settings.http_timeout)
     governed = Governed(network, governor_of(settings, store, clock), settings.connection, clock, wait)
-    return Retrying(Authorised(governed, tokens_of(settings, store, clock)), clock, wait)
+    return Retrying(Authorised(governed, tokens_of(settings, store, clock)), clock, wait), governed.turn
 
 
 def governor_of(settings: QuickBooksSettings, store: Store, clock: Clock) -> Governor:

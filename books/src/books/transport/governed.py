@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from books.call import CallKind, Request, Response, Transport
 from books.clock import Clock
 from books.faults import Halt, Retry, Unknown
-from books.governor import Governor
+from books.governor import PUSHES, Governor
+from books.ledger import Turn
 from books.transport import policy
 from books.transport.policy import Outcome
 
@@ -29,11 +32,45 @@ class Governed:
         self._connection = connection
         self._clock = clock
         self._max_wait_seconds = max_wait_seconds
+        self._in_turn = False
+        self._has_grant = False
+
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Hold the push lock over several calls.
+
+        Raises:
+            Halt: TRY_LATER; somebody else held it for all of `max_wait_seconds`.
+        """
+        with self._governor.push_lock(self._connection, self._deadline()) as is_held:
+            self._in_turn, self._has_grant = True, False
+            try:
+                yield Turn(self._leave_ahead, is_held)
+            finally:
+                self._in_turn = False
+
+    def _leave_ahead(self) -> float:
+        """Take the grant of the next batch ahead, so that nothing waits between its claim and its sending."""
+        started = self._clock.monotonic()
+        self._governor.grant(self._connection, CallKind.BATCH, self._deadline())
+        self._has_grant = True
+        return self._clock.monotonic() - started
+
+    def _deadline(self) -> float:
+        return self._clock.monotonic() + self._max_wait_seconds
+
+    def _leave(self, request: Request) -> AbstractContextManager[float]:
+        """Leave for one call. In a turn the push lock is held already, and a batch that has to be proved may too."""
+        if request.prove is not None and self._has_grant:
+            self._has_grant = False
+            return nullcontext(0.0)
+        if self._in_turn and request.kind in PUSHES:
+            return nullcontext(self._governor.grant(self._connection, request.kind, self._deadline()))
+        return self._governor.slot(self._connection, request.kind, self._deadline())
 
     def send(self, request: Request) -> Response:
         """Send it when its turn has come."""
-        deadline = self._clock.monotonic() + self._max_wait_seconds
-        with self._governor.slot(self._connection, request.kind, deadline):
+        with self._leave(request):
             try:
                 answer = self._inner.send(request)
             except (Retry, Unknown) as fault:

@@ -60,6 +60,8 @@ class HttpTransport:
         _refuse_plain_http(request.url)
         session = self._local if is_loopback(request.url) else self._remote
         place = _place(request)
+        if request.prove is not None:
+            request.prove()
         try:
             with session.request(
                 request.method,

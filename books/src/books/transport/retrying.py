@@ -16,7 +16,8 @@ logger = logging.getLogger(__name__)
 class Retrying:
     """Repeats by `policy.wait_seconds`. The waits of one call add up to at most `max_wait_seconds`.
 
-    A 5xx answer that stays is returned, like any answer; a fault that stays is raised again.
+    A 5xx answer that stays is returned, like any answer; a fault that stays is raised again. A request that has to be
+    proved is sent once: whoever waits has to look again before sending.
 
     Raises:
         Halt: TRY_LATER; the vendor asks to wait longer than we may. The call was refused, it did not happen.
@@ -30,6 +31,8 @@ class Retrying:
 
     def send(self, request: Request) -> Response:
         """Send it, again where need be."""
+        if request.prove is not None:
+            return self._inner.send(request)
         deadline = self._clock.monotonic() + self._max_wait_seconds
         tries = 1
         outcome = self._try(request)

@@ -20,6 +20,8 @@ class InboxLag:
     oldest_seconds: float | None
     missed: int
     """Changes of the last 30 days that no webhook told of: found by reading."""
+    standstill_seconds: float = 0
+    """For how long deliveries have been kept and not split; 0 where splitting goes on."""
 
 
 def lag(store: Store) -> InboxLag | None:
@@ -28,7 +30,8 @@ def lag(store: Store) -> InboxLag | None:
     if not inbox.is_used():
         return None
     backlog = inbox.backlog(READS)
-    return InboxLag(backlog.unsplit + backlog.unread, backlog.oldest_seconds, len(inbox.missed()))
+    standstill = backlog.unsplit_seconds or 0 if backlog.stands_still else 0
+    return InboxLag(backlog.unsplit + backlog.unread, backlog.oldest_seconds, len(inbox.missed()), standstill)
 
 
 def unnoticed(store: Store, connection: str) -> list[str] | None:

@@ -14,6 +14,7 @@ import pendulum
 from books.faults import RECONNECT, Exit
 from books.runs import Streak
 from books.watch.facts import Facts
+from books.watch.inbox import InboxLag
 
 EXPIRY_DAYS = (60, 30, 7)
 """A message each time so few days are left; days, largest first."""
@@ -70,6 +71,8 @@ def judge(facts: Facts) -> dict[str, Cause | None]:
         judged["gate_failed"] = _gate_failed(facts)
         if facts.reconciliation.trusted:
             judged["critical_breaks"] = _critical_breaks(facts)
+    if facts.inbox is not None:
+        judged["webhooks_stand_still"] = _standstill(facts.inbox)
     if facts.unnoticed is not None:
         judged["webhook_silence"] = _webhook_silence(facts)
     return judged
@@ -300,6 +303,19 @@ def _webhook_silence(facts: Facts) -> Cause | None:
         "reads: no notice told of them, and none of anything else has come since.",
         "Payments still come back, only later. Look whether the receiver runs and is reached from outside "
         "(`books webhooks log --missed`), and whether the subscription is still active in Intuit's developer portal.",
+    )
+
+
+def _standstill(inbox: InboxLag) -> Cause | None:
+    if not inbox.standstill_seconds:
+        return None
+    return Cause(
+        "webhooks_stand_still",
+        "Webhooks are kept but not read",
+        f"Deliveries have waited for {inbox.standstill_seconds / 60:.0f} minutes to be split into notices; "
+        f"{inbox.waiting:,} deliveries and notices wait.",
+        "Nothing is lost, and payments still come back with the scheduled reads. Restart the receiver "
+        "(`books webhooks serve`), and run `meltano run pull-payments`: what it or the receiver logs names the cause.",
     )
 
 

@@ -15,22 +15,36 @@ from books.faults import Exit, Halt
 CONNECTIONS_MAX = 256
 HEADER_BYTES_MAX = 16 * 1024
 REQUEST_SECONDS_MAX = 10.0
-"""How long a client may take over the head of a request; Intuit sends it at once."""
+"""How long a client may take over the head of a request, from the connection or the last answer on; Intuit sends it
+at once."""
 
 KEEP_ALIVE_SECONDS = 5
 SHUTDOWN_SECONDS = 25
 
 
 class BoundedProtocol(H11Protocol):
-    """Closes a connection whose first request has not come whole in time: uvicorn itself would wait for ever."""
+    """Closes a connection on which the head of a request has not come whole in time: uvicorn would wait for ever.
+
+    The limit counts from the connection's start and from each answer; uvicorn's own limit ends with the first letter.
+    """
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to count."""
+        """Wait for the first head."""
         super().connection_made(transport)
-        self._deadline = asyncio.get_running_loop().call_later(REQUEST_SECONDS_MAX, self._close_if_silent)
+        self._deadline = self._expect_head(after=None)
 
-    def _close_if_silent(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+    def on_response_complete(self) -> None:
+        """Wait for the next head, unless it came with the last one: then the answer to that one is waited for."""
+        answered = self.cycle
+        super().on_response_complete()
+        self._deadline.cancel()
+        self._deadline = self._expect_head(after=answered)
+
+    def _expect_head(self, after: Any) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(REQUEST_SECONDS_MAX, self._close_if_silent, after)
+
+    def _close_if_silent(self, after: Any) -> None:
+        if self.cycle is after and not self.transport.is_closing():
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,0 +1,123 @@
+"""Which connection may write an invoice in OpsMerge: the one rule that every write and every posting asks.
+
+An invoice belongs to a connection while its accounting block names that connection and bears an external id. Several
+environments may look at one OpsMerge, so the rule is asked with the block as it is right before each write:
+
+    the block belongs to          a production connection     another connection, where it may write
+    nobody, or this connection    write                       write
+    a non-production connection   take over                   leave
+    another production one        leave, and do not post      leave
+
+A connection may write where it is a production one, or where OpsMerge is a test one (`opsmerge_is_test`). Elsewhere it
+does one thing: it clears its own ids (`books disconnect`). Everything else it only shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+PRODUCTION = "production:"
+
+
+class Act(str, Enum):
+    """What a connection does with an invoice in OpsMerge."""
+
+    WRITE = "write"
+    TAKE_OVER = "take over"
+    """Write it, although it belongs to a non-production connection."""
+    LEAVE = "leave"
+    """It belongs to another connection."""
+    SHOW = "show"
+    """Only say what would be written: this OpsMerge is not a test one, and the connection not a production one."""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What to do, and why in words where nothing is written."""
+
+    act: Act
+    owner: str | None = None
+    """The connection that the invoice belongs to."""
+    why: str = ""
+    remedy: str = ""
+
+    @property
+    def writes(self) -> bool:
+        """Whether the write may go."""
+        return self.act in (Act.WRITE, Act.TAKE_OVER)
+
+
+def link_of(block: Any) -> tuple[str, str] | None:
+    """Connection and external id of an accounting block; None where it does not bear both: nobody's invoice."""
+    if not isinstance(block, Mapping):
+        return None
+    connection, external_id = _text(block.get("connection")), _text(block.get("external_id"))
+    return (connection, external_id) if connection and external_id else None
+
+
+def owner_of(block: Any) -> str | None:
+    """The connection that an invoice belongs to by its accounting block; None for nobody's."""
+    link = link_of(block)
+    return link[0] if link else None
+
+
+def named_by(block: Any) -> str:
+    """The connection that an accounting block names, with or without an external id; empty where it names none."""
+    return _text(block.get("connection")) if isinstance(block, Mapping) else ""
+
+
+def is_production(connection: str) -> bool:
+    """Whether a connection's money is real."""
+    return connection.startswith(PRODUCTION)
+
+
+def may_write(connection: str, *, opsmerge_is_test: bool) -> bool:
+    """Whether a connection writes to this OpsMerge at all."""
+    return is_production(connection) or opsmerge_is_test
+
+
+def decide(block: Any, connection: str, *, opsmerge_is_test: bool, clears_id: bool = False) -> Ruling:
+    """Return what a connection does with an invoice whose accounting block in OpsMerge is `block`.
+
+    `clears_id` says that the write takes the connection's own id away and does nothing else.
+    """
+    owner = owner_of(block)
+    if owner not in (None, connection) and not _takes_over(connection, owner):
+        return Ruling(Act.LEAVE, owner, f"it belongs to {owner} in OpsMerge", remedy(owner))
+    if not may_write(connection, opsmerge_is_test=opsmerge_is_test) and not (clears_id and owner == connection):
+        return Ruling(Act.SHOW, owner, NOT_A_TEST, SET_IS_TEST)
+    return Ruling(Act.WRITE if owner in (None, connection) else Act.TAKE_OVER, owner)
+
+
+def bars_posting(owner: str | None, connection: str) -> bool:
+    """Whether an invoice that belongs to `owner` must not be posted by `connection`.
+
+    A production company's invoices are in its books already. A non-production ledger may receive any invoice.
+    """
+    return owner not in (None, connection) and is_production(connection) and not _takes_over(connection, owner)
+
+
+def remedy(owner: str | None) -> str:
+    """What a person does about an invoice that was left."""
+    return (
+        f"If it is to move, give up its id there first: run `books disconnect` with the settings of {owner}; the next "
+        "push then takes it."
+    )
+
+
+NOT_A_TEST = "this OpsMerge is not a test one, and only a production connection writes to it"
+SET_IS_TEST = (
+    "Nothing is needed. Only where OpsMerge itself holds nothing but test data, set opsmerge_is_test of "
+    "target-opsmerge to true."
+)
+
+
+def _takes_over(connection: str, owner: str | None) -> bool:
+    return owner is not None and is_production(connection) and not is_production(owner)
+
+
+def _text(value: Any) -> str:
+    return str(value).strip() if isinstance(value, (str, int)) else ""

@@ -1,0 +1,57 @@
+"""Which of the ledger's documents were seen voided or deleted: noted by the pull of payments, and by a push that looks.
+
+A void or opt-out in OpsMerge is a conflict only while the ledger's document stands, and a push asks nobody for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection, delete, select
+
+from books.store.tables_posting import ended_document
+from books.store.upsert import upsert
+
+DELETED = "deleted"
+VOIDED = "voided"
+IDS_MAX = 400
+"""Bound values of one query."""
+
+
+def ended(conn: Connection, company_id: str, ids: Iterable[str]) -> dict[str, str]:
+    """Return `voided` or `deleted` for those that were seen so, by id."""
+    found: dict[str, str] = {}
+    for some in _slices(ids):
+        statement = select(ended_document.c.transaction_id, ended_document.c.status).where(
+            ended_document.c.realm_id == company_id, ended_document.c.transaction_id.in_(some)
+        )
+        found.update((row[0], row[1]) for row in conn.execute(statement))
+    return found
+
+
+def note(conn: Connection, company_id: str, statuses: Mapping[str, str]) -> None:
+    """Remember that documents were seen voided or deleted. A deletion is final."""
+    known = ended(conn, company_id, statuses)
+    rows = [
+        {"realm_id": company_id, "transaction_id": key, "status": status}
+        for key, status in statuses.items()
+        if known.get(key) not in (DELETED, status)
+    ]
+    upsert(conn, ended_document, rows)
+
+
+def note_live(conn: Connection, company_id: str, ids: Iterable[str]) -> None:
+    """Forget that documents were seen voided: they stand. A deletion is final."""
+    for some in _slices(ids):
+        conn.execute(
+            delete(ended_document).where(
+                ended_document.c.realm_id == company_id,
+                ended_document.c.transaction_id.in_(some),
+                ended_document.c.status != DELETED,
+            )
+        )
+
+
+def _slices(values: Iterable[str]) -> Iterable[list[str]]:
+    unique = list(dict.fromkeys(values))
+    return (unique[start : start + IDS_MAX] for start in range(0, len(unique), IDS_MAX))
