@@ -9,7 +9,7 @@ UV := $(BIN)/uv
 RUNTIME := .venv/.runtime-installed
 DEVELOPMENT := .venv/.development-installed
 
-.PHONY: help setup run test check format bench soak reset-demo lock clean
+.PHONY: catalogs help setup run test check format bench soak reset-demo lock clean
 
 help: ## What each command does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ soak: $(DEVELOPMENT) ## Long proof runs
 reset-demo: ## Forget the demo's simulators, store, warehouse and Meltano state
 	@rm -rf .demo warehouse/demo plans/demo
 	@[ ! -x $(BIN)/python ] || $(BIN)/python scripts/forget_demo_state.py
+
+catalogs: $(RUNTIME) ## What each tap sends, by `select` and `metadata` of meltano.yml
+	@$(BIN)/python scripts/catalogs.py
 
 lock: $(DEVELOPMENT) ## Resolve anew, for every supported Python, into the committed lock files
 	@$(UV) lock --quiet --upgrade

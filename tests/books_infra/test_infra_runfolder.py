@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -142,20 +141,6 @@ def test_a_refused_run_waits_until_the_other_has_read_its_files(root, meltano):
     began = clock.monotonic()
     runfolder.wait_until_loaded(root, STEP, other, clock)
     assert clock.monotonic() == began
-
-
-@pytest.mark.parametrize("spoiled", [b"", b'{"streams": [', None])
-def test_a_catalog_that_a_second_run_emptied_is_put_back(root, spoiled):
-    """The tap's next run has the catalog of its last one where Meltano's is no JSON; a good one is left alone."""
-    catalog = root / "run" / "tap-opsmerge" / "tap.properties.json"
-    catalog.write_text('{"streams": []}')
-    runfolder.keep(catalog)
-    catalog.unlink() if spoiled is None else catalog.write_bytes(spoiled)
-    runfolder.restore(catalog)
-    assert json.loads(catalog.read_text()) == {"streams": []}
-    catalog.write_text('{"streams": [1]}')
-    runfolder.restore(catalog)
-    assert json.loads(catalog.read_text()) == {"streams": [1]}
 
 
 def test_processes_are_seen_without_proc_too(tmp_path, monkeypatch):

@@ -64,19 +64,15 @@ def test_the_second_run_says_so_and_the_first_is_untouched(bridge):
     facts = json.loads(status.out)
     push = next(job for job in facts["jobs"] if job["job"] == "push-invoices")
     assert (status.code, push["exit_code"], facts["at_work"]) == (0, 0, [])
-    assert [(run["exit_code"], OTHER in run["message"]) for run in facts["refused"]] == [(75, True)]
+    assert {(run["exit_code"], OTHER in run["message"]) for run in facts["refused"]} == {(75, True)}
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("tenths", range(0, 80, 4))
+@pytest.mark.parametrize("tenths", [0, *(pytest.param(each, marks=pytest.mark.soak) for each in range(4, 60, 4))])
 def test_the_first_is_untouched_whenever_the_second_comes(bridge, tenths):
-    """At any moment but one: while Meltano itself reads what discovery printed; then the next run does the work."""
+    """At the same moment or later: one run posts, the other says so or comes after it."""
     assert bridge.push().code == 0
     invoice = bridge.open_invoice()
     [good, other] = run_both(bridge, tenths / 10)
-    if good[0] != 0:
-        assert "Invalid catalog" in good[1] + other[1], good[1] + other[1]
-        good = (bridge.push().code, "")
     assert good[0] == 0, good[1] + other[1]
-    assert other[0] == 0 or OTHER in other[1] or "catalog" in other[1], other[1]
+    assert other[0] == 0 or OTHER in other[1], other[1]
     assert bridge.opsmerge_invoice(invoice)["accounting"]["status"] == "posted"

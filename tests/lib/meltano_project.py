@@ -83,7 +83,7 @@ class Project:
 
 def make_project(root: Path) -> Project:
     root.mkdir()
-    for name in ("meltano.yml", "scripts"):
+    for name in ("meltano.yml", "scripts", "catalogs"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, root / name)
     shutil.copytree(ROOT / "transform", root / "transform", ignore=shutil.ignore_patterns("target", "logs"))

@@ -188,7 +188,7 @@ def test_money_of_another_company_is_never_to_be_recorded(reconcile):
     """A payment that a sandbox once wrote into OpsMerge is no money: its break and the invoice's say void it there."""
 
     def paid_by_a_sandbox(world: World) -> None:
-        one = sorted(world.untouched)[0]
+        one = min(world.untouched)
         by_hand(world, one, world.opsmerge[one]["total"], date(2026, 11, 12), external_id="9341453000009999:77:500")
 
     found = after(reconcile, paid_by_a_sandbox)

@@ -34,8 +34,6 @@ CLOCK_SLACK_SECONDS = 5
 
 ALREADY_RUNNING = "already_running"
 
-KEPT_CATALOG = "tap.properties.kept.json"
-
 WORDS_MAX = 200
 
 LOADED_SECONDS_MAX = 60
@@ -120,28 +118,6 @@ def loaded(root: Path, step: str, parent_pid: int) -> None:
         mine = _read(file)
         if mine and mine.pid == parent_pid:
             _write(file, replace(mine, loaded=True))
-
-
-def keep(catalog: Path) -> None:
-    """Keep a tap's catalog beside itself, for `restore`."""
-    with suppress(OSError):
-        catalog.with_name(KEPT_CATALOG).write_bytes(catalog.read_bytes())
-
-
-def restore(catalog: Path) -> None:
-    """Put back a catalog that a second run's Meltano has emptied before we could refuse it."""
-    with suppress(OSError, ValueError):
-        kept = catalog.with_name(KEPT_CATALOG).read_bytes()
-        if not catalog.exists() or not _is_json(catalog.read_bytes()):
-            catalog.write_bytes(kept)
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def wait_until_loaded(root: Path, step: str, other: Claim, clock: Clock) -> None:

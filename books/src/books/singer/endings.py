@@ -56,7 +56,7 @@ TAP_VARIABLE = STEP_VARIABLES[0]
 LOOKS = frozenset({"--about", "--help", "--test", "--version"})
 """Options that make a call no run."""
 
-DISCOVER, CATALOG = "--discover", "--catalog"
+CATALOG = "--catalog"
 
 SWITCH_WORDS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 
@@ -118,7 +118,6 @@ class PluginCommand(SingerCommand):
             sys.exit(exit_code(fault))
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(bool(end.code))
-            self.plugin.end_discovery(code)
             self.plugin.keep_run(started_at, code, "")
             sys.exit(Exit.FAILED if code == USAGE_ERROR else code)
         except Exception as error:
@@ -136,14 +135,11 @@ class PluginEndings:
     _is_run: ClassVar[bool] = False
     _step: ClassVar[str | None] = None
     _claim: ClassVar[str] = ""
-    _catalog_file: ClassVar[Path | None] = None
-    _discovers: ClassVar[bool] = False
     _words: ClassVar[str] = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self._claim and self._catalog_file is not None:
-            runfolder.keep(self._catalog_file)
+        if self._claim:
             runfolder.loaded(runfolder.folder(), self._claim, os.getppid())
 
     @classmethod
@@ -163,11 +159,8 @@ class PluginEndings:
             runfolder.wait_until_loaded(root, name, other, clock)
             cls._is_run, cls._step = True, runs.REFUSED
             raise runfolder.busy(_step(cls.name), other)
-        if DISCOVER in arguments:
-            cls._discovers = True
         if CATALOG in arguments:
-            cls._claim, cls._catalog_file = name, Path(arguments[arguments.index(CATALOG) + 1])
-            runfolder.restore(cls._catalog_file)
+            cls._claim = name
 
     @classmethod
     def invoke(cls, *args: Any, **kwargs: Any) -> None:
@@ -209,13 +202,6 @@ class PluginEndings:
             super().setup_mapper()  # type: ignore[misc] # the SDK's class comes next
         except MappingError as error:
             raise _refusal(f"stream_maps: {' '.join(str(error).split())}") from None
-
-    @classmethod
-    def end_discovery(cls, code: int) -> None:
-        """End a discovery at once: until Meltano has read what it printed, a second run may empty the file."""
-        if cls._discovers and not code:
-            sys.stdout.flush()
-            os._exit(0)
 
     @classmethod
     def keep_words(cls, words: str) -> None:
