@@ -10,7 +10,7 @@ import pytest
 from schedules import ListSpool
 
 from books.clock import VirtualClock
-from books.faults import Halt
+from books.faults import Halt, Reject
 from books.mappings import Mappings
 from books.posting import fence, records
 from books.posting.postings import Outcome
@@ -97,7 +97,7 @@ def test_a_claim_that_cannot_be_proved_is_not_sent(world, name):
     deed, words = LOST[name]
     world.deeds["intent_committed"] = lambda: deed(world)
     halt = _push(world)
-    assert (halt.exit_code, halt.code) == (75, fence.CLAIM_LOST)
+    assert (halt.exit_code, halt.code) == (75, fence.NOT_SENT)
     assert words in halt.message
     assert not world.ledger.invoices
     left = world.journal.postings["inv_1"]
@@ -151,9 +151,36 @@ def test_a_refused_call_is_looked_up_and_claimed_anew(world):
     assert len(world.ledger.invoices) == 2
 
 
-def test_a_call_that_is_refused_for_good_leaves_no_posting(world):
-    """After five tries the claim is taken back: exit code 75, nothing in the books or the store."""
+def test_what_a_call_that_is_refused_for_good_claimed_is_not_lost(world):
+    """After five tries exit code 75; the rows stay, so that a run whose bookmark has passed them posts them."""
     world.ledger._fate = lambda: Fate.REFUSED
-    halt = _push(world)
-    assert halt.exit_code == 75
-    assert not world.journal.postings
+    assert _push(world).exit_code == 75
+    left = world.journal.postings.values()
+    assert {(each.outcome, each.fault_code, each.attempts) for each in left} == {(Outcome.UNKNOWN, fence.NOT_SENT, 0)}
+    world.ledger._fate = lambda: Fate.FINE
+    world.rows.clear()
+    assert _push(world) is None
+    assert len(world.ledger.invoices) == 2
+
+
+class OneByOne(PretendLedger):
+    """A ledger that refuses every call of several invoices as a whole."""
+
+    def create_invoices(self, members, key, prove):
+        if len(members) > 1:
+            raise Reject("the batch is malformed", code="2010")
+        return super().create_invoices(members, key, prove)
+
+
+def test_a_batch_that_is_refused_whole_is_halved_whatever_the_store_knew_before(world):
+    """An invoice that was refused in an earlier run, and mended, is posted in the halves like any other."""
+    good = dict(world.rows)
+    world.rows["inv_0"] = world.rows["inv_0"].replace('"tax_code_id":"', '"tax_code_id":"not-')
+    world.rows["inv_0"] = world.rows["inv_0"].replace('"tax_code_name":"', '"tax_code_name":"not ')
+    del world.rows["inv_1"]
+    assert _push(world) is None
+    assert world.journal.postings["inv_0"].outcome is Outcome.REJECTED
+    world.rows |= good
+    world.ledger = OneByOne(world.clock)
+    assert _push(world) is None
+    assert {each.outcome for each in world.journal.postings.values()} == {Outcome.CREATED}

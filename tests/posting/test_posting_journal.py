@@ -76,19 +76,6 @@ def test_many_claimants_at_once_one_wins_each_invoice(journal):
     assert len(set(seqs)) == 20
 
 
-def test_an_intent_of_a_call_that_did_not_happen_is_taken_back(journal):
-    """A new row goes; an older one becomes what it was, under a higher seq; one that moved on stays."""
-    (old,) = journal.write([_posting(1, Outcome.REJECTED, fault_code="x")])
-    again, new, moved = journal.intend([replace(old, outcome=Outcome.UNKNOWN), _posting(2), _posting(3)])
-    journal.finish([replace(moved, outcome=Outcome.CREATED)])
-    journal.withdraw([again, new, moved], {"inv_1": old, "inv_2": None, "inv_3": None})
-    left = journal.load(["inv_1", "inv_2", "inv_3"])
-    assert set(left) == {"inv_1", "inv_3"}
-    assert (left["inv_1"].outcome, left["inv_1"].fault_code) == (Outcome.REJECTED, "x")
-    assert left["inv_1"].seq > again.seq
-    assert left["inv_3"].outcome is Outcome.CREATED
-
-
 def test_what_is_unfinished(journal):
     """Everything that is not in the books, and what a person wants retried."""
     rows = [

@@ -179,9 +179,19 @@ STEPS = {
         {},
         Step.SETTLE,
     ),
-    "claimed and not sent": (("unknown", {"attempted_at": None, "fault_code": "claim_lost"}), {}, Step.SETTLE),
+    "claimed and never sent": (("unknown", {"attempts": 0, "fault_code": "not_sent"}), {}, Step.POST),
+    "claimed, never sent, and voided since": (
+        ("unknown", {"attempts": 0, "fault_code": "not_sent"}),
+        {"status": "voided"},
+        Step.WITHDRAWN,
+    ),
+    "sent before, and claimed without being sent": (
+        ("unknown", {"attempted_at": None, "attempts": 1, "fault_code": "not_sent"}),
+        {},
+        Step.SETTLE,
+    ),
     "sent, then claimed and not sent": (
-        ("unknown", {"attempted_at": NOW.subtract(seconds=900), "fault_code": "claim_lost"}),
+        ("unknown", {"attempted_at": NOW.subtract(seconds=900), "fault_code": "not_sent"}),
         {},
         Step.WAIT,
     ),

@@ -142,14 +142,18 @@ def test_one_faulty_item_costs_nothing_to_the_others(sqlite_bridge, record):
     assert postings["inv_5"]["fault_code"] in ("610", "2500", "customer_inactive")
 
 
-def test_a_refused_connection_changes_nothing(sqlite_bridge, record):
-    """What did not happen leaves no posting behind; exit code 75, no STATE, the next run posts it."""
+def test_what_a_refused_call_claimed_is_posted_by_the_next_run_whatever_it_reads(sqlite_bridge, record):
+    """Exit code 75, no STATE; the claim stays, so that the invoice is not lost where a bookmark has passed it."""
     _known(sqlite_bridge, record)
-    sqlite_bridge.sim.control.fault("429", times=0, **BATCH)
+    sqlite_bridge.sim.control.fault("429", **BATCH)
     pushed = sqlite_bridge.push(record(4), max_wait_seconds=1)
     assert (pushed.halt.exit_code, pushed.states) == (75, [])
-    assert "inv_4" not in sqlite_bridge.postings()
+    left = sqlite_bridge.postings()["inv_4"]
+    assert (left["outcome"], left["fault_code"], left["attempts"]) == ("unknown", "not_sent", 0)
     assert [run["complete"] for run in sorted(sqlite_bridge.runs(), key=lambda run: run["started_at"])] == [True, False]
+    sqlite_bridge.clock.sleep(120)
+    sqlite_bridge.push()
+    assert sqlite_bridge.postings()["inv_4"]["outcome"] == "created"
 
 
 def test_a_dead_connection_ends_with_69(sqlite_bridge, record):

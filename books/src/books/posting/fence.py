@@ -22,7 +22,7 @@ CONNECT_SECONDS_MAX = 10.0
 SHORT_WAIT_SECONDS = 2.0
 """A wait for the budget of one second does not count as waiting: it is over before anybody could act on it."""
 
-CLAIM_LOST = "claim_lost"
+NOT_SENT = "not_sent"
 """Fault code of a posting that was claimed, and not sent under that claim."""
 
 
@@ -59,6 +59,6 @@ class ClaimLost(Halt):
         super().__init__(
             f"{reason} between claiming these invoices and sending them, so they were not sent",
             exit_code=Exit.TRY_LATER,
-            code=CLAIM_LOST,
+            code=NOT_SENT,
             remedy="Run again: it looks them up and decides anew; nothing is sent twice.",
         )

@@ -63,10 +63,6 @@ class Journal(Protocol):
         """As `write`, and the outcome of each row's last attempt."""
         ...
 
-    def withdraw(self, written: Sequence[Posting], before: Mapping[str, Posting | None]) -> None:
-        """Take back intents of a call that did not happen: the rows become what they were."""
-        ...
-
     def lessons(self, kind: str) -> dict[str, Lesson]:
         """What was learned of a kind, by key."""
         ...
@@ -154,14 +150,6 @@ class SqlJournal:
             _upsert(conn, attempt, [_attempt_row(each) for each in written if each.attempts])
             return written
 
-    def withdraw(self, written: Sequence[Posting], before: Mapping[str, Posting | None]) -> None:
-        """See `Journal`."""
-        with self._store.begin() as conn:
-            current = self._seqs(conn, [each.opsmerge_invoice_id for each in written])
-            for each in written:
-                if current.get(each.opsmerge_invoice_id) == each.seq:
-                    self._take_back(conn, each, before[each.opsmerge_invoice_id])
-
     def lessons(self, kind: str) -> dict[str, Lesson]:
         """See `Journal`."""
         statement = select(learned).where(learned.c.connection == self._connection, learned.c.kind == kind)
@@ -247,17 +235,6 @@ class SqlJournal:
         written = [replace(each, seq=number) for each, number in zip(claimed, numbers, strict=False)]
         _upsert(conn, posting, [each.to_row() for each in written])
         return written
-
-    def _take_back(self, conn: Connection, written: Posting, before: Posting | None) -> None:
-        key = and_(
-            posting.c.connection == self._connection,
-            posting.c.opsmerge_invoice_id == written.opsmerge_invoice_id,
-        )
-        if before is None:
-            conn.execute(posting.delete().where(key))
-        else:
-            seq = self._store.next_seq(conn)
-            conn.execute(posting.update().where(key).values(**replace(before, seq=seq).to_row()))
 
 
 def _attempt_row(each: Posting) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
 from books.ledger import Company, Ledger, LedgerInvoice, Member, Turn
 from books.posting.adoption import Absent, Same, Taken, Verdict, judge, number_taken
 from books.posting.crash import Checkpoint
-from books.posting.fence import CLAIM_SECONDS_MAX, ClaimLost, age_seconds, must_look_up_again
+from books.posting.fence import CLAIM_SECONDS_MAX, NOT_SENT, ClaimLost, age_seconds, must_look_up_again
 from books.posting.journal import Journal
 from books.posting.postings import NO_FAULT, Outcome, Posting, with_fault
 from books.posting.records import sha256
@@ -125,15 +125,14 @@ class Outbox:
         self._ready |= {each.candidate.id: each for each in ready}
         self._checkpoint("before_intent")
         sent = self._send(self._intents(ready), "intent_committed")
-        if sent.fault is not None:
-            self._journal.withdraw(sent.claimed, before)
-        if isinstance(sent.fault, Reject):
-            claimed = {each.opsmerge_invoice_id for each in sent.claimed}
-            self._split([each for each in ready if each.candidate.id in claimed], sent.fault)
-        elif sent.fault is not None:
+        let_go = self._let_go(sent.claimed, before, sent.fault) if sent.fault is not None else {}
+        if isinstance(sent.fault, Halt):
             raise sent.fault
-        else:
-            self._see_through(sent.open)
+        if sent.fault is not None:
+            rows = [(each, let_go.get(each.candidate.id)) for each in ready]
+            again = [replace(each, candidate=replace(each.candidate, posting=row)) for each, row in rows if row]
+            self._split(again, sent.fault)
+        self._see_through(sent.open)
         if self._halt is not None:
             raise self._halt
 
@@ -200,7 +199,7 @@ class Outbox:
             # The earlier sending may have been taken, so nothing but another look-up can settle these.
             self._record([with_fault(each, Outcome.UNKNOWN, sent.fault, self._now()) for each in sent.claimed])
         elif sent.fault is not None:
-            self._journal.withdraw(sent.claimed, {each.opsmerge_invoice_id: each for each in fresh})
+            self._let_go(sent.claimed, {each.opsmerge_invoice_id: each for each in fresh}, sent.fault)
             raise sent.fault
         self._see_through(sent.open)
         if self._halt is not None:
@@ -238,7 +237,6 @@ class Outbox:
     def _send(self, rows: Sequence[Posting], point: str) -> _Sent:
         """Claim these and send them as one call; where the call did not happen for now, look up and claim anew."""
         refused: Retry | None = None
-        before = {each.opsmerge_invoice_id: each for each in rows}
         for tries in range(1, SENDINGS_MAX + 1):
             try:
                 rows = self._still_absent(rows)
@@ -250,9 +248,6 @@ class Outbox:
             self._checkpoint(point)
             try:
                 return _Sent(rows, self._call(rows, prove)) if rows else _Sent()
-            except ClaimLost as lost:
-                self._let_go(rows, before, lost)
-                return _Sent(fault=lost)
             except (Reject, Halt) as stopped:
                 return _Sent(rows, fault=stopped)
             except Retry as again:
@@ -301,23 +296,25 @@ class Outbox:
         if self._age_seconds(made) > CLAIM_SECONDS_MAX:
             raise ClaimLost("more than a minute passed (did this machine stand still?)")
 
-    def _let_go(self, claimed: Sequence[Posting], before: Mapping[str, Posting], lost: ClaimLost) -> None:
-        """Give up a claim under which nothing was sent: the next run looks up and decides at once, without a rest.
+    def _let_go(
+        self, claimed: Sequence[Posting], before: Mapping[str, Posting | None], fault: Reject | Halt
+    ) -> dict[str, Posting]:
+        """Give up a claim under which nothing was sent, and return the rows: the next run decides them anew, at once.
 
         The rows stay, because another run may have seen them, and left their invoices to us.
         """
         now = self._now()
-        rows = [
-            replace(
-                with_fault(before[each.opsmerge_invoice_id], Outcome.UNKNOWN, lost, now),
+        rows = []
+        for each in claimed:
+            earlier = before.get(each.opsmerge_invoice_id)
+            row = replace(
+                with_fault(each, Outcome.UNKNOWN, _not_sent(fault), now),
                 attempts=each.attempts - 1,
+                attempted_at=earlier.attempted_at if earlier else None,
                 finished_at=None,
-                seq=each.seq,
             )
-            for each in claimed
-        ]
-        for each in self._journal.write(rows):
-            self._report(each)
+            rows.append(row)
+        return {each.opsmerge_invoice_id: each for each in self._journal.write(rows)}
 
     def _call(self, members: Sequence[Posting], prove: Callable[[], None]) -> Sequence[Posting]:
         """One call; the members whose answer says nothing for certain, though the ledger did answer."""
@@ -397,21 +394,22 @@ class Outbox:
                 outcomes.append(with_fault(each, Outcome.REJECTED, answer, now))
         self._record(outcomes)
         still_open = self._journal.finish(open_)
-        self._withdraw(stopped)
+        if self._halt is not None:
+            self._let_go_of(stopped, self._halt)
         self._settle_taken(taken)
         self._checkpoint("outcome_committed")
         return still_open
 
-    def _withdraw(self, stopped: Sequence[Posting]) -> None:
-        """Members that did not happen become what they were; those sent before stay unknown."""
+    def _let_go_of(self, stopped: Sequence[Posting], halt: Halt) -> None:
+        """Give up those of a batch that did not happen; those that were sent before stay unknown as they are."""
         first = {each.opsmerge_invoice_id: self._ready.get(each.opsmerge_invoice_id) for each in stopped}
         before = {invoice_id: ready.candidate.posting for invoice_id, ready in first.items() if ready is not None}
-        taken_back = [
+        let_go = [
             each
             for each in stopped
             if each.opsmerge_invoice_id in before and _is_first_sending(each, before[each.opsmerge_invoice_id])
         ]
-        self._journal.withdraw(taken_back, before)
+        self._let_go(let_go, before, halt)
 
     def _settle_taken(self, taken: Sequence[tuple[Posting, Reject]]) -> None:
         """The number was used between our look-up and our call: by us (adopt) or by another (conflict)."""
@@ -465,6 +463,19 @@ class Outbox:
     def _age_seconds(self, moment: _Moment) -> float:
         now = self._moment()
         return age_seconds((now.wall - moment.wall).total_seconds(), now.steady_seconds - moment.steady_seconds)
+
+
+def _not_sent(fault: Reject | Halt) -> Fault:
+    """Why a claim was given up, as the row keeps it."""
+    if fault.code == NOT_SENT:
+        return fault
+    return Halt(
+        f"not sent: {fault.message}",
+        exit_code=Exit.TRY_LATER,
+        code=NOT_SENT,
+        remedy="Nothing is needed: the next run looks it up and decides anew.",
+        vendor_request_id=fault.vendor_request_id,
+    )
 
 
 def _is_first_sending(posting: Posting, before: Posting | None) -> bool:

@@ -303,17 +303,6 @@ class MemoryJournal:
     intend = write
     finish = write
 
-    def withdraw(self, written: Sequence[Posting], before: Mapping[str, Posting | None]) -> None:
-        """See `Journal`."""
-        for each in written:
-            current = self.postings.get(each.opsmerge_invoice_id)
-            if current is not None and current.seq == each.seq:
-                old = before[each.opsmerge_invoice_id]
-                del self.postings[each.opsmerge_invoice_id]
-                if old is not None:
-                    self.seq += 1
-                    self.postings[each.opsmerge_invoice_id] = replace(old, seq=self.seq)
-
     def lessons(self, kind: str) -> dict[str, Lesson]:
         """See `Journal`."""
         return {key: lesson for (of, key), lesson in self.learned.items() if of == kind}

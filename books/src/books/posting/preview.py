@@ -25,9 +25,6 @@ class PreviewJournal(SqlJournal):
         """As if written."""
         return list(postings)
 
-    def withdraw(self, written: Sequence[Posting], before: Mapping[str, Posting | None]) -> None:
-        """Nothing was intended."""
-
     def learn(self, lessons: Sequence[Lesson]) -> None:
         """The next run asks again."""
 

@@ -12,7 +12,7 @@ from books import belonging
 from books.faults import Reject
 from books.ledger import Invoice
 from books.posting.checks import is_negative
-from books.posting.fence import CLAIM_LOST, rest_seconds
+from books.posting.fence import NOT_SENT, rest_seconds
 from books.posting.postings import DISCONNECTED, EXCLUDED_AFTER, GONE, RECALLED, VOIDED_AFTER, Outcome, Posting
 
 OPEN_STATUSES = frozenset({"open", "overdue"})
@@ -112,6 +112,8 @@ def decide(candidate: Candidate, policy: Policy, now: pendulum.DateTime, left_co
     posting = candidate.posting
     if posting is None:
         return _decide_new(candidate, policy, left_content)
+    if _was_never_sent(posting):
+        return _decide_never_sent(candidate, policy)
     if posting.outcome is Outcome.UNKNOWN:
         return Step.SETTLE if _rested(posting, policy, now) else Step.WAIT
     wanted = candidate.invoice is None or reason_to_leave(candidate.invoice, policy) is None
@@ -137,8 +139,19 @@ def before_go_live(invoice: Invoice, policy: Policy) -> bool:
     return policy.post_from is not None and invoice.issue_date < policy.post_from and not is_negative(invoice)
 
 
+def _was_never_sent(posting: Posting) -> bool:
+    """Whether all that is known of it is a claim that was given up before anything left."""
+    return posting.outcome is Outcome.UNKNOWN and posting.fault_code == NOT_SENT and not posting.attempts
+
+
+def _decide_never_sent(candidate: Candidate, policy: Policy) -> Step:
+    if candidate.invoice is not None and reason_to_leave(candidate.invoice, policy) is not None:
+        return Step.WITHDRAWN
+    return Step.ADOPT_ONLY if candidate.invoice is not None and before_go_live(candidate.invoice, policy) else Step.POST
+
+
 def _rested(posting: Posting, policy: Policy, now: pendulum.DateTime) -> bool:
-    was_noted = posting.fault_code not in (None, CLAIM_LOST)
+    was_noted = posting.fault_code not in (None, NOT_SENT)
     rest = rest_seconds(policy.settle_seconds, policy.http_timeout, was_noted=was_noted)
     return posting.attempted_at is None or now >= posting.attempted_at.add(seconds=rest)
 
