@@ -438,6 +438,25 @@ def fail_on_rejected(world):
     assert (ended.code, ended.out, world.in_quickbooks(fine)) == (65, '{"upto": 1}\n', 1), ended.err
 
 
+@of(TargetQuickBooks)
+def duplicate_numbers_checked(world):
+    """A person's answer, which production asks for (tests/target_quickbooks); another word is refused."""
+    number = world.number()
+    good(world.push(invoice(number), duplicate_numbers_checked="accepted"))
+    assert world.in_quickbooks(number) == 1
+    refused(world.push(invoice(number), duplicate_numbers_checked="maybe"), 78, "duplicate_numbers_checked")
+
+
+@of(TargetOpsMerge)
+def opsmerge_is_test(world):
+    """A sandbox writes to an OpsMerge that is said to be a test one, and only shows what it would write to another."""
+    ended = good(world.run(TargetOpsMerge, *blocks(world), STATE, opsmerge_is_test=False))
+    assert "would be written" in ended.err
+    ended = good(world.run(TargetOpsMerge, *blocks(world), STATE, opsmerge_is_test=True))
+    assert "would be written" not in ended.err
+    refused(world.run(TargetOpsMerge, *blocks(world), opsmerge_is_test="maybe"), 78, "opsmerge_is_test")
+
+
 # --- target-duckdb -------------------------------------------------------------------------------------------------
 
 ROWS = [
