@@ -12,8 +12,8 @@ def as_1f79c9d_left(office: Any) -> None:
     """The store as that version left it: its revision, and every block believed to be as it was written."""
     path = office.store_url.removeprefix("sqlite:///")
     with sqlite3.connect(path) as database:
-        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'nonproduction_company'").fetchone():
-            database.execute("DROP TABLE nonproduction_company")
+        for table in ("nonproduction_company", "ended_document"):
+            database.execute(f"DROP TABLE IF EXISTS {table}")
         database.execute("UPDATE alembic_version SET version_num = '0004'")
         assert database.execute(
             "SELECT count(*) FROM accounting_block WHERE due OR written_sha256 IS NULL"

@@ -72,10 +72,13 @@ def test_why_says_whose_an_invoice_is_that_was_left(world: Any, tmp_path: Path) 
     production.push()
     with duckdb.connect(str(tmp_path / "books.duckdb")) as warehouse:
         warehouse.execute("CREATE SCHEMA raw_opsmerge")
-        columns = "number VARCHAR, status VARCHAR, issue_date DATE, accounting_excluded BOOLEAN, accounting JSON"
+        columns = "number VARCHAR, status VARCHAR, issue_date DATE, accounting_excluded BOOLEAN, accounting JSON, "
+        columns += "subtotal DECIMAL(15, 2), total DECIMAL(15, 2)"
         warehouse.execute(f"CREATE TABLE raw_opsmerge.invoices ({columns})")
         block = f'{{"connection": "{OTHER}", "external_id": "42"}}'
-        warehouse.execute("INSERT INTO raw_opsmerge.invoices VALUES ('INV-X', 'open', '2026-11-02', false, ?)", [block])
+        warehouse.execute(
+            "INSERT INTO raw_opsmerge.invoices VALUES ('INV-X', 'open', '2026-11-02', false, ?, 1, 1)", [block]
+        )
     with closing(production.store()) as store:
         session = session_of(production, store, tmp_path)
         [told] = story.stories(session, world.number(ids[0]))
