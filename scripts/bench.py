@@ -26,12 +26,12 @@ import bench_recon
 import pendulum
 import requests
 
-from books.call import CallKind
-from books.clock import Clock, SystemClock, VirtualClock
-from books.governor import Governor, limits_of
+from books.core.clock import Clock, SystemClock, VirtualClock
+from books.core.settings import QuickBooksSettings
 from books.posting.records import to_text
-from books.settings import QuickBooksSettings
 from books.store import Store
+from books.transport.call import CallKind
+from books.transport.governor import Governor, limits_of
 from sandbox.control import Control
 from sandbox.quickbooks import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, QuickBooksState, create_app
 from sandbox.server import running

@@ -15,9 +15,9 @@ import pytest
 import requests
 
 from books.cli.disconnect import Parted, part
-from books.cli.session import Session
-from books.clock import VirtualClock
-from books.settings import QuickBooksSettings
+from books.core.clock import VirtualClock
+from books.core.settings import QuickBooksSettings
+from books.operations.session import Session
 from books.store import Store
 from tap_opsmerge.tap import TapOpsMerge
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
@@ -158,7 +158,7 @@ class Office:
                 target.listen(io.StringIO(messages))
         finally:
             if "bridge" in vars(target):
-                target.bridge._store.close()
+                target.writeback._store.close()
 
     @contextmanager
     def _heard(self, name: str) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from books.opsmerge import accounting
+from books.writeback import accounting
 
 
 def as_1f79c9d_left(office: Any) -> None:

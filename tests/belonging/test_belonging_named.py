@@ -9,20 +9,20 @@ from typing import Any
 
 import duckdb
 
-from books.cli import story
 from books.cli.plan import TITLES
-from books.cli.session import Session
 from books.cli.why import _lines
-from books.clock import SystemClock
-from books.mappings import Mappings
+from books.core.clock import SystemClock
+from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks import open_client as open_quickbooks
+from books.ledgers.quickbooks.ledger import QuickBooksLedger
+from books.operations import why as story
+from books.operations.preflight import State, inspect
+from books.operations.preflight.facts import Rules, gather
+from books.operations.session import Session
 from books.opsmerge import OpsMergeSettings, open_client
 from books.posting.journal import SqlJournal
+from books.posting.mappings import Mappings
 from books.posting.plan import NEEDS_A_PERSON_FIRST
-from books.preflight import State, inspect
-from books.preflight.facts import Rules, gather
-from books.quickbooks import open_client as open_quickbooks
-from books.quickbooks.ledger import QuickBooksLedger
-from books.settings import QuickBooksSettings
 
 OTHER = "production:999"
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from books import belonging
-from books.belonging import Act, bars_posting, decide, link_of
-from books.faults import Halt
-from books.opsmerge import OpsMergeSettings
+from books.core.faults import Halt
+from books.opsmerge import OpsMergeSettings, belonging
+from books.opsmerge.belonging import Act, bars_posting, decide, link_of
 
 P, Q = "production:1", "production:2"
 S, T = "sandbox:8", "sandbox:9"

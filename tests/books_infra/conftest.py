@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from books.clock import VirtualClock
-from books.settings import QuickBooksSettings
+from books.core.clock import VirtualClock
+from books.core.settings import QuickBooksSettings
 from books.store import Store
 from sandbox.server import running
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from books import money
-from books.erasure import Client, find, in_store
-from books.faults import Halt
-from books.posting.breadcrumbs import give_up
+from books.core import money
+from books.core.faults import Halt
+from books.operations.breadcrumbs import give_up
+from books.operations.forget import Client, find, in_store
+from books.operations.retry import request_retry
 from books.posting.postings import GONE
-from books.posting.retry import request_retry
 from books.store import Store
 from books.store.schema import load_tables
 from books.store.tables_jobs import job_run

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from books.clock import SystemClock, VirtualClock
-from books.faults import Exit, Halt
-from books.governor import MARGIN_SECONDS, Governor, Limit, breaker_seconds, decide, limits_of
-from books.settings import QuickBooksSettings
+from books.core.clock import SystemClock, VirtualClock
+from books.core.faults import Exit, Halt
+from books.core.settings import QuickBooksSettings
 from books.store import Store
 from books.store import store as store_module
 from books.transport import CallKind
+from books.transport.governor import MARGIN_SECONDS, Governor, Limit, breaker_seconds, decide, limits_of
 
 A, B = "sandbox:1", "sandbox:2"
 EVERY = frozenset(CallKind)

@@ -9,8 +9,8 @@ import unicodedata
 
 import pytest
 
-from books import redact
-from books.printable import printable, printable_json, printable_lines
+from books.core import redact
+from books.core.printable import printable, printable_json, printable_lines
 
 HIDDEN = {
     "escape": ("a\x1b[2Jb", "a\\x1b[2Jb"),

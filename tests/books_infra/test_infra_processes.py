@@ -85,7 +85,7 @@ def test_a_kill_during_a_refresh_is_seen_and_survived(
     store_url: str, vendor: Any, start_worker: Any, settings_for: Any
 ) -> None:
     """SIGKILL between asking and keeping: the mark tells when, the lock is free, and the next one goes on."""
-    from books.clock import SystemClock
+    from books.core.clock import SystemClock
     from books.transport import tokens_of
 
     store = Store.open(store_url)

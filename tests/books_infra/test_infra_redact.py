@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from books import redact
-from books.redact import MASK, mask
+from books.core import redact
+from books.core.redact import MASK, mask
 
 
 @pytest.mark.parametrize(

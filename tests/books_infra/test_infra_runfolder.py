@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from books import runfolder
-from books.clock import SystemClock, VirtualClock
-from books.processes import Process, processes
+from books.core.clock import SystemClock, VirtualClock
+from books.core.processes import Process, processes
+from books.operations import runfolder
 
 STEP = "demo tap-opsmerge"
 
@@ -146,7 +146,7 @@ def test_a_refused_run_waits_until_the_other_has_read_its_files(root, meltano):
 def test_processes_are_seen_without_proc_too(tmp_path, monkeypatch):
     """Where there is no /proc, ps tells of the same processes: number, words, and the start to a few seconds."""
     mine = next(each for each in processes() if each.pid == os.getpid())
-    monkeypatch.setattr("books.processes.PROC", tmp_path)
+    monkeypatch.setattr("books.core.processes.PROC", tmp_path)
     if shutil.which("ps") is None:
         pytest.skip("no ps here")
     by_ps = next(each for each in processes() if each.pid == os.getpid())

@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from books import paths
-from books.faults import Exit, Halt
-from books.settings import (
+from books.core import paths
+from books.core.faults import Exit, Halt
+from books.core.settings import (
     QUICKBOOKS_PROPERTIES,
     TAP_PROPERTIES,
     TARGET_PROPERTIES,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from books.clock import SystemClock
-from books.settings import QuickBooksSettings
+from books.core.clock import SystemClock
+from books.core.settings import QuickBooksSettings
 from books.store import Store
 from books.transport import CallKind, Request, build, governor_of, tokens_of
 

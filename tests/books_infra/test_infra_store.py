@@ -13,8 +13,8 @@ import pendulum
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, inspect, select, text
 
-from books.clock import SystemClock, VirtualClock
-from books.faults import Exit, Halt
+from books.core.clock import SystemClock, VirtualClock
+from books.core.faults import Exit, Halt
 from books.store import Money, Store, Timestamp, schema
 
 NOON = pendulum.datetime(2026, 11, 2, 12, 0, 0, 123456)

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text, create_engine, text
 from sqlalchemy.engine import make_url
 
-from books.clock import VirtualClock
-from books.faults import Exit, Halt
+from books.core.clock import VirtualClock
+from books.core.faults import Exit, Halt
 from books.store import Store
 from books.store import store as store_module
 

@@ -10,12 +10,12 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select, update
 from starlette.responses import JSONResponse, Response
 
-from books.clock import VirtualClock
-from books.faults import Exit, Halt
+from books.core.clock import VirtualClock
+from books.core.faults import Exit, Halt
 from books.store import Store
 from books.store.tables_infra import token
-from books.tokens import TokenStore
 from books.transport import tokens_of
+from books.transport.tokens import TokenStore
 
 
 @pytest.fixture

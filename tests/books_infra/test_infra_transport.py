@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.responses import JSONResponse
 
-from books.clock import VirtualClock
-from books.faults import Exit, Fault, Halt, Retry, Unknown
+from books.core.clock import VirtualClock
+from books.core.faults import Exit, Fault, Halt, Retry, Unknown
 from books.store import Store
 from books.transport import CallKind, Request, Response, build, build_with_turns, governor_of
 from books.transport.http import HttpTransport
@@ -386,7 +386,7 @@ def test_a_store_that_fails_after_the_call_does_not_hide_the_answer(
     company: Any, vendor: Any, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch that was posted is told to the caller even when the governor cannot note it."""
-    from books.governor import Governor
+    from books.transport.governor import Governor
 
     def gone(*args: Any, **kwargs: Any) -> None:
         raise Halt("no store", exit_code=Exit.TRY_LATER)

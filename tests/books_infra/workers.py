@@ -9,11 +9,11 @@ import sys
 import time
 from typing import Any
 
-from books.clock import SystemClock
-from books.governor import Governor, Limit
-from books.settings import QuickBooksSettings
+from books.core.clock import SystemClock
+from books.core.settings import QuickBooksSettings
 from books.store import Store
 from books.transport import CallKind, tokens_of
+from books.transport.governor import Governor, Limit
 
 CONNECTION = "sandbox:9341453000000001"
 PAUSING_SEED = 3

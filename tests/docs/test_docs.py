@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from books.cli import group
-from books.settings import WATCH_PROPERTIES
+from books.core.settings import WATCH_PROPERTIES
 from tap_opsmerge.tap import TapOpsMerge
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
 from target_duckdb.target import TargetDuckDB

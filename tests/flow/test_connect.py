@@ -15,9 +15,9 @@ import pytest
 import requests
 from browser import CHROMIUM, Browser
 
-from books.seal import Seal
 from books.store import Store
 from books.store.tables_infra import token
+from books.transport.seal import Seal
 
 FIRST, SECOND = "9341453000000001", "9341453000000002"
 PASTED = "https://msp.example/books/done"
@@ -148,8 +148,8 @@ def test_an_old_refresh_token_in_the_settings_does_not_undo_a_connect(desk):
 USE_THE_TOKENS = """
 import os
 from books import transport
-from books.clock import SystemClock
-from books.settings import QuickBooksSettings
+from books.core.clock import SystemClock
+from books.core.settings import QuickBooksSettings
 from books.store import Store
 url = os.environ["TARGET_QUICKBOOKS_API_URL"]
 settings = QuickBooksSettings("9341453000000001", "sandbox-client", "sandbox-secret", refresh_token=os.environ["SEED"],

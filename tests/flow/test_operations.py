@@ -187,7 +187,7 @@ def payments(bridge) -> list:
 
 def tokens(store_url: str) -> set[str]:
     """Every token that a store holds now, opened."""
-    from books.seal import Seal
+    from books.transport.seal import Seal
 
     seal, engine = Seal(TOKEN_KEY), create_engine(store_url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:

@@ -28,7 +28,7 @@ def test_every_command_in_the_threat_list_selects_a_test(root):
 
 def test_what_forget_erases_is_what_the_page_says(root):
     """Each list that the page names is there, and has entries."""
-    from books.erasure import in_store, in_warehouse
+    from books.operations.forget import in_store, in_warehouse
 
     page = (root / "docs" / "security.md").read_text()
     for module in (in_store, in_warehouse):

@@ -10,7 +10,7 @@ import time
 import pytest
 from meltano_project import COMMAND_SECONDS_MAX
 
-from books import runfolder
+from books.operations import runfolder
 
 OTHER = "is at work since"
 

@@ -6,12 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from books.faults import Halt
-from books.ledger import Customer, Item, TaxCode
-from books.mappings import load
-from books.preflight.findings import Suggestion
-from books.preflight.likeness import likeness, match_customer, match_item, match_tax_code, spelling
-from books.preflight.writing import write
+from books.core.faults import Halt
+from books.ledgers.contract import Customer, Item, TaxCode
+from books.operations.preflight.findings import Suggestion
+from books.operations.preflight.likeness import likeness, match_customer, match_item, match_tax_code, spelling
+from books.operations.preflight.writing import write
+from books.posting.mappings import load
 
 CODES = [
     TaxCode("6", "20.0% S", (("12", Decimal("20.0")),)),

@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import insert
 
-from books.clock import SystemClock
-from books.mappings import Mappings
+from books.core.clock import SystemClock
+from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks import open_client
+from books.ledgers.quickbooks.ledger import QuickBooksLedger
+from books.operations.preflight import State, inspect
+from books.operations.preflight.facts import Rules, gather
 from books.opsmerge import OpsMergeSettings
 from books.opsmerge import open_client as open_opsmerge
 from books.posting.journal import Lesson, SqlJournal
-from books.preflight import State, inspect
-from books.preflight.facts import Rules, gather
-from books.quickbooks import open_client
-from books.quickbooks.ledger import QuickBooksLedger
-from books.settings import QuickBooksSettings
+from books.posting.mappings import Mappings
 from books.store import Store
 from books.store.tables_posting import posting
 

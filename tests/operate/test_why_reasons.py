@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from books.cli.story import _left
+from books.operations.why import _left
 
 INVOICE = {
     "status": "open",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from books.clock import VirtualClock
+from books.core.clock import VirtualClock
 from books.opsmerge import OpsMergeClient, OpsMergeSettings, open_client
 
 LINE = {

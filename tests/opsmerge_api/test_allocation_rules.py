@@ -9,19 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from books.allocations import (
-    DELETED,
-    GONE,
-    Effect,
-    Entry,
-    Settlement,
-    There,
-    Version,
-    decide,
-    read_payment,
-    read_version,
-)
-from books.faults import Reject
+from books.core.faults import Reject
+from books.opsmerge.payments import Entry, Settlement
+from books.writeback.allocations import DELETED, GONE, Effect, There, Version, decide, read_payment, read_version
 
 TEN = Settlement(Decimal("10.00"), "GBP", "2026-11-02", "BACS", "BACS 8831")
 FIVE = Settlement(Decimal("5.00"), "GBP", "2026-11-02", "BACS", "BACS 8831")

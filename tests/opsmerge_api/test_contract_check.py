@@ -11,8 +11,8 @@ from importlib.resources import files
 import pytest
 import yaml
 
-from books.clock import VirtualClock
-from books.faults import Exit, Halt
+from books.core.clock import VirtualClock
+from books.core.faults import Exit, Halt
 from books.opsmerge import api, contract
 from books.opsmerge.client import fetch_description, open_client
 from books.opsmerge.description import Description

@@ -15,11 +15,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
-from books.allocations import Settlement
-from books.clock import VirtualClock
-from books.faults import Exit, Halt, Reject
+from books.core.clock import VirtualClock
+from books.core.faults import Exit, Halt, Reject
 from books.opsmerge import OpsMergeSettings, api, open_client
 from books.opsmerge.fields import Field, ListOf, ObjectOf
+from books.opsmerge.payments import Settlement
 from sandbox.server import running
 
 PAID = Settlement(Decimal("10.00"), "GBP", "2026-11-02", "BACS", "BACS 8831")

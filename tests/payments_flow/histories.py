@@ -22,14 +22,14 @@ from mortal import Killed, Life, Output, Pipe, mortal
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 from sqlalchemy import insert, select
 
-from books.clock import VirtualClock
-from books.inbox import Inbox
-from books.money import ZERO
-from books.opsmerge.balances import Balances
-from books.quickbooks.webhook import QuickBooksWebhooks
+from books.core.clock import VirtualClock
+from books.core.money import ZERO
+from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.store import Store
 from books.store.tables_opsmerge import allocation
 from books.store.tables_posting import posting
+from books.webhooks.inbox import Inbox
+from books.writeback.balances import Balances
 from sandbox.control import ControlError
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
 from target_opsmerge.target import TargetOpsMerge

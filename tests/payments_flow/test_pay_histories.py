@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from histories import History, play
 
-from books.opsmerge.ledger import AllocationLedger
+from books.writeback.allocation_ledger import AllocationLedger
 
 HISTORIES = 60
 SOAK = 2000

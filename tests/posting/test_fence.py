@@ -9,12 +9,13 @@ from types import SimpleNamespace
 import pytest
 from schedules import ListSpool
 
-from books.clock import VirtualClock
-from books.faults import Halt, Reject
-from books.mappings import Mappings
+from books.core.clock import VirtualClock
+from books.core.faults import Halt, Reject
+from books.ledgers.pretend import Fate, PretendLedger
 from books.posting import fence, records
+from books.posting.journal_in_memory import MemoryJournal
+from books.posting.mappings import Mappings
 from books.posting.postings import Outcome
-from books.posting.pretend import Fate, MemoryJournal, PretendLedger
 from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 

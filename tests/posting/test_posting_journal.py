@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from books.clock import VirtualClock
+from books.core.clock import VirtualClock
+from books.operations.retry import request_retry
 from books.posting.journal import Lesson, SqlJournal
 from books.posting.postings import Outcome, Posting
-from books.posting.retry import request_retry
 from books.store import Store
 
 CONNECTION = "sandbox:1"

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from schedules import SETTLE_SECONDS, Crash, push
 
-from books.clock import VirtualClock
+from books.core.clock import VirtualClock
+from books.ledgers.pretend import Fate, PretendLedger
 from books.posting import records
+from books.posting.journal_in_memory import MemoryJournal
 from books.posting.postings import IN_THE_BOOKS, Outcome
-from books.posting.pretend import Fate, MemoryJournal, PretendLedger
 
 INVOICES = 4
 FATES = st.lists(st.sampled_from(list(Fate)), max_size=4)

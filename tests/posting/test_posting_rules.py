@@ -9,11 +9,11 @@ from decimal import Decimal
 import pendulum
 import pytest
 
-from books.faults import Halt, Reject
-from books.ledger import Company, LedgerInvoice
-from books.mappings import load, parse
+from books.core.faults import Halt, Reject
+from books.ledgers.contract import Company, LedgerInvoice
 from books.posting import checks, records
 from books.posting.adoption import Absent, Same, Taken, judge
+from books.posting.mappings import load, parse
 from books.posting.outbox import backoff_seconds
 from books.posting.postings import Outcome, Posting
 from books.posting.triage import Candidate, Policy, Step, decide
@@ -83,7 +83,7 @@ def test_the_order_of_lines_is_their_position(record, line):
 def test_what_the_store_keeps_can_be_read_back(record):
     """Exactly, whatever strange came with it."""
     kept = records.kept({**record(1), "notes": "secret", "lines": record(1)["lines"]})
-    from books import money
+    from books.core import money
 
     assert records.parse(money.loads(kept)) == records.parse(record(1))
     assert "secret" not in kept

@@ -6,10 +6,10 @@ from copy import copy
 
 from schedules import LOGGER, SETTLE_SECONDS, ListSpool, World, check, push
 
-from books.mappings import Mappings
 from books.posting.gate import Gate
+from books.posting.journal_in_memory import MemoryJournal
+from books.posting.mappings import Mappings
 from books.posting.plan import Plan
-from books.posting.pretend import MemoryJournal
 from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 

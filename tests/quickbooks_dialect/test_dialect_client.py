@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from books.clock import VirtualClock
-from books.faults import Exit, Halt, Reject, ServerError
-from books.quickbooks import BatchItem, open_client
-from books.quickbooks.client import batch_body
-from books.settings import QuickBooksSettings
+from books.core.clock import VirtualClock
+from books.core.faults import Exit, Halt, Reject, ServerError
+from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks import BatchItem, open_client
+from books.ledgers.quickbooks.client import batch_body
 from books.store import Store
 
 REALM = "9341453000000001"

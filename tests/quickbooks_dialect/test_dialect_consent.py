@@ -14,11 +14,11 @@ from click.testing import CliRunner
 
 from books.cli.connect import PASTES_MAX, _pasted
 from books.cli.loopback import listening
-from books.clock import SystemClock, VirtualClock
-from books.faults import Exit, Halt
-from books.quickbooks.connecting import Connecting
-from books.quickbooks.consent import REDIRECT_URI, Consent, NotTheAnswerError, Redirect
-from books.settings import QuickBooksSettings
+from books.core.clock import SystemClock, VirtualClock
+from books.core.faults import Exit, Halt
+from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.consent import REDIRECT_URI, Consent, NotTheAnswerError, Redirect
+from books.operations.connect import Connecting
 from books.store import Store
 
 REALM = "9341453000000001"

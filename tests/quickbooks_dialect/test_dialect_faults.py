@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from books.call import Response
-from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError
-from books.quickbooks import faults
+from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError
+from books.ledgers.quickbooks import faults
+from books.transport.call import Response
 
 
 def _fault(code, *, detail="Detail", kind="ValidationFault"):

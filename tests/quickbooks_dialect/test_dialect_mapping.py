@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from books import money
-from books.faults import Reject
-from books.ledger import Company, Customer, Invoice, Item, Line, NewCustomer, References, TaxCode
-from books.quickbooks import mapping
+from books.core import money
+from books.core.faults import Reject
+from books.ledgers.contract import Company, Customer, Invoice, Item, Line, NewCustomer, References, TaxCode
+from books.ledgers.quickbooks import mapping
 
 COMPANY = Company(
     "sandbox:1", "Co", "GB", "GBP", multi_currency=True, vat_on=True, custom_numbers=True, closed_until=None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from books.quickbooks import query
+from books.ledgers.quickbooks import query
 
 LITERALS = {
     "O'Brien": r"'O\'Brien'",

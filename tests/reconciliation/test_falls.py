@@ -12,9 +12,9 @@ from recon_runner import Compiled
 from recon_world import RUN_AT, agreeing, load
 from rich.console import Console
 
-from books.faults import Halt
-from books.publish import publish
+from books.core.faults import Halt
 from books.report import build_report, falls, print_summary
+from books.report.publish import publish
 
 INVOICES, LOST = 1_002, 50  # a tenth of the case that was seen: 500 of 10,020 invoices
 A_MINUTE = timedelta(minutes=1)

@@ -12,9 +12,9 @@ import duckdb
 import pytest
 import xlsxwriter
 
-from books.erasure import Client, in_files, in_warehouse
-from books.faults import Exit, Halt
-from books.publish import publish
+from books.core.faults import Exit, Halt
+from books.operations.forget import Client, in_files, in_warehouse
+from books.report.publish import publish
 
 NAME, EMAIL = "Zoë O'Brien & Söhne", "zoe.canary@brien.example"
 CANARIES = (NAME, EMAIL, "Canary Wharf", "laptop of Zoë", "BACS ZOE")

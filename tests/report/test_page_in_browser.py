@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from books.publish import publish
 from books.report import build_report
+from books.report.publish import publish
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None

@@ -17,13 +17,13 @@ import pytest
 from recon_runner import ROOT
 from recon_world import RUN_AT
 
-from books.faults import Exit, Halt
-from books.publish import publish
+from books.core.faults import Exit, Halt
+from books.report.publish import publish
 
 READ = "import duckdb, sys; print(duckdb.connect(sys.argv[1], read_only=True).execute('from a.v').fetchone())"
 KILLED = """
 import os, pathlib, shutil, signal
-from books.publish import publish
+from books.report.publish import publish
 whole = {point}
 def cut(*arguments):
     if "{when}" == "after":
@@ -92,7 +92,7 @@ def test_killed_at_any_moment_a_reader_finds_a_whole_file(tmp_path: Path):
     publish(build, published)
     reader = duckdb.connect(str(published), read_only=True)  # has it open all the while
     code = (
-        "from pathlib import Path; from books.publish import publish\n"
+        "from pathlib import Path; from books.report.publish import publish\n"
         f"while True: publish(Path({str(build)!r}), Path({str(published)!r}))"
     )
     for attempt in range(5):

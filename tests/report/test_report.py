@@ -15,9 +15,9 @@ import pytest
 from recon_world import HOSTILE
 from rich.console import Console
 
-from books.faults import Exit, Halt
-from books.publish import publish
+from books.core.faults import Exit, Halt
 from books.report import Paths, build_report, markdown, print_summary, words, workbook
+from books.report.publish import publish
 from books.report.sheet import guarded
 
 

@@ -15,11 +15,11 @@ from meltano_project import ROOT, make_project
 from plugin_process import LINE, Ended, invoice, record, schema
 from sqlalchemy import insert, select
 
-from books.seal import is_sealed
 from books.singer.endings import OF_THE_SDK
 from books.store import Store
 from books.store.tables_infra import token
 from books.store.tables_posting import posting
+from books.transport.seal import is_sealed
 from tap_opsmerge.tap import TapOpsMerge
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
 from target_duckdb.target import TargetDuckDB

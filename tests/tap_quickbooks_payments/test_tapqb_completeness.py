@@ -7,11 +7,11 @@ from decimal import Decimal
 import pendulum
 import pytest
 
-from books.clock import SystemClock, VirtualClock
-from books.faults import Exit, Fault, Halt
-from books.quickbooks import QuickBooksClient, open_client
-from books.quickbooks.reading import CompanyReader, Entity, Place
-from books.settings import QuickBooksSettings
+from books.core.clock import SystemClock, VirtualClock
+from books.core.faults import Exit, Fault, Halt
+from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks import QuickBooksClient, open_client
+from books.ledgers.quickbooks.reading import CompanyReader, Entity, Place
 from books.store import Store
 
 INVOICE = Entity("Invoice")

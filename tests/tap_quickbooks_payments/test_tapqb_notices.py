@@ -5,11 +5,11 @@ from __future__ import annotations
 import pendulum
 import pytest
 
-from books import money
-from books.inbox import Inbox
-from books.quickbooks.webhook import QuickBooksWebhooks
+from books.core import money
+from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.store import Store
 from books.store.tables_webhooks import webhook_notice
+from books.webhooks.inbox import Inbox
 
 REALM = "9341453000000001"
 

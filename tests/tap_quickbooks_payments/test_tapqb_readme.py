@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from books.settings import QUICKBOOKS_PROPERTIES, TAP_PROPERTIES
+from books.core.settings import QUICKBOOKS_PROPERTIES, TAP_PROPERTIES
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
 
 README = Path(__file__).parents[2] / "tap-quickbooks-payments" / "README.md"

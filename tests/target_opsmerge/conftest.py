@@ -15,11 +15,11 @@ import pytest
 import simplejson
 from sqlalchemy import insert, select
 
-from books.clock import VirtualClock
-from books.opsmerge.balances import Balances
+from books.core.clock import VirtualClock
 from books.store import Store
 from books.store.tables_opsmerge import accounting_block, allocation
 from books.store.tables_posting import posting
+from books.writeback.balances import Balances
 from target_opsmerge.target import TargetOpsMerge
 
 REALM = "9341453000000001"
@@ -163,7 +163,7 @@ class World:
             target.listen(io.StringIO("".join(simplejson.dumps(each, use_decimal=True) + "\n" for each in lines)))
         finally:
             if "bridge" in vars(target):
-                target.bridge._store.close()
+                target.writeback._store.close()
         self.states = [json.loads(line) for line in self._capsys.readouterr().out.splitlines() if line]
         return Seen(self.control.requests()[before:])
 

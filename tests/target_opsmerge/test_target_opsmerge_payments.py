@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
 
 REALM = "9341453000000001"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from books.faults import Halt
+from books.core.faults import Halt
 from target_opsmerge.target import TargetOpsMerge
 
 CONNECTION = "sandbox:9341453000000001"

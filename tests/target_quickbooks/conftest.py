@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from books.clock import VirtualClock
-from books.faults import Halt
+from books.core.clock import VirtualClock
+from books.core.faults import Halt
 from books.posting.records import to_text
 from books.store import Store
 from books.store.tables_posting import attempt, posting, push_run
@@ -168,14 +168,14 @@ class Bridge:
         return list(client.rows(entity, "" if entity == "Invoice" else "Active IN (true,false)"))
 
     def client(self):
-        from books.quickbooks import open_client
-        from books.settings import QuickBooksSettings
+        from books.core.settings import QuickBooksSettings
+        from books.ledgers.quickbooks import open_client
 
         store = Store.open(self.store_url, self.clock)
         return open_client(QuickBooksSettings.from_config(self.config), store, self.clock)
 
     def retry(self, *numbers):
-        from books.posting.retry import request_retry
+        from books.operations.retry import request_retry
 
         store = Store.open(self.store_url, self.clock)
         marked = request_retry(store, f"sandbox:{REALM}", numbers)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from books.core.settings import QUICKBOOKS_PROPERTIES, TARGET_PROPERTIES
 from books.posting.postings import Outcome
-from books.settings import QUICKBOOKS_PROPERTIES, TARGET_PROPERTIES
 from books.singer.sink import STREAMS
 
 README = Path(__file__).parents[2] / "target-quickbooks" / "README.md"

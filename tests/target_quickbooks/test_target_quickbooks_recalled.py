@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from books.opsmerge.balances import Balances
 from books.store import Store
+from books.writeback.balances import Balances
 
 REALM = "9341453000000001"
 RECALLS = {

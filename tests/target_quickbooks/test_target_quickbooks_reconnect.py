@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from books.posting.breadcrumbs import count_in_the_books, give_up
+from books.operations.breadcrumbs import count_in_the_books, give_up
 from books.store import Store
 from books.store.tables_posting import learned
 

@@ -15,9 +15,9 @@ from sqlalchemy import select
 
 from books.posting.crash import VARIABLE
 from books.posting.records import to_text
-from books.seal import Seal
 from books.store import Store
 from books.store.tables_infra import token
+from books.transport.seal import Seal
 
 REALM = "9341453000000001"
 CLIENT, SECRET, BOOTSTRAP = "client-canary-0c1", "secret-canary-7f3a91", "RT-canary-55d0e2"

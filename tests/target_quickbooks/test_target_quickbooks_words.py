@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from books.quickbooks.faults import RULES
-from books.quickbooks.mapping import read_tax_code
+from books.ledgers.quickbooks.faults import RULES
+from books.ledgers.quickbooks.mapping import read_tax_code
 
 LINES = {
     "missing service": {"service_id": None, "service_name": None},

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pendulum
 
-from books.clock import SystemClock
-from books.faults import Halt
+from books.core.clock import SystemClock
+from books.core.faults import Halt
 from books.posting import crash
 from target_quickbooks.target import TargetQuickBooks
 

@@ -18,16 +18,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from books import runs
-from books.clock import VirtualClock
-from books.runs import Run
-from books.settings import QuickBooksSettings, WatchSettings
+from books.core.clock import VirtualClock
+from books.core.settings import QuickBooksSettings, WatchSettings
+from books.operations import runs
+from books.operations.alerts import facts, rules
+from books.operations.alerts.check import Checked, check
+from books.operations.alerts.sending import addresses
+from books.operations.runs import Run
 from books.store import Store
 from books.store.tables_infra import metered_reads, token
 from books.store.tables_posting import posting
-from books.watch import facts, rules
-from books.watch.check import Checked, check
-from books.watch.sending import addresses
 from sandbox.server import running
 
 REALM = "9341453000000001"

@@ -8,11 +8,11 @@ import sqlite3
 import pytest
 from sqlalchemy import select
 
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
+from books.operations.alerts import sending
+from books.operations.alerts.check import tell_blind, tell_seeing
+from books.operations.alerts.messages import trial
 from books.store.tables_jobs import alert
-from books.watch import sending
-from books.watch.check import tell_blind, tell_seeing
-from books.watch.messages import trial
 
 PASSWORD = "canary-Pass-4711"
 PATH_TOKEN = "canary-TokenInPath-99"
@@ -145,8 +145,8 @@ def test_without_addresses_alerts_are_kept_and_shown(world, hook):
 
 def test_what_cannot_be_judged_stays_as_it_was(world, hook):
     """A machine without the warehouse neither opens nor ends what another machine's check said about it."""
-    from books.watch import check as checking
-    from books.watch import rules
+    from books.operations.alerts import check as checking
+    from books.operations.alerts import rules
 
     cause = rules.Cause("gate_failed", "Do not act on the reconciliation", "m", "r")
     with world.store.begin() as conn:
@@ -170,7 +170,7 @@ def test_an_address_that_apprise_does_not_know_is_named_by_its_place(world, hook
 @pytest.fixture
 def debug_log(tmp_path):
     """Everything that any library logs at DEBUG while alerts are sent."""
-    from books import redact
+    from books.core import redact
 
     redact.install()
     path = tmp_path / "debug.log"

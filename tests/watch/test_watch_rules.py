@@ -10,15 +10,15 @@ import pendulum
 import pytest
 from sqlalchemy import insert
 
-from books import runs
-from books.governor import Governor, limits_of
-from books.inbox import Inbox
-from books.quickbooks.webhook import QuickBooksWebhooks
+from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
+from books.operations import runs
+from books.operations.alerts import rules
+from books.operations.alerts.facts import Disk
+from books.operations.alerts.inbox import InboxLag
+from books.operations.alerts.reconciliation import Reconciliation
 from books.store.tables_infra import token
-from books.watch import rules
-from books.watch.facts import Disk
-from books.watch.inbox import InboxLag
-from books.watch.reconciliation import Reconciliation
+from books.transport.governor import Governor, limits_of
+from books.webhooks.inbox import Inbox
 
 REALM = "9341453000000001"
 CONNECTION = f"sandbox:{REALM}"

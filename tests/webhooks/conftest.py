@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import requests
 
-from books.clock import VirtualClock
-from books.inbox import Inbox
-from books.quickbooks.webhook import QuickBooksWebhooks
+from books.core.clock import VirtualClock
+from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.store import Store
 from books.webhooks import Receiver, make_app
+from books.webhooks.inbox import Inbox
 from sandbox.quickbooks.webhooks import sign
 from sandbox.server import running
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from webhook_bodies import CONNECTION, REALM, body_of, cloud_event, legacy
 
-from books import money
-from books.inbox import Inbox, News
-from books.notices import Notice, Unreadable
-from books.quickbooks.webhook import QuickBooksWebhooks
+from books.core import money
+from books.ledgers.notices import Notice, Unreadable
+from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.store import Store
 from books.store.tables_webhooks import webhook_dead_letter, webhook_delivery, webhook_notice
+from books.webhooks.inbox import Inbox, News
 
 OTHER = "9341453000000002"
 

@@ -18,11 +18,11 @@ import requests
 from sqlalchemy import func, select, update
 from webhook_bodies import CONNECTION, TOKEN, body_of, cloud_event
 
-from books.inbox import Inbox, Split
 from books.store import Store
 from books.store.tables_webhooks import webhook_delivery, webhook_notice
 from books.webhooks import receiver as limits
 from books.webhooks import server
+from books.webhooks.inbox import Inbox, Split
 from books.webhooks.trigger import LONGEST_SECONDS, QUIET_SECONDS, RETRY_SECONDS, RETRY_SECONDS_MAX, due_in
 from sandbox.quickbooks.webhooks import sign
 
@@ -303,7 +303,7 @@ def test_what_is_noticed_starts_the_job_once_and_again_after_a_failure(tmp_path)
 
 def test_an_address_in_use_is_named():
     """A port that is taken is a wrong setting, not a traceback."""
-    from books.faults import Exit, Halt
+    from books.core.faults import Exit, Halt
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -7,7 +7,7 @@ import base64
 import pytest
 from webhook_bodies import TOKEN, body_of, cloud_event
 
-from books.quickbooks.webhook import SIGNATURE, QuickBooksWebhooks
+from books.ledgers.quickbooks.webhook import SIGNATURE, QuickBooksWebhooks
 from sandbox.quickbooks.webhooks import sign
 
 BODY = body_of(cloud_event(id="5d0c6f1e-0000-4000-8000-000000000001"))  # fixed: all workers collect the same tests

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from books import money
+from books.core import money
 
 REALM = "9341453000000001"
 CONNECTION = f"sandbox:{REALM}"

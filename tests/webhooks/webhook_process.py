@@ -10,10 +10,10 @@ from pathlib import Path
 
 from webhook_bodies import REALM, TOKEN
 
-from books.inbox import Inbox
-from books.quickbooks.webhook import QuickBooksWebhooks
+from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.store import Store
 from books.webhooks import Job, Receiver, make_app, serve, server, trigger
+from books.webhooks.inbox import Inbox
 
 parser = argparse.ArgumentParser()
 parser.add_argument("store_url")

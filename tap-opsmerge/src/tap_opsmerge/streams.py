@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
 from books.opsmerge import api
 from books.opsmerge.api import Listing
 from books.singer.extracts import Extracts

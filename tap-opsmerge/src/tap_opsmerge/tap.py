@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from singer_sdk import Tap
 
-from books.clock import Clock, SystemClock
+from books.core.clock import Clock, SystemClock
 from books.opsmerge import OpsMergeClient, OpsMergeSettings, api, open_client
 from books.opsmerge.settings import OPSMERGE_PROPERTIES, refusal
 from books.singer.endings import TAP_CAPABILITIES, PluginEndings

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
-from books.faults import Exit, Halt
-from books.quickbooks import reading_rows as rows
-from books.quickbooks.reading import ACTIVE_OR_NOT, Entity
+from books.core.faults import Exit, Halt
+from books.ledgers.quickbooks import reading_rows as rows
+from books.ledgers.quickbooks.reading import ACTIVE_OR_NOT, Entity
 from books.singer.extracts import Extracts
 from tap_quickbooks_payments import properties
 

@@ -10,7 +10,7 @@ import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from sqlalchemy import Connection, Select, Table, and_, exists, func, or_, select
 
-from books.quickbooks.reading_rows import text_of
+from books.ledgers.quickbooks.reading_rows import text_of
 from books.singer.extracts import Extracts
 from books.store.tables_opsmerge import accounting_block
 from books.store.tables_posting import posting, push_run

@@ -10,17 +10,17 @@ import pendulum
 from singer_sdk import Stream, Tap
 from sqlalchemy import select
 
-from books.clock import Clock, SystemClock
-from books.inbox import Inbox, News
-from books.notices import fold
-from books.quickbooks import QuickBooksClient, open_client, query
-from books.quickbooks.reading import CompanyReader
-from books.quickbooks.reading_rows import Posted
-from books.quickbooks.webhook import QuickBooksWebhooks
-from books.settings import TAP_PROPERTIES, TapSettings, config_schema
+from books.core.clock import Clock, SystemClock
+from books.core.settings import TAP_PROPERTIES, TapSettings, config_schema
+from books.ledgers.notices import fold
+from books.ledgers.quickbooks import QuickBooksClient, open_client, query
+from books.ledgers.quickbooks.reading import CompanyReader
+from books.ledgers.quickbooks.reading_rows import Posted
+from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.singer.endings import TAP_CAPABILITIES, PluginEndings
 from books.store import Store
 from books.store.tables_posting import posting
+from books.webhooks.inbox import Inbox, News
 from tap_quickbooks_payments.company_streams import ALL, CompanyStream
 from tap_quickbooks_payments.store_streams import Postings, PushRuns
 

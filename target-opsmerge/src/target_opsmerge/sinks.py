@@ -25,7 +25,7 @@ class StoredSink(BatchSink):
 
     def __init__(self, target: TargetOpsMerge, *args: Any, **kwargs: Any) -> None:
         super().__init__(target, *args, **kwargs)
-        self.bridge = target.bridge
+        self.writeback = target.writeback
         self.rejected = 0
         self._singer_target = target
 
@@ -91,7 +91,7 @@ class PostingsSink(StoredSink):
 
     def take_in(self, records: list[dict[str, Any]]) -> None:
         """Follow the postings."""
-        self.bridge.take_in_postings(records)
+        self.writeback.take_in_postings(records)
 
     def activate_version(self, new_version: int) -> None:
         """Nothing: a posting that is not shown is still what happened."""
@@ -102,17 +102,17 @@ class PaymentsSink(StoredSink):
 
     def setup(self) -> None:
         """A run that reads payments also looks at what people did to those in OpsMerge."""
-        self.bridge.look_at_payments()
+        self.writeback.look_at_payments()
 
     def take_in(self, records: list[dict[str, Any]]) -> None:
         """Follow the payments."""
-        self.bridge.take_in_payments(records)
+        self.writeback.take_in_payments(records)
 
     def activate_version(self, new_version: int) -> None:
         """The read was complete: payments that this run has not shown are gone."""
         del new_version
         if self.all_were_read():
-            self.bridge.payments_complete()
+            self.writeback.payments_complete()
 
 
 class InvoicesSink(StoredSink):
@@ -120,13 +120,13 @@ class InvoicesSink(StoredSink):
 
     def take_in(self, records: list[dict[str, Any]]) -> None:
         """Follow the balances."""
-        self.bridge.take_in_invoices(records)
+        self.writeback.take_in_invoices(records)
 
     def activate_version(self, new_version: int) -> None:
         """The read was complete: invoices that this run has not shown are gone."""
         del new_version
         if self.all_were_read():
-            self.bridge.invoices_complete()
+            self.writeback.invoices_complete()
 
 
 class IgnoringSink(BatchSink):

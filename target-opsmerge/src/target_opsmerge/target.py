@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from singer_sdk import Target
 from singer_sdk.sinks import Sink
 
-from books.clock import Clock, SystemClock
+from books.core.clock import Clock, SystemClock
 from books.opsmerge import OpsMergeSettings, open_client
 from books.opsmerge.settings import IS_TEST_PROPERTY, OPSMERGE_PROPERTIES
 from books.singer.endings import TARGET_CAPABILITIES, PluginEndings
 from books.singer.lines import LineReader
 from books.store import Store
-from target_opsmerge.bridge import Bridge
+from books.writeback.run import WriteBack
 from target_opsmerge.sinks import IgnoringSink, InvoicesSink, PaymentsSink, PostingsSink
 
 SINKS: dict[str, type[Sink]] = {"postings": PostingsSink, "payments": PaymentsSink, "invoices": InvoicesSink}
@@ -55,11 +55,11 @@ class TargetOpsMerge(PluginEndings, Target):
         return SINKS.get(stream_name, IgnoringSink)
 
     @cached_property
-    def bridge(self) -> Bridge:
+    def writeback(self) -> WriteBack:
         """The run's work, made when the first of our streams comes."""
         client = open_client(OpsMergeSettings.from_config(self.config), self._clock)
         store = Store.open(str(self.config.get("store_url") or STORE_URL), self._clock)
-        return Bridge(store, client, self.logger)
+        return WriteBack(store, client, self.logger)
 
     def process_endofpipe(self) -> None:
         """Take in what is left, tell OpsMerge, and only then let the last STATE go."""
@@ -74,8 +74,8 @@ class TargetOpsMerge(PluginEndings, Target):
         super()._write_state_message(state)
 
     def _tell(self) -> None:
-        if "bridge" in vars(self):
-            self.bridge.tell()
+        if "writeback" in vars(self):
+            self.writeback.tell()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from singer_sdk import Target
 from singer_sdk.sinks import Sink
 
-from books.clock import Clock
-from books.settings import TARGET_PROPERTIES, TargetSettings, config_schema
+from books.core.clock import Clock
+from books.core.settings import TARGET_PROPERTIES, TargetSettings, config_schema
 from books.singer.endings import TARGET_CAPABILITIES, PluginEndings
 from books.singer.lines import LineReader
 from books.singer.sink import STREAMS, IgnoringSink, Intake, IntakeSink, rejected

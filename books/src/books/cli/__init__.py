@@ -1,4 +1,7 @@
-"""The console script `books`, and with the same words the Meltano utility plugin `books`."""
+"""The door for people: the console script `books`, and with the same words the Meltano utility plugin `books`.
+
+Commands parse, call one function of a room below, and print (`output`). Start with `LazyGroup.modules`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from dataclasses import dataclass
 
 import click
 
-from books import redact, runfolder
 from books.cli.output import say
-from books.faults import Exit, Halt
+from books.core import redact
+from books.core.faults import Exit, Halt
+from books.operations import runfolder
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,18 @@ from typing import Any
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from books import paths, redact
 from books.cli import Context
-from books.cli.meltano import Configuration
-from books.cli.output import say
-from books.cli.session import Session, json_option, print_json, print_table
-from books.clock import SystemClock
-from books.faults import Exit, Halt
-from books.settings import WatchSettings
-from books.watch import journal, messages, sending
-from books.watch.check import Checked, check, tell_blind, tell_seeing
-from books.watch.journal import Alert
-from books.watch.sending import Address
+from books.cli.output import json_option, print_json, print_table, say
+from books.core import paths, redact
+from books.core.clock import SystemClock
+from books.core.faults import Exit, Halt
+from books.core.settings import WatchSettings
+from books.operations.alerts import journal, messages, sending
+from books.operations.alerts.check import Checked, check, tell_blind, tell_seeing
+from books.operations.alerts.journal import Alert
+from books.operations.alerts.sending import Address
+from books.operations.configuration import Configuration
+from books.operations.session import Session
 
 SHOWN = ("cause", "title", "message", "remedy", "opened_at", "seen_at", "resolved_at", "last_sent_at", "due", "failure")
 

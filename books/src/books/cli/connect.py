@@ -10,18 +10,17 @@ from typing import Any
 
 import click
 
-from books import redact
 from books.cli import Context
 from books.cli.loopback import listening
-from books.cli.meltano import Configuration
-from books.cli.output import say
-from books.cli.session import json_option, print_json, print_table
-from books.clock import SystemClock
-from books.faults import Exit, Halt
-from books.paths import environment_file
-from books.quickbooks.connecting import Connected, Connecting
-from books.quickbooks.consent import Answer, Consent, NotTheAnswerError, Redirect
-from books.settings import QuickBooksSettings
+from books.cli.output import json_option, print_json, print_table, say
+from books.core import redact
+from books.core.clock import SystemClock
+from books.core.faults import Exit, Halt
+from books.core.paths import environment_file
+from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.consent import Answer, Consent, NotTheAnswerError, Redirect
+from books.operations.configuration import Configuration
+from books.operations.connect import Connected, Connecting
 from books.store import Store
 
 PASTES_MAX = 3

@@ -10,11 +10,10 @@ from urllib.parse import urlsplit
 import click
 
 from books.cli import Context
-from books.cli.meltano import Configuration
-from books.cli.output import say
-from books.cli.session import json_option, print_json, print_table
-from books.clock import SystemClock
-from books.faults import Exit, Halt
+from books.cli.output import json_option, print_json, print_table, say
+from books.core.clock import SystemClock
+from books.core.faults import Exit, Halt
+from books.operations.configuration import Configuration
 from books.opsmerge import api, contract
 from books.opsmerge.client import fetch_description, open_client
 from books.opsmerge.contract import Difference

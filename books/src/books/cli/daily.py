@@ -7,16 +7,16 @@ from contextlib import closing
 
 import click
 
-from books import runs
 from books.cli import Context
-from books.cli.jobs import finer
-from books.cli.meltano import Configuration, meltano_command
 from books.cli.output import say
-from books.cli.session import kept_run, store_of
-from books.clock import SystemClock
-from books.faults import Exit, Halt
-from books.inbox import Inbox
+from books.core.clock import SystemClock
+from books.core.faults import Exit, Halt
+from books.operations import runs
+from books.operations.configuration import Configuration, meltano_command
+from books.operations.jobs import finer
+from books.operations.session import kept_run, store_of
 from books.store import Store
+from books.webhooks.inbox import Inbox
 
 JOBS = ("push-invoices", "pull-payments", "reconcile")
 

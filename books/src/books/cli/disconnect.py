@@ -6,17 +6,19 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from books import redact, transport
+from books import transport
 from books.cli import Context
 from books.cli.connect import seeds_of
-from books.cli.output import say
-from books.cli.session import Session, json_option, print_json
-from books.clock import SystemClock
-from books.faults import Exit, Halt
+from books.cli.output import json_option, print_json, say
+from books.core import redact
+from books.core.clock import SystemClock
+from books.core.faults import Exit, Halt
+from books.operations import breadcrumbs
+from books.operations.session import Session
 from books.opsmerge import OpsMergeSettings, open_client
-from books.opsmerge.accounting import EFFECTS_LOCK, EFFECTS_WAIT_SECONDS, AccountingBlocks, BlockCounts
-from books.posting import breadcrumbs, crash
+from books.posting import crash
 from books.posting.crash import Checkpoint
+from books.writeback.accounting import EFFECTS_LOCK, EFFECTS_WAIT_SECONDS, AccountingBlocks, BlockCounts
 
 REFUSALS_SHOWN_MAX = 20
 
@@ -48,7 +50,7 @@ def command(context: Context, *, yes: bool, as_json: bool) -> None:
     number and adopts it. Killed half-way, it goes on when it is run again.
     """
     redact.install()
-    session = Session.open(context)
+    session = Session.open(context.environment)
     if not yes:
         _ask(session, for_scripts=as_json)
     parted = part(session, crash.from_environment(crash.DISCONNECT_POINTS))

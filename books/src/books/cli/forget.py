@@ -9,13 +9,12 @@ from typing import Any
 
 import click
 
-from books import paths
 from books.cli import Context
-from books.cli.meltano import Configuration
-from books.cli.output import say
+from books.cli.output import json_option, print_json, print_table, say
 from books.cli.plan import FOLDER
-from books.cli.session import json_option, print_json, print_table
-from books.erasure import Client, Erased, find, in_files, in_store, in_warehouse
+from books.core import paths
+from books.operations.configuration import Configuration
+from books.operations.forget import Client, Erased, find, in_files, in_store, in_warehouse
 from books.store import Store
 
 LOG_FOLDERS = (".meltano/logs", "logs", "transform/logs", ".demo/logs")

@@ -11,9 +11,10 @@ import click
 import pendulum
 from sqlalchemy import Select, case, func, select
 
-from books import money
 from books.cli import Context
-from books.cli.session import Session, json_option, print_json, print_table
+from books.cli.output import json_option, print_json, print_table
+from books.core import money
+from books.operations.session import Session
 from books.posting.postings import Outcome
 from books.store.tables_posting import posting
 from books.store.types import Timestamp
@@ -87,7 +88,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Show what became of each invoice: errors first, then the newest."""
-    session = Session.open(context)
+    session = Session.open(context.environment)
     rows = find(session, limit=limit, client=client, outcome=outcome, number=number, since=since, until=until)
     if as_json:
         print_json(rows)

@@ -12,8 +12,8 @@ from importlib.resources import files
 from string import Template
 from urllib.parse import urlsplit
 
-from books.faults import Exit, Halt
-from books.quickbooks.consent import Answer, Consent, NotTheAnswerError, Redirect, too_late
+from books.core.faults import Exit, Halt
+from books.ledgers.quickbooks.consent import Answer, Consent, NotTheAnswerError, Redirect, too_late
 
 REQUEST_SECONDS = 10
 POLL_SECONDS = 0.05

@@ -10,12 +10,13 @@ from typing import Any
 import click
 import pendulum
 
-from books import money
-from books.cli import Context, jobs
-from books.cli.output import say
-from books.cli.session import Session, json_option, print_json, print_table
-from books.clock import SystemClock
-from books.faults import Exit
+from books.cli import Context
+from books.cli.output import json_option, print_json, print_table, say
+from books.core import money
+from books.core.clock import SystemClock
+from books.core.faults import Exit
+from books.operations import jobs
+from books.operations.session import Session
 from books.posting import plan as plans
 from books.posting.plan import Plan, PlanRow
 from books.posting.plans import why_shut
@@ -44,7 +45,7 @@ def command(context: Context, *, as_json: bool) -> int:
 
     Every invoice of OpsMerge is considered, whatever earlier pushes have read. QuickBooks is only read.
     """
-    session = Session.open(context)
+    session = Session.open(context.environment)
     ended, path = make(session)
     if path is None:
         say("No plan was made.", *jobs.failure(ended).splitlines(), err=True)

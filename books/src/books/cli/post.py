@@ -9,12 +9,13 @@ from typing import Any
 import click
 from sqlalchemy import select
 
-from books.cli import Context, jobs
+from books.cli import Context
 from books.cli.log import wrong
-from books.cli.output import say
+from books.cli.output import json_option, print_json, print_table, say
 from books.cli.plan import FOLDER
-from books.cli.session import Session, json_option, print_json, print_table
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
+from books.operations import jobs
+from books.operations.session import Session
 from books.posting import plan as plans
 from books.posting.plan import Plan
 from books.posting.postings import IN_THE_BOOKS
@@ -49,7 +50,7 @@ def command(context: Context, *, plan_file: str, force: bool, as_json: bool) -> 
     An invoice that changed since is held, and so is one that is not in the plan; the next push takes both up again.
     Run it again after an interruption: nothing is posted twice.
     """
-    session = Session.open(context)
+    session = Session.open(context.environment)
     path = find(session, plan_file)
     plan = plans.load(path)
     _check(plan, session)

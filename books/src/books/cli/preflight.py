@@ -6,20 +6,21 @@ from collections.abc import Sequence
 
 import click
 
-from books import mappings, paths
 from books.cli import Context
-from books.cli.output import say
-from books.cli.session import Session, json_option, print_json, print_table
-from books.clock import SystemClock
-from books.faults import Exit
+from books.cli.output import json_option, print_json, print_table, say
+from books.core import paths
+from books.core.clock import SystemClock
+from books.core.faults import Exit
+from books.core.settings import TargetSettings
+from books.ledgers.quickbooks import open_client
+from books.ledgers.quickbooks.ledger import QuickBooksLedger
+from books.operations.preflight import Facts, Finding, State, inspect
+from books.operations.preflight.facts import Rules, gather
+from books.operations.preflight.findings import Suggestion
+from books.operations.session import Session
 from books.opsmerge import OpsMergeSettings
 from books.opsmerge import open_client as open_opsmerge
-from books.preflight import Facts, Finding, State, inspect
-from books.preflight.facts import Rules, gather
-from books.preflight.findings import Suggestion
-from books.quickbooks import open_client
-from books.quickbooks.ledger import QuickBooksLedger
-from books.settings import TargetSettings
+from books.posting import mappings
 
 
 @click.command("preflight", short_help="Everything that would stop an invoice.")
@@ -35,7 +36,7 @@ def command(context: Context, *, write: bool, as_json: bool) -> int:
 
     Ends with 0 where nothing blocks (warnings or not), with 65 where invoices would be refused.
     """
-    session = Session.open(context)
+    session = Session.open(context.environment)
     settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
     facts = read(session, settings)
     findings = inspect(facts)
@@ -73,7 +74,7 @@ def read(session: Session, settings: TargetSettings) -> Facts:
 
 
 def _write(settings: TargetSettings, suggestions: Sequence[Suggestion]) -> list[Suggestion]:
-    from books.preflight.writing import write
+    from books.operations.preflight.writing import write
 
     return write(paths.resolve(settings.mapping_file), suggestions)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from books import paths
 from books.cli import Context
-from books.cli.meltano import Configuration, meltano_command
-from books.cli.session import kept_run, published_of, store_of
-from books.clock import SystemClock
-from books.faults import Exit, Halt
+from books.core import paths
+from books.core.clock import SystemClock
+from books.core.faults import Exit, Halt
+from books.operations.configuration import Configuration, meltano_command
+from books.operations.session import kept_run, published_of, store_of
 
 ACCEPT_FALL = "Accept, once, that documents have vanished as the published report says; build again, then report."
 
@@ -79,8 +79,8 @@ def _accept_fall(configuration: Configuration, build: Path, published: Path, by:
 
 
 def _publish(build: Path, published: Path, reports: Path, environment: str, time_zone: str) -> None:
-    from books.publish import publish
     from books.report import read, show, write
+    from books.report.publish import publish
 
     publish(build, published)
     report = read(published, environment=environment, time_zone=time_zone)

@@ -6,10 +6,10 @@ import click
 
 from books.cli import Context
 from books.cli.log import find
-from books.cli.output import say
-from books.cli.session import Session, json_option, print_json
-from books.faults import Exit
-from books.posting.retry import request_retry
+from books.cli.output import json_option, print_json, say
+from books.core.faults import Exit
+from books.operations.retry import request_retry
+from books.operations.session import Session
 
 REJECTED_MAX = 100_000
 
@@ -27,7 +27,7 @@ def command(context: Context, *, numbers: tuple[str, ...], all_rejected: bool, a
     """
     if bool(numbers) == all_rejected:
         raise click.UsageError("Name invoices, or give --all-rejected.")
-    session = Session.open(context)
+    session = Session.open(context.environment)
     wanted = (
         [row["number"] for row in find(session, outcome="rejected", limit=REJECTED_MAX)] if all_rejected else numbers
     )

@@ -8,17 +8,18 @@ from typing import Any
 
 import click
 
-from books import runfolder, runs
 from books.cli import Context
 from books.cli.alerts import told
-from books.cli.session import Session, json_option, print_json, print_table
-from books.clock import SystemClock
+from books.cli.output import json_option, print_json, print_table
+from books.core.clock import SystemClock
+from books.operations import runfolder, runs
+from books.operations.alerts import journal
+from books.operations.alerts.facts import Facts, gather
+from books.operations.alerts.reconciliation import Reconciliation
+from books.operations.alerts.rules import found, judge
+from books.operations.session import Session
 from books.posting import plans
 from books.posting.gate import MAKE_A_PLAN
-from books.watch import journal
-from books.watch.facts import Facts, gather
-from books.watch.reconciliation import Reconciliation
-from books.watch.rules import found, judge
 
 WRAPPERS = frozenset({"books:daily"})
 """A run of runs: its code is the worst of others that are here themselves, and newer."""
@@ -29,7 +30,7 @@ WRAPPERS = frozenset({"books:daily"})
 @click.pass_obj
 def command(context: Context, *, as_json: bool) -> int:
     """Show the bridge's health; end with the worst exit code among the plugins' last runs."""
-    session = Session.open(context)
+    session = Session.open(context.environment)
     facts = gather_all(session)
     if as_json:
         print_json(facts)

@@ -10,17 +10,17 @@ import click
 import pendulum
 from sqlalchemy import select
 
-from books import redact
 from books.cli import Context
-from books.cli.meltano import meltano_command
-from books.cli.output import say
-from books.cli.session import Session, json_option, print_json, print_table
-from books.faults import Exit, Halt
-from books.flock import PULL_LOCK
-from books.inbox import Inbox
-from books.notices import fold
-from books.quickbooks.webhook import READS, QuickBooksWebhooks
+from books.cli.output import json_option, print_json, print_table, say
+from books.core import redact
+from books.core.faults import Exit, Halt
+from books.core.files import PULL_LOCK
+from books.ledgers.notices import fold
+from books.ledgers.quickbooks.webhook import READS, QuickBooksWebhooks
+from books.operations.configuration import meltano_command
+from books.operations.session import Session
 from books.store.tables_webhooks import webhook_dead_letter, webhook_delivery, webhook_notice
+from books.webhooks.inbox import Inbox
 
 JOB = "pull-payments"
 
@@ -47,7 +47,7 @@ def serve_command(context: Context, *, host: str, port: int, start_job: bool) ->
     from books.webhooks.server import bind
     from books.webhooks.trigger import Trigger
 
-    session = Session.open(context)
+    session = Session.open(context.environment)
     dialect = QuickBooksWebhooks(_verifier_tokens(session))
     logger = _logger()
     listening = bind(host, port)
@@ -105,7 +105,7 @@ def log_command(
     context: Context, *, what: str | None, entity: str | None, since: Any, limit: int, as_json: bool
 ) -> None:
     """Show the notices that came, newest first."""
-    session = Session.open(context)
+    session = Session.open(context.environment)
     moment = None if since is None else pendulum.instance(since, tz="UTC")
     if what == "missed":
         rows = Inbox(session.store).missed(since=moment, limit=limit)
@@ -158,7 +158,7 @@ def replay_command(
         conditions.append(webhook_notice.c.noted_at >= pendulum.instance(since, tz="UTC"))
     if bool(conditions) == dead:
         raise click.UsageError("Name --entity, --id or --since, or give --dead alone.")
-    inbox = Inbox(Session.open(context).store)
+    inbox = Inbox(Session.open(context.environment).store)
     count = inbox.revive() if dead else inbox.replay(*conditions)
     if as_json:
         print_json({"deliveries" if dead else "objects": count})

@@ -9,11 +9,11 @@ import click
 
 from books.cli import Context
 from books.cli.log import wrong
-from books.cli.output import say
-from books.cli.session import Session, json_option, print_json, show
-from books.cli.story import reasons, stories
-from books.faults import Exit
-from books.opsmerge.ledger import LEFT
+from books.cli.output import json_option, print_json, say, show
+from books.core.faults import Exit
+from books.operations.session import Session
+from books.operations.why import reasons, stories
+from books.writeback.allocation_ledger import LEFT
 
 STORY = {
     "created": "It is in QuickBooks, created by us.",
@@ -31,7 +31,7 @@ STORY = {
 @click.pass_obj
 def command(context: Context, *, number: str, as_json: bool) -> int:
     """Tell what happened to the invoice NUMBER (or OpsMerge id), and what to do."""
-    session = Session.open(context)
+    session = Session.open(context.environment)
     found = stories(session, number)
     if as_json:
         print_json(found)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from books.allocations import Entry, Settlement
 from books.opsmerge import kinds
 from books.opsmerge.fields import AnyField, Field, ListOf, ObjectOf, record_of, schema_of
 from books.opsmerge.kinds import AMOUNT, CHANGED, DAY, FLAG, INTEGER, KEY, MOMENT, MONEY, NUMBER, TEXT
+from books.opsmerge.payments import Entry, Settlement
 
 BASE_URL = "https://app.opsmerge.cloud/api/v1"
 DESCRIPTION_URL = "https://app.opsmerge.cloud/api/docs/openapi.yaml"

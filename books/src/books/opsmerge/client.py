@@ -15,15 +15,15 @@ from dataclasses import replace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from books import money
-from books.allocations import Entry, Settlement
-from books.call import CallKind, Request, Response, Transport
-from books.clock import Clock
-from books.faults import Exit, Fault, Halt, Reject, Retry, Unknown
+from books.core import money
+from books.core.clock import Clock
+from books.core.faults import Exit, Fault, Halt, Reject, Retry, Unknown
 from books.opsmerge import api
 from books.opsmerge.api import Accounting, ErrorBody, Listing, Operation
 from books.opsmerge.fields import UnreadableError
+from books.opsmerge.payments import Entry, Settlement
 from books.opsmerge.settings import OpsMergeSettings
+from books.transport.call import CallKind, Request, Response, Transport
 
 PAGES_MAX = 50_000
 """Pages of one list in one run: ten million rows. More is a loop."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
 from books.opsmerge import api
 from books.opsmerge.api import Listing, Operation
 from books.opsmerge.client import OpsMergeClient

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from referencing import Registry, Resource, Specification
 from referencing.exceptions import Unresolvable
 
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
 
 DEPTH_MAX = 50
 """References in a row, or schemas within schemas: more is a circle."""

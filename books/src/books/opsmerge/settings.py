@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from books import redact
-from books.faults import Exit, Halt
+from books.core import redact
+from books.core.faults import Exit, Halt
+from books.core.settings import is_loopback
 from books.opsmerge.api import BASE_URL
-from books.settings import is_loopback
 
 OPSMERGE_PROPERTIES: dict[str, dict[str, Any]] = {
     "api_url": {

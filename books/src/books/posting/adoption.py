@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from books.faults import Reject
-from books.ledger import Company, Invoice, LedgerInvoice
+from books.core.faults import Reject
+from books.ledgers.contract import Company, Invoice, LedgerInvoice
 from books.posting.postings import GONE
 
 

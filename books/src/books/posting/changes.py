@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from books import money
-from books.faults import Reject
-from books.ledger import Invoice
+from books.core import money
+from books.core.faults import Reject
+from books.ledgers.contract import Invoice
 from books.posting import records
 from books.posting.postings import Posting
 from books.posting.triage import Candidate

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from books import money
-from books.faults import Exit, Halt, Reject
-from books.ledger import Capabilities, Company, Invoice, Line
+from books.core import money
+from books.core.faults import Exit, Halt, Reject
+from books.ledgers.contract import Capabilities, Company, Invoice, Line
 from books.posting.records import TEXT_REMEDY
 
 US_CODES = frozenset({"US", "USA"})

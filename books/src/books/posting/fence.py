@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
 
 CLAIM_SECONDS_MAX = 60.0
 """A claim older than this is not sent any more: its process stood still, or waited."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from books import money
-from books.faults import Reject
+from books.core import money
+from books.core.faults import Reject
 from books.posting.plan import CREATE, NEW_CUSTOMER, SEND_AGAIN, Plan, PlanRow
 from books.posting.triage import CHANGED_SINCE_PLAN, NOT_IN_PLAN, PLAN_DIFFERS, PLAN_NEEDED, Candidate
 

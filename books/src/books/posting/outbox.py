@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 
 import pendulum
 
-from books.clock import Clock
-from books.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
-from books.ledger import Company, Ledger, LedgerInvoice, Member, Turn
+from books.core.clock import Clock
+from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
+from books.ledgers.contract import Company, Ledger, LedgerInvoice, Member
 from books.posting.adoption import Absent, Same, Taken, Verdict, judge, number_taken
 from books.posting.crash import Checkpoint
 from books.posting.fence import CLAIM_SECONDS_MAX, NOT_SENT, ClaimLost, age_seconds, must_look_up_again
@@ -30,6 +30,7 @@ from books.posting.journal import Journal
 from books.posting.postings import NO_FAULT, Outcome, Posting, with_fault
 from books.posting.records import sha256
 from books.posting.triage import Candidate
+from books.transport.call import Turn
 
 SENDINGS_MAX = 5
 """Of one batch in one run, the first included."""

@@ -11,8 +11,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from books import money
-from books.faults import Exit, Halt
+from books.core import money
+from books.core.faults import Exit, Halt
 from books.posting.postings import Outcome, Posting
 from books.posting.records import sha256
 

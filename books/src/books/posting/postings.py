@@ -11,7 +11,7 @@ from typing import Any
 
 import pendulum
 
-from books.faults import Fault, Reject
+from books.core.faults import Fault, Reject
 
 
 class Outcome(str, Enum):

@@ -11,9 +11,10 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from books import belonging, money
-from books.faults import Reject
-from books.ledger import Address, Client, Invoice, Line, Service, SourceTaxCode
+from books.core import money
+from books.core.faults import Reject
+from books.ledgers.contract import Address, Client, Invoice, Line, Service, SourceTaxCode
+from books.opsmerge import belonging
 
 TEXT_REMEDY = "Correct the invoice in OpsMerge; it is sent again when it changes."
 

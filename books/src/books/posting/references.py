@@ -16,10 +16,11 @@ from functools import cached_property
 
 import pendulum
 
-from books import money
-from books.clock import Clock
-from books.faults import Exit, Fault, Halt, Reject
-from books.ledger import (
+from books.core import money
+from books.core.clock import Clock
+from books.core.faults import Exit, Fault, Halt, Reject
+from books.core.printable import has_control
+from books.ledgers.contract import (
     Client,
     Company,
     Customer,
@@ -34,11 +35,10 @@ from books.ledger import (
     SourceTaxCode,
     TaxCode,
 )
-from books.mappings import Mappings, Named
 from books.posting.crash import Checkpoint
 from books.posting.journal import Journal, Lesson
+from books.posting.mappings import Mappings, Named
 from books.posting.records import plain, sha256
-from books.printable import has_control
 
 TAX_CODES_KEPT_HOURS = 24
 CREATE_TRIES_MAX = 3

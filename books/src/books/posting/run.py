@@ -11,10 +11,11 @@ from typing import Any
 
 import pendulum
 
-from books import money
-from books.clock import Clock
-from books.faults import Fault, Halt, Reject
-from books.ledger import Company, Customer, Invoice, Ledger, LedgerInvoice, NewItem
+from books.core import money
+from books.core.clock import Clock
+from books.core.faults import Fault, Halt, Reject
+from books.core.printable import printable
+from books.ledgers.contract import Company, Customer, Invoice, Ledger, LedgerInvoice, NewItem
 from books.posting import checks, records
 from books.posting.adoption import Same, Taken, Verdict, gone, judge, number_taken
 from books.posting.changes import changed_after_posting
@@ -40,7 +41,6 @@ from books.posting.triage import (
     recall,
     withdrawal,
 )
-from books.printable import printable
 
 COMPANY_KEPT_MINUTES = 60
 LEFT_SHOWN_MAX = 5

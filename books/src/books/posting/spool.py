@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from books import belonging
+from books.opsmerge import belonging
 from books.posting import records
 
 

@@ -8,9 +8,9 @@ from enum import Enum
 
 import pendulum
 
-from books import belonging
-from books.faults import Reject
-from books.ledger import Invoice
+from books.core.faults import Reject
+from books.ledgers.contract import Invoice
+from books.opsmerge import belonging
 from books.posting.checks import is_negative
 from books.posting.fence import NOT_SENT, rest_seconds
 from books.posting.postings import DISCONNECTED, EXCLUDED_AFTER, GONE, RECALLED, VOIDED_AFTER, Outcome, Posting

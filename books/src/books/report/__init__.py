@@ -1,6 +1,7 @@
-"""The drift report: one page for people, a workbook for accountants, the same as CSV, Markdown and in the terminal.
+"""Finance can read where every penny is: a page, a workbook, CSV, Markdown and the terminal.
 
-Everything is read from the published warehouse; nothing is worked out here but words.
+Everything is read from the published warehouse (`publish`); nothing is worked out here but words. May import core only.
+Start with `read`: what a report tells.
 """
 
 from __future__ import annotations

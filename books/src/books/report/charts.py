@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from books.money import ZERO
+from books.core.money import ZERO
 from books.report import words
 from books.report.read import Report, Row
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import duckdb
 
-from books.faults import Exit, Halt
-from books.printable import printable
-from books.publish import writing
+from books.core.faults import Exit, Halt
+from books.core.printable import printable
 from books.report import words
+from books.report.publish import writing
 from books.report.read import Row, incomplete, nothing_built, rows
 
 FALLS = "select * from recon.falls where is_fall and accepted_by is null order by system, stream"

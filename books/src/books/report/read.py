@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from books.faults import Exit, Halt
-from books.printable import printable
+from books.core.faults import Exit, Halt
+from books.core.printable import printable
 from books.report import words
 
 Row = dict[str, Any]

@@ -1,1 +1,4 @@
-"""All that the library knows of Singer: how plugins end, what taps say at the end of a stream, the posting sink."""
+"""The door for Singer: how plugins end, what taps say at the end of a stream, the sinks of target-quickbooks.
+
+No rules here. Start with `endings`.
+"""

@@ -38,11 +38,12 @@ from singer_sdk.helpers.capabilities import (
 from singer_sdk.plugin_base import SingerCommand
 from sqlalchemy.exc import SQLAlchemyError
 
-from books import redact, runfolder, runs
-from books.clock import SystemClock
-from books.faults import Exit, Fault, Halt
-from books.paths import check_environment_file
-from books.runs import Run
+from books.core import redact
+from books.core.clock import SystemClock
+from books.core.faults import Exit, Fault, Halt
+from books.core.paths import check_environment_file
+from books.operations import runfolder, runs
+from books.operations.runs import Run
 from books.store import Store, troubles
 
 STORE_VARIABLES = ("BOOKS_STORE_URL", "BOOKS_DEFAULT_STORE_URL")

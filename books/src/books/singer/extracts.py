@@ -20,7 +20,7 @@ import pendulum
 from singer_sdk.singerlib import RecordMessage, SchemaMessage
 from singer_sdk.streams import Stream
 
-from books.clock import Clock, SystemClock
+from books.core.clock import Clock, SystemClock
 
 FULL, INCREMENTAL = "full", "incremental"
 

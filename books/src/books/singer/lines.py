@@ -19,7 +19,7 @@ from typing import IO, Any
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
 
 DEPTH_MAX = 100
 """Levels of values in values. Ours have five; Python's own limit is near 1,000."""

@@ -15,12 +15,15 @@ from typing import Any
 from singer_sdk import Target
 from singer_sdk.sinks import RecordSink
 
-from books import mappings, paths
-from books.clock import Clock, SystemClock
-from books.faults import Exit, Halt
-from books.ledger import Ledger
-from books.opsmerge.accounting import mark_changed_links
-from books.posting import crash, plans, records
+from books.core import paths
+from books.core.clock import Clock, SystemClock
+from books.core.faults import Exit, Halt
+from books.core.printable import printable
+from books.core.settings import TargetSettings
+from books.ledgers.contract import Ledger
+from books.ledgers.quickbooks import open_client
+from books.ledgers.quickbooks.ledger import QuickBooksLedger
+from books.posting import crash, mappings, plans, records
 from books.posting.gate import Gate
 from books.posting.journal import SqlJournal
 from books.posting.plan import Plan, PlanRow, to_json
@@ -30,11 +33,8 @@ from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 from books.posting.spool import Spool
 from books.posting.summary import Summary
-from books.printable import printable
-from books.quickbooks import open_client
-from books.quickbooks.ledger import QuickBooksLedger
-from books.settings import TargetSettings
 from books.store import Store
+from books.writeback.accounting import mark_changed_links
 
 LINKS_CHUNK = 400
 """Accounting blocks that are compared with the store in one transaction."""

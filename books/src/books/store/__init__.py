@@ -1,4 +1,7 @@
-"""The state that all processes share: one SQLite file, or one PostgreSQL database for many machines."""
+"""The state that all processes share: one SQLite file, or one PostgreSQL database for many machines.
+
+May import core only. Start with `store`: transactions, locks and the clock; the tables are in `tables_*`.
+"""
 
 from books.store.schema import metadata
 from books.store.store import Steady, Store

@@ -14,7 +14,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
 from books.store import troubles
 
 try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, MetaData, inspect, text
 
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
 
 metadata = MetaData(
     naming_convention={

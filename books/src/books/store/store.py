@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from books import paths, redact
-from books.clock import Clock, SystemClock
-from books.faults import Exit, Halt
+from books.core import paths, redact
+from books.core.clock import Clock, SystemClock
+from books.core.faults import Exit, Halt
 from books.store import schema, troubles
 from books.store.locks import AdvisoryLocks, FileLocks, Held, Locks, advisory_key
 
@@ -344,7 +344,7 @@ def _busy(name: str, wait_seconds: float) -> Halt:
 
 @cache
 def _boot_id() -> str:
-    """Names this boot of this machine. Where the system has no such name, one constant does: see books.governor."""
+    """Names this boot of this machine. Where it has no such name, one constant does: see `transport.governor`."""
     try:
         return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

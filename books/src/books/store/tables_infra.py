@@ -19,7 +19,7 @@ token = Table(
     "token",
     metadata,
     _connection(),
-    Column("access_token", Text, doc="sealed: see books.tokens"),
+    Column("access_token", Text, doc="sealed: see books.transport.tokens"),
     Column("access_expires_at", Timestamp),
     Column("refresh_token", Text, doc="sealed"),
     Column("previous_refresh_token", Text, doc="sealed; the one before, for a vendor's grace period"),

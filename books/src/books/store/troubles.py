@@ -10,8 +10,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from books import redact
-from books.faults import Exit, Halt
+from books.core import redact
+from books.core.faults import Exit, Halt
 
 UNAVAILABLE = "store_unavailable"
 DAMAGED = "store_damaged"

@@ -11,7 +11,7 @@ from sqlalchemy import DateTime as SqlDateTime
 from sqlalchemy import Dialect, Numeric, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from books.money import PENNY
+from books.core.money import PENNY
 
 MONEY_DIGITS = 18
 MONEY_SCALE = 2

@@ -1,18 +1,26 @@
-"""One call to a vendor: a `Request` in, a `Response` out, and wrappers around that one method."""
+"""Every call is authorised, counted and retried the same way: a `Request` in, a `Response` out, and wrappers around it.
+
+call        request, response, and a turn (the push lock over several calls)
+http        the network
+governed    leave to send, by the `governor`: the rate limiter that all processes share
+authorised  a fresh access token, by `tokens` (`oauth` asks for them, `seal` encrypts them)
+retrying    again, where that is safe; `policy` says when
+
+May import store and core. Start with `build`, below.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from books.call import CallKind, Request, Response, Transport
-from books.ledger import Turns
+from books.transport.call import CallKind, Request, Response, Transport, Turns
 
 if TYPE_CHECKING:
-    from books.clock import Clock
-    from books.governor import Governor
-    from books.settings import QuickBooksSettings
+    from books.core.clock import Clock
+    from books.core.settings import QuickBooksSettings
     from books.store import Store
-    from books.tokens import TokenStore
+    from books.transport.governor import Governor
+    from books.transport.tokens import TokenStore
 
 __all__ = ["CallKind", "Request", "Response", "Transport", "build", "build_with_turns", "governor_of", "tokens_of"]
 
@@ -42,16 +50,16 @@ def build_with_turns(settings: QuickBooksSettings, store: Store, clock: Clock) -
 
 def governor_of(settings: QuickBooksSettings, store: Store, clock: Clock) -> Governor:
     """The governor with a company's budgets."""
-    from books.governor import Governor, limits_of
+    from books.transport.governor import Governor, limits_of
 
     return Governor(store, clock, limits_of(settings))
 
 
 def tokens_of(settings: QuickBooksSettings, store: Store, clock: Clock) -> TokenStore:
     """The tokens of a company. Token calls count against no budget of the company, and may be repeated."""
-    from books.tokens import TokenStore
     from books.transport.http import HttpTransport
     from books.transport.retrying import Retrying
+    from books.transport.tokens import TokenStore
 
     network = HttpTransport(min(TOKEN_TIMEOUT_SECONDS, settings.http_timeout))
     return TokenStore(settings, store, Retrying(network, clock, settings.max_wait_seconds))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from books.call import Request, Response, Transport
-from books.faults import RECONNECT, Exit, Halt
-from books.tokens import TokenStore
+from books.core.faults import RECONNECT, Exit, Halt
+from books.transport.call import Request, Response, Transport
+from books.transport.tokens import TokenStore
 
 UNAUTHORISED = 401
 

@@ -6,12 +6,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from books.call import CallKind, Request, Response, Transport
-from books.clock import Clock
-from books.faults import Halt, Retry, Unknown
-from books.governor import PUSHES, Governor
-from books.ledger import Turn
+from books.core.clock import Clock
+from books.core.faults import Halt, Retry, Unknown
 from books.transport import policy
+from books.transport.call import CallKind, Request, Response, Transport, Turn
+from books.transport.governor import PUSHES, Governor
 from books.transport.policy import Outcome
 
 logger = logging.getLogger(__name__)

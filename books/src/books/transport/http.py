@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from books.call import Request, Response
-from books.clock import Clock, SystemClock
-from books.faults import Exit, Halt, Retry, Unknown
-from books.settings import is_loopback
+from books.core.clock import Clock, SystemClock
+from books.core.faults import Exit, Halt, Retry, Unknown
+from books.core.settings import is_loopback
+from books.transport.call import Request, Response
 
 CONNECT_SECONDS = 10
 HTTP_TIMEOUT_SECONDS = 130

@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 
 import pendulum
 
-from books.call import CallKind, Response
-from books.faults import Fault, Retry, Unknown
+from books.core.faults import Fault, Retry, Unknown
+from books.transport.call import CallKind, Response
 
 TRIES_MAX = 5
 BACKOFF_SECONDS = 1.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from books.call import Request, Response, Transport
-from books.clock import Clock
-from books.faults import Exit, Halt, Retry, Unknown
+from books.core.clock import Clock
+from books.core.faults import Exit, Halt, Retry, Unknown
 from books.transport import policy
+from books.transport.call import Request, Response, Transport
 from books.transport.policy import Outcome
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,7 @@
-"""The webhook receiver: takes deliveries in, keeps them, starts the job that reads what they point at."""
+"""No acknowledged notice is lost: the receiver takes deliveries in, keeps them, starts the job that reads them.
+
+May import ledgers, store and core. Start with `receiver`; `inbox` is where deliveries are kept and split.
+"""
 
 from __future__ import annotations
 

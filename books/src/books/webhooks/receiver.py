@@ -20,10 +20,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from books import redact
-from books.faults import Fault
-from books.inbox import Inbox
-from books.notices import WebhookDialect
+from books.core import redact
+from books.core.faults import Fault
+from books.ledgers.notices import WebhookDialect
+from books.webhooks.inbox import Inbox
 from books.webhooks.trigger import Trigger
 from books.webhooks.writer import Writer
 

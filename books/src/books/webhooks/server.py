@@ -10,7 +10,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from books.faults import Exit, Halt
+from books.core.faults import Exit, Halt
 
 CONNECTIONS_MAX = 256
 HEADER_BYTES_MAX = 16 * 1024

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from books.clock import Clock, SystemClock
-from books.flock import try_lock
+from books.core.clock import Clock, SystemClock
+from books.core.files import try_lock
 
 QUIET_SECONDS = 1.0
 """A bookkeeper's one deed is several notices: wait until none came for so long ..."""
@@ -40,7 +40,7 @@ def due_in(now: float, first_at: float, last_at: float, failures: int, failed_at
 
 @dataclass(frozen=True)
 class Job:
-    """A command, and the file that keeps it and the scheduler's line for the same job apart (`books.flock`)."""
+    """A command, and the file that keeps it and the scheduler's line for the same job apart (`books.core.files`)."""
 
     command: Sequence[str]
     folder: Path

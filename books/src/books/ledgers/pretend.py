@@ -1,0 +1,264 @@
+"""Doubles that ship with the protocol: a ledger whose network lies as told, and a journal in memory.
+
+For seeded simulations (thousands of schedules a second) and for anyone who writes a dialect and wants to see what
+posting asks of it. The ledger numbers its invoices, remembers keys, and can apply a request long after its caller
+gave up; the journal commits each method at once or not at all, as the store does.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from books.core import money
+from books.core.clock import Clock
+from books.core.faults import Exit, Fault, Halt, Retry, ServerError, Unknown
+from books.ledgers.contract import (
+    Account,
+    Capabilities,
+    Changes,
+    Company,
+    Customer,
+    Invoice,
+    Item,
+    LedgerInvoice,
+    Member,
+    NewCustomer,
+    NewItem,
+    References,
+    Spent,
+    TaxCode,
+    Whole,
+)
+from books.transport.call import Turn
+
+
+class Fate(Enum):
+    """What the network makes of one call that creates invoices."""
+
+    FINE = "fine"
+    REFUSED = "refused"
+    """Never left: Retry."""
+    LOST = "lost"
+    """Never arrived, and nobody can tell: Unknown."""
+    ANSWER_LOST = "answer lost"
+    """Applied; the answer is lost: Unknown."""
+    LATE = "late"
+    """Unknown now, applied later."""
+    FAILED_BEFORE = "5xx before"
+    """Not applied: ServerError."""
+    FAILED_AFTER = "5xx after"
+    """Applied: ServerError."""
+    HALF_ANSWERED = "half answered"
+    """Applied; the answer leaves out every second member."""
+
+
+class PretendLedger:
+    """A company's books in memory. `fate()` decides what becomes of each creating call."""
+
+    def __init__(
+        self, clock: Clock, fate: Callable[[], Fate] = lambda: Fate.FINE, *, remembers_keys: bool = True
+    ) -> None:
+        self.invoices: dict[str, LedgerInvoice] = {}
+        self.customers: dict[str, Customer] = {}
+        self.items: dict[str, Item] = {}
+        self._clock = clock
+        self._fate = fate
+        self._remembers_keys = remembers_keys
+        self._answers: dict[tuple[str, str], LedgerInvoice] = {}
+        self._late: list[tuple[float, str, Sequence[Member]]] = []
+        self._calls = 0
+        self._ids = itertools.count(1)
+        self._late_seconds: Callable[[], float] = lambda: 600.0
+        self._lock: object | None = None
+        self.wait_for_leave: Callable[[], float] = lambda: 0.0
+
+    @property
+    def connection(self) -> str:
+        """A company of this vendor."""
+        return "pretend:1"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """As QuickBooks: no unique numbers to lean on."""
+        return Capabilities("pretend", 30, 21, 750, numbers_unique=False, key_lifetime_seconds=None)
+
+    def spent(self) -> Spent:
+        """Calls so far."""
+        return Spent(self._calls, 0)
+
+    def company(self) -> Company:
+        """A UK company."""
+        return Company(
+            connection=self.connection,
+            name="Pretend Ltd",
+            country="GB",
+            home_currency="GBP",
+            multi_currency=False,
+            vat_on=True,
+            custom_numbers=True,
+            closed_until=None,
+        )
+
+    def customer_name(self, name: str) -> str:
+        """As given."""
+        return name.strip()
+
+    def find_customers(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Customer]:
+        """By name or id."""
+        wanted = {name.casefold() for name in names}
+        return [each for each in self.customers.values() if each.name.casefold() in wanted or each.id in ids]
+
+    def find_items(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Item]:
+        """By name or id."""
+        wanted = {name.casefold() for name in names}
+        return [each for each in self.items.values() if each.name.casefold() in wanted or each.id in ids]
+
+    def tax_codes(self) -> Sequence[TaxCode]:
+        """One."""
+        return [TaxCode("5", "20.0% S", (("9", Decimal(20)),))]
+
+    def exchange_rate(self, currency: str, on: date) -> Decimal | None:
+        """None."""
+        del currency, on
+        return None
+
+    def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
+        """By number or id. What is late and due by now has arrived."""
+        self._calls += 1
+        self._apply_late()
+        wanted = {number.casefold() for number in numbers}
+        return [each for each in self.invoices.values() if each.number.casefold() in wanted or each.id in ids]
+
+    def create_customers(self, customers: Sequence[NewCustomer], key: str) -> Sequence[Customer | Fault]:
+        """Always succeeds; names are unique."""
+        del key
+        for each in customers:
+            self.customers.setdefault(each.name.casefold(), Customer(str(len(self.customers) + 1), each.name))
+        return [self.customers[each.name.casefold()] for each in customers]
+
+    def create_items(self, items: Sequence[NewItem], key: str) -> Sequence[Item | Fault]:
+        """Always succeeds; names are unique."""
+        del key
+        for each in items:
+            self.items.setdefault(each.name.casefold(), Item(str(len(self.items) + 1), each.name))
+        return [self.items[each.name.casefold()] for each in items]
+
+    def list_customers(self) -> Whole[Customer]:
+        """All."""
+        return Whole(list(self.customers.values()), complete=True)
+
+    def list_items(self) -> Whole[Item]:
+        """All."""
+        return Whole(list(self.items.values()), complete=True)
+
+    def find_accounts(self, names: Sequence[str]) -> Sequence[Account]:
+        """Any name is an account for both."""
+        return [Account(name, name, "Any", takes_income=True, takes_expense=True) for name in names]
+
+    def other_holders(self, names: Sequence[str]) -> Mapping[str, str]:
+        """None."""
+        del names
+        return {}
+
+    def predict_tax(self, invoice: Invoice, tax_codes: Sequence[TaxCode]) -> Decimal:
+        """One rate over the whole document."""
+        net = sum((line.net for line in invoice.lines), money.ZERO)
+        return money.half_up(net * tax_codes[0].percent / 100) if tax_codes else money.ZERO
+
+    def draft(self, invoice: Invoice, references: References, company: Company) -> bytes:
+        """The facts that adoption compares."""
+        del company
+        day = invoice.issue_date.isoformat()
+        facts = [invoice.number, day, references.customer.id, invoice.subtotal, invoice.tax_total, invoice.id]
+        return money.dumps(facts).encode()
+
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """One at a time; whoever comes second is told at once."""
+        if self._lock is not None:
+            raise Halt("another run is pushing", exit_code=Exit.TRY_LATER, code="lock_busy")
+        mine = self._lock = object()
+        try:
+            yield Turn(self.wait_for_leave, lambda: self._lock is mine)
+        finally:
+            if self._lock is mine:
+                self._lock = None
+
+    def lose_lock(self) -> None:
+        """As a database server that was restarted: whoever holds the lock holds it no more."""
+        self._lock = None
+
+    def create_invoices(
+        self, members: Sequence[Member], key: str, prove: Callable[[], None]
+    ) -> Mapping[str, LedgerInvoice | Fault]:
+        """One call, with the fate that the dice give it."""
+        prove()
+        self._calls += 1
+        self._apply_late()
+        fate = self._fate()
+        if fate is Fate.REFUSED:
+            raise Retry("connection refused")
+        if fate is Fate.LATE:
+            self._late.append((self._clock.monotonic() + self._late_seconds(), key, members))
+        if fate in (Fate.LOST, Fate.LATE):
+            raise Unknown("timed out", code="timed_out")
+        if fate is Fate.FAILED_BEFORE:
+            raise ServerError("HTTP 503", code="http_503")
+        answers = self._apply(key, members)
+        if fate is Fate.ANSWER_LOST:
+            raise Unknown("connection cut", code="cut")
+        if fate is Fate.FAILED_AFTER:
+            raise ServerError("HTTP 504", code="http_504")
+        if fate is Fate.HALF_ANSWERED:
+            lost = ServerError("left out", code="no_answer")
+            return {member.bid: lost if place % 2 else answers[member.bid] for place, member in enumerate(members)}
+        return answers
+
+    def _apply(self, key: str, members: Sequence[Member]) -> dict[str, LedgerInvoice | Fault]:
+        return {member.bid: self._create(key, member) for member in members}
+
+    def _create(self, key: str, member: Member) -> LedgerInvoice:
+        known = self._answers.get((key, member.bid)) if self._remembers_keys else None
+        if known is not None:
+            return known
+        number, day, customer_id, net, tax, source_id = money.loads(member.body)
+        made = LedgerInvoice(
+            id=str(next(self._ids)),
+            number=number,
+            issue_date=date.fromisoformat(day),
+            customer_id=customer_id,
+            currency="GBP",
+            net=net,
+            tax=tax,
+            total=net + tax,
+            source_id=source_id,
+        )
+        self.invoices[made.id] = made
+        self._answers[(key, member.bid)] = made
+        return made
+
+    def late_after(self, seconds: Callable[[], float]) -> None:
+        """How long a late request takes to arrive."""
+        self._late_seconds = seconds
+
+    def _apply_late(self) -> None:
+        due = [late for late in self._late if late[0] <= self._clock.monotonic()]
+        self._late = [late for late in self._late if late not in due]
+        for _, key, members in due:
+            self._apply(key, members)
+
+    def changes(self, kinds: Sequence[str], since: datetime) -> Changes:
+        """None."""
+        del kinds, since
+        return Changes()
+
+    def fetch(self, kind: str, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        """None."""
+        del kind, ids
+        return []

@@ -1,0 +1,268 @@
+"""QuickBooks Online as a `Ledger`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from books.core.faults import Exit, Fault, Halt, Reject, Unknown
+from books.ledgers.contract import (
+    Account,
+    Capabilities,
+    Changes,
+    Company,
+    Customer,
+    Invoice,
+    Item,
+    LedgerInvoice,
+    Member,
+    NewCustomer,
+    NewItem,
+    References,
+    Spent,
+    TaxCode,
+    Whole,
+)
+from books.ledgers.quickbooks import faults, mapping, query
+from books.ledgers.quickbooks.client import BATCH_ITEMS_MAX, BatchItem, QuickBooksClient
+from books.transport.call import Turn
+
+CAPABILITIES = Capabilities(
+    provider="quickbooks",
+    batch_invoices_max=BATCH_ITEMS_MAX,
+    number_chars_max=mapping.NUMBER_CHARS_MAX,
+    lines_max=mapping.LINES_MAX,
+    numbers_unique=False,  # only with a company option that the API does not show (Intuit, "Invoice")
+    key_lifetime_seconds=None,
+    number_taken_code=faults.DUPLICATE_NUMBER,
+    name_taken_code=faults.DUPLICATE_NAME,
+    stale_reference_codes=faults.STALE_REFERENCES,
+)
+
+ALLOW_DUPLICATE = "allowduplicatedocnum"
+"""Passes over the check for duplicate numbers (Intuit, "Invoice"). Only where a voided one keeps the number."""
+
+CDC_ROWS_MAX = 1000
+"""Of one answer of changes, all kinds together; that many means it was cut short."""
+
+ACTIVE_OR_NOT = "Active IN (true,false)"
+"""Without it QuickBooks lists active rows only."""
+
+AT_PAR_WITH_STERLING = frozenset({"FKP", "GGP", "GIP", "IMP", "JEP", "SHP"})
+
+_KEYS = uuid.UUID("6f0bb0a4-3f63-5c0e-9d3e-5b8f3f1f6a51")
+
+Made = TypeVar("Made")
+
+
+class QuickBooksLedger:
+    """One company file, behind a client."""
+
+    def __init__(self, client: QuickBooksClient, connection: str) -> None:
+        self.client = client
+        self._connection = connection
+        self._accounts: dict[str, str] = {}
+
+    @property
+    def connection(self) -> str:
+        """`<environment>:<realm id>`."""
+        return self._connection
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What QuickBooks can do."""
+        return CAPABILITIES
+
+    def spent(self) -> Spent:
+        """What the client has counted."""
+        return Spent(self.client.calls, self.client.metered_reads)
+
+    def company(self) -> Company:
+        """CompanyInfo and Preferences: two reads."""
+        realm_id = self._connection.rpartition(":")[2]
+        info = self.client.get(f"companyinfo/{realm_id}").get("CompanyInfo") or {}
+        preferences = self.client.get("preferences").get("Preferences") or {}
+        return mapping.read_company(self._connection, info, preferences)
+
+    def customer_name(self, name: str) -> str:
+        """The DisplayName of a client of this name."""
+        return mapping.tidy_name(name)
+
+    def find_customers(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Customer]:
+        """By DisplayName or Id. An inactive customer is found by the name it had."""
+        marked = [variant for name in names for variant in (name, name + mapping.DELETED_SUFFIX)]
+        rows = [*self._rows("Customer", "DisplayName", marked), *self._rows("Customer", "Id", ids)]
+        return [mapping.read_customer(row) for row in rows]
+
+    def find_items(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Item]:
+        """By name, or by full name where it has a colon; or by Id."""
+        marked = [variant for name in names for variant in (name, name + mapping.DELETED_SUFFIX)]
+        rows = [
+            *self._rows("Item", "Name", [name for name in marked if ":" not in name]),
+            *self._rows("Item", "FullyQualifiedName", [name for name in marked if ":" in name]),
+            *self._rows("Item", "Id", ids),
+        ]
+        return [mapping.read_item(row) for row in rows]
+
+    def _rows(self, entity: str, field: str, values: Sequence[str]) -> list[dict[str, Any]]:
+        """Rows whose field has one of these values, inactive ones too."""
+        found: list[dict[str, Any]] = []
+        for some in query.chunks(values):
+            found.extend(self.client.rows(entity, f"{query.in_list(field, some)} AND {ACTIVE_OR_NOT}"))
+        return found
+
+    def list_customers(self) -> Whole[Customer]:
+        """Page by page, and counted."""
+        return self._whole("Customer", mapping.read_customer)
+
+    def list_items(self) -> Whole[Item]:
+        """Page by page, and counted."""
+        return self._whole("Item", mapping.read_item)
+
+    def _whole(self, entity: str, read: Callable[[Mapping[str, Any]], Made]) -> Whole[Made]:
+        rows = [read(row) for row in self.client.rows(entity, ACTIVE_OR_NOT)]
+        return Whole(rows, complete=self.client.count(entity, ACTIVE_OR_NOT) == len(rows))
+
+    def find_accounts(self, names: Sequence[str]) -> Sequence[Account]:
+        """By name, or by full name where it has a colon."""
+        rows = [
+            *self._rows("Account", "Name", [name for name in names if ":" not in name]),
+            *self._rows("Account", "FullyQualifiedName", [name for name in names if ":" in name]),
+        ]
+        return [mapping.read_account(row) for row in rows]
+
+    def other_holders(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Vendors and employees: QuickBooks keeps one list of names for all parties."""
+        return {
+            str(row.get("DisplayName")).casefold(): entity.lower()
+            for entity in ("Vendor", "Employee")
+            for row in self._rows(entity, "DisplayName", names)
+        }
+
+    def tax_codes(self) -> Sequence[TaxCode]:
+        """The active codes with the per cent of their sales rates: two reads."""
+        rates = list(self.client.rows("TaxRate", ACTIVE_OR_NOT))
+        percents = {str(row["Id"]): Decimal(str(row.get("RateValue", 0))) for row in rates}
+        reversed_ = {str(row["Id"]) for row in rates if row.get("SpecialTaxType") == mapping.REVERSE_CHARGE}
+        read = (mapping.read_tax_code(row, percents, reversed_) for row in self.client.rows("TaxCode"))
+        return [tax_code for tax_code in read if tax_code is not None]
+
+    def exchange_rate(self, currency: str, on: date) -> Decimal | None:
+        """QuickBooks' own rate of the day (Intuit, "ExchangeRate"). It answers 1 where it knows none."""
+        asked = {"sourcecurrencycode": currency, "asofdate": on.isoformat()}
+        try:
+            rate = (self.client.get("exchangerate", asked).get("ExchangeRate") or {}).get("Rate")
+        except Reject:
+            return None
+        exact = Decimal(str(rate)) if rate else None
+        return None if exact == 1 and currency not in AT_PAR_WITH_STERLING else exact
+
+    def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
+        """By DocNumber or Id."""
+        found: list[LedgerInvoice] = []
+        for field, values in (("DocNumber", numbers), ("Id", ids)):
+            for some in query.chunks(values):
+                rows = self.client.rows("Invoice", query.in_list(field, some))
+                found.extend(mapping.read_invoice(row) for row in rows)
+        return found
+
+    def create_customers(self, customers: Sequence[NewCustomer], key: str) -> Sequence[Customer | Fault]:
+        """In batches of 30."""
+        bodies = [mapping.customer_body(customer) for customer in customers]
+        return self._create("Customer", bodies, key, mapping.read_customer)
+
+    def create_items(self, items: Sequence[NewItem], key: str) -> Sequence[Item | Fault]:
+        """In batches of 30, after the accounts were looked up once."""
+        accounts = self._account_ids([name for item in items for name in (item.income_account, item.expense_account)])
+        bodies = [
+            mapping.item_body(item.name, accounts[item.income_account], accounts[item.expense_account])
+            for item in items
+        ]
+        return self._create("Item", bodies, key, mapping.read_item)
+
+    def _create(
+        self, entity: str, bodies: Sequence[bytes], key: str, read: Callable[[Mapping[str, Any]], Made]
+    ) -> list[Made | Fault]:
+        outcomes: list[Made | Fault] = []
+        for start in range(0, len(bodies), BATCH_ITEMS_MAX):
+            some = bodies[start : start + BATCH_ITEMS_MAX]
+            items = [BatchItem(str(place), entity, body) for place, body in enumerate(some, 1)]
+            answers = self._batch(items, str(uuid.uuid5(_KEYS, f"{key}|{entity}|{start}")))
+            outcomes.extend(_made(answers[item.bid], read) for item in items)
+        return outcomes
+
+    def _batch(self, items: Sequence[BatchItem], request_id: str) -> Mapping[str, dict[str, Any] | Fault]:
+        """A batch whose loss counts as a loss of each item: the caller looks them up by name."""
+        try:
+            return self.client.batch(items, request_id).items
+        except Unknown as lost:
+            return {item.bid: lost for item in items}
+
+    def _account_ids(self, names: Sequence[str]) -> dict[str, str]:
+        missing = [name for name in dict.fromkeys(names) if name not in self._accounts]
+        for field in ("Name", "FullyQualifiedName"):
+            wanted = [name for name in missing if (":" in name) == (field == "FullyQualifiedName")]
+            for row in self._rows("Account", field, wanted):
+                name = next((name for name in wanted if name.casefold() == str(row.get(field)).casefold()), None)
+                if name is not None and row.get("Active") is not False:
+                    self._accounts[name] = str(row["Id"])
+        for name in missing:
+            if name not in self._accounts:
+                raise _no_account(name)
+        return self._accounts
+
+    def predict_tax(self, invoice: Invoice, tax_codes: Sequence[TaxCode]) -> Decimal:
+        """Per rate over the whole document, half up."""
+        return mapping.predict_tax(invoice.lines, tax_codes)
+
+    def draft(self, invoice: Invoice, references: References, company: Company) -> bytes:
+        """The invoice as QuickBooks' JSON."""
+        return mapping.invoice_body(invoice, references, company)
+
+    def turn(self) -> AbstractContextManager[Turn]:
+        """The company's push lock."""
+        return self.client.turn()
+
+    def create_invoices(
+        self, members: Sequence[Member], key: str, prove: Callable[[], None]
+    ) -> Mapping[str, LedgerInvoice | Fault]:
+        """One call."""
+        items = [
+            BatchItem(member.bid, "Invoice", member.body, options=ALLOW_DUPLICATE if member.reuses_number else "")
+            for member in members
+        ]
+        answer = self.client.batch(items, key, prove)
+        return {
+            bid: _made(told, lambda row: mapping.read_invoice(row, answer.vendor_request_id))
+            for bid, told in answer.items.items()
+        }
+
+    def changes(self, kinds: Sequence[str], since: datetime) -> Changes:
+        """Change data capture: at most 30 days back."""
+        answer = self.client.cdc(kinds, since)
+        count = sum(len(rows) for rows in answer.rows.values())
+        return Changes(answer.rows, answer.time, complete=count < CDC_ROWS_MAX)
+
+    def fetch(self, kind: str, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        """Rows by Id."""
+        found: list[dict[str, Any]] = []
+        for some in query.chunks(ids):
+            found.extend(self.client.rows(kind, query.in_list("Id", some)))
+        return found
+
+
+def _made(told: dict[str, Any] | Fault, read: Callable[[Mapping[str, Any]], Made]) -> Made | Fault:
+    return told if isinstance(told, Fault) else read(told)
+
+
+def _no_account(name: str) -> Halt:
+    return Halt(
+        f"QuickBooks has no active account named {name!r}",
+        exit_code=Exit.MISCONFIGURED,
+        code="account_missing",
+        remedy="Correct default_income_account or default_expense_account: a name of QuickBooks' chart of accounts.",
+    )

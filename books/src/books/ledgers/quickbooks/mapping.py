@@ -1,0 +1,306 @@
+"""Between our nouns and QuickBooks' JSON: pure functions, no call.
+
+Sources: Intuit, "Invoice", "Customer" and "Item" entities; UK VAT is computed by QuickBooks per rate over the whole
+document and rounded half up, so no `TxnTaxDetail` is ever sent.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from books.core import money
+from books.core.faults import Reject
+from books.ledgers.contract import (
+    Account,
+    Address,
+    Company,
+    Customer,
+    Invoice,
+    Item,
+    LedgerInvoice,
+    Line,
+    NewCustomer,
+    References,
+    TaxCode,
+)
+
+NUMBER_CHARS_MAX = 21
+DESCRIPTION_CHARS_MAX = 4000
+CUSTOMER_NAME_CHARS_MAX = 500
+ITEM_NAME_CHARS_MAX = 100
+EMAIL_CHARS_MAX = 100
+ADDRESS_LINE_CHARS_MAX = 500
+ADDRESS_PART_CHARS_MAX = 255
+POSTCODE_CHARS_MAX = 30
+LINES_MAX = 750
+"""Of a sales form with VAT."""
+
+DELETED_SUFFIX = " (deleted)"
+"""What QuickBooks appends to the name of a customer or item that was made inactive."""
+
+NOTE_PREFIX = "OpsMerge invoice "
+_NOTE = re.compile(re.escape(NOTE_PREFIX) + r"(\S+)")
+_VOIDED = "Voided"
+
+
+def note(invoice_id: str) -> str:
+    """The private note that marks an invoice as ours."""
+    return NOTE_PREFIX + invoice_id
+
+
+def noted_id(private_note: str | None) -> str | None:
+    """The OpsMerge invoice that a private note names, wherever in it: a void puts a word before it."""
+    found = _NOTE.search(private_note or "")
+    return found.group(1) if found else None
+
+
+def invoice_body(invoice: Invoice, references: References, company: Company) -> bytes:
+    """The exact bytes of one invoice.
+
+    Raises:
+        Reject: the number cannot be a QuickBooks number. It is never cut: a cut number is another number.
+    """
+    body: dict[str, Any] = {"DocNumber": _number(invoice.number), "TxnDate": invoice.issue_date.isoformat()}
+    if invoice.due_date is not None:
+        body["DueDate"] = invoice.due_date.isoformat()
+    body["CustomerRef"] = {"value": references.customer.id}
+    if invoice.currency != company.home_currency:
+        body["CurrencyRef"] = {"value": invoice.currency}
+        body["ExchangeRate"] = references.exchange_rate
+    body["GlobalTaxCalculation"] = "TaxExcluded"
+    body["PrivateNote"] = note(invoice.id)
+    body["Line"] = [
+        _line(line, item, tax_code)
+        for line, item, tax_code in zip(invoice.lines, references.items, references.tax_codes, strict=True)
+    ]
+    return money.dumps(body).encode()
+
+
+def _number(number: str) -> str:
+    if len(number) > NUMBER_CHARS_MAX or any(unicodedata.category(each)[0] == "C" for each in number):
+        raise Reject(
+            f"QuickBooks takes numbers of at most {NUMBER_CHARS_MAX} characters, without control characters",
+            code="number_not_allowed",
+            field="number",
+            remedy="Shorten the number format in OpsMerge; the number is never cut.",
+        )
+    return number
+
+
+def _line(line: Line, item: Item, tax_code: TaxCode) -> dict[str, Any]:
+    detail: dict[str, Any] = {"ItemRef": {"value": item.id}, "TaxCodeRef": {"value": tax_code.id}}
+    if line.quantity is not None and line.unit_price is not None and _multiplies(line):
+        detail |= {"Qty": line.quantity, "UnitPrice": line.unit_price}
+    body: dict[str, Any] = {"DetailType": "SalesItemLineDetail", "Amount": line.net}
+    if line.description:
+        body["Description"] = cut(line.description, DESCRIPTION_CHARS_MAX)
+    return {**body, "SalesItemLineDetail": detail}
+
+
+def _multiplies(line: Line) -> bool:
+    """QuickBooks refuses an amount that is not quantity times price, rounded half up (fault 6070)."""
+    return (
+        line.quantity is not None
+        and line.unit_price is not None
+        and (money.half_up(line.quantity * line.unit_price) == line.net)
+    )
+
+
+def predict_tax(lines: Sequence[Line], tax_codes: Sequence[TaxCode]) -> Decimal:
+    """QuickBooks' VAT: per rate over the whole document, half up, then summed."""
+    nets: defaultdict[tuple[str, Decimal], Decimal] = defaultdict(Decimal)
+    for line, tax_code in zip(lines, tax_codes, strict=True):
+        for rate in tax_code.rates:
+            nets[rate] += line.net
+    return sum((money.half_up(net * percent / 100) for (_, percent), net in nets.items()), money.ZERO)
+
+
+def customer_body(customer: NewCustomer) -> bytes:
+    """The bytes that create a customer. An e-mail address QuickBooks would refuse is left out, not the customer."""
+    body: dict[str, Any] = {"DisplayName": customer.name}
+    if customer.email and _is_email(customer.email):
+        body["PrimaryEmailAddr"] = {"Address": customer.email}
+    if customer.billing_address is not None:
+        body["BillAddr"] = _address(customer.billing_address)
+    if customer.currency is not None:
+        body["CurrencyRef"] = {"value": customer.currency}
+    return money.dumps(body).encode()
+
+
+def item_body(name: str, income_account_id: str, expense_account_id: str) -> bytes:
+    """The bytes that create a service item. The UK wants both accounts (Intuit, "Item")."""
+    body = {
+        "Name": name,
+        "Type": "Service",
+        "IncomeAccountRef": {"value": income_account_id},
+        "ExpenseAccountRef": {"value": expense_account_id},
+    }
+    return money.dumps(body).encode()
+
+
+def _is_email(text: str) -> bool:
+    local, _, domain = text.rpartition("@")
+    return bool(local) and "." in domain and len(text) <= EMAIL_CHARS_MAX and not re.search(r"\s", text)
+
+
+def _address(address: Address) -> dict[str, str]:
+    parts = {
+        "Line1": cut(address.line1, ADDRESS_LINE_CHARS_MAX),
+        "Line2": cut(address.line2, ADDRESS_LINE_CHARS_MAX),
+        "City": cut(address.city, ADDRESS_PART_CHARS_MAX),
+        "PostalCode": cut(address.postcode, POSTCODE_CHARS_MAX),
+        "Country": cut(address.country, ADDRESS_PART_CHARS_MAX),
+    }
+    return {name: part for name, part in parts.items() if part}
+
+
+def tidy_name(name: str, chars_max: int = CUSTOMER_NAME_CHARS_MAX) -> str:
+    """A name as QuickBooks takes it: no colon, no control characters, single spaces, not too long."""
+    spaced = "".join(" " if unicodedata.category(each) in ("Cc", "Zl", "Zp") else each for each in name)
+    return cut(" ".join(spaced.replace(":", "-").split()), chars_max)
+
+
+def cut(text: str, chars_max: int) -> str:
+    """Text without control characters (line breaks stay), cut between two characters.
+
+    Length counts as QuickBooks counts it, in UTF-16 units: an emoji is two. A letter keeps its accents or goes.
+    """
+    clean = "".join(each for each in text if each in "\n\t" or unicodedata.category(each) not in ("Cc", "Cs")).strip()
+    if _units(clean) <= chars_max:
+        return clean
+    kept, units = 0, 0
+    while units + _units(clean[kept]) <= chars_max:
+        units += _units(clean[kept])
+        kept += 1
+    while kept and (unicodedata.combining(clean[kept]) or clean[kept] in _JOINERS or clean[kept - 1] == _JOINER):
+        kept -= 1
+    return clean[:kept].rstrip()
+
+
+_JOINER = "\u200d"
+_JOINERS = (_JOINER, "\ufe0f")
+
+
+def _units(text: str) -> int:
+    return len(text) + sum(ord(each) > 0xFFFF for each in text)  # noqa: PLR2004 -- beyond it, UTF-16 takes two units
+
+
+def read_invoice(row: Mapping[str, Any], vendor_request_id: str | None = None) -> LedgerInvoice:
+    """An invoice as QuickBooks answered it."""
+    total = amount(row.get("TotalAmt"))
+    tax = amount((row.get("TxnTaxDetail") or {}).get("TotalTax"))
+    private_note = row.get("PrivateNote")
+    return LedgerInvoice(
+        id=str(row["Id"]),
+        number=str(row.get("DocNumber") or ""),
+        issue_date=_day(row.get("TxnDate")),
+        customer_id=_reference(row, "CustomerRef") or "",
+        currency=_reference(row, "CurrencyRef"),
+        net=total - tax,
+        tax=tax,
+        total=total,
+        source_id=noted_id(private_note),
+        voided=total == 0 and str(private_note or "").startswith(_VOIDED),
+        vendor_request_id=vendor_request_id,
+    )
+
+
+def read_customer(row: Mapping[str, Any]) -> Customer:
+    """A customer; the mark that QuickBooks sets on an inactive one's name is taken off."""
+    active = row.get("Active") is not False
+    name = str(row.get("DisplayName") or "")
+    return Customer(
+        id=str(row["Id"]),
+        name=name if active else name.removesuffix(DELETED_SUFFIX),
+        active=active,
+        currency=_reference(row, "CurrencyRef"),
+    )
+
+
+def read_item(row: Mapping[str, Any]) -> Item:
+    """An item under its full name (`Services:Support` where it has a parent)."""
+    active = row.get("Active") is not False
+    name = str(row.get("FullyQualifiedName") or row.get("Name") or "")
+    return Item(
+        id=str(row["Id"]),
+        name=name if active else name.removesuffix(DELETED_SUFFIX),
+        active=active,
+        sellable=row.get("Type") not in ("Category", "Group", "Bundle"),
+    )
+
+
+def read_account(row: Mapping[str, Any]) -> Account:
+    """An account under its full name."""
+    kind = str(row.get("AccountType") or "")
+    return Account(
+        id=str(row["Id"]),
+        name=str(row.get("FullyQualifiedName") or row.get("Name") or ""),
+        kind=kind,
+        active=row.get("Active") is not False,
+        takes_income=kind in ("Income", "Other Income"),
+        takes_expense=kind in ("Cost of Goods Sold", "Expense", "Other Expense"),
+    )
+
+
+REVERSE_CHARGE = "REVERSE_CHARGE"
+"""A tax rate's SpecialTaxType."""
+_REVERSE_CHARGE_NAME = re.compile(r"\bRC\b")
+
+
+def read_tax_code(
+    row: Mapping[str, Any], percents: Mapping[str, Decimal], reverse_charge: Collection[str] = ()
+) -> TaxCode | None:
+    """A tax code; None where it is hidden, inactive or has no rate for sales.
+
+    `reverse_charge`: ids of rates that say of themselves that they are; the UK's codes also bear it in their names.
+    """
+    details = (row.get("SalesTaxRateList") or {}).get("TaxRateDetail") or []
+    rates = tuple(
+        (rate_id, percents[rate_id])
+        for rate_id in (_reference(detail, "TaxRateRef") or "" for detail in details)
+        if rate_id in percents
+    )
+    if row.get("Active") is False or row.get("Hidden") is True or not rates:
+        return None
+    name = str(row.get("Name") or "")
+    is_reverse = any(rate_id in reverse_charge for rate_id, _ in rates) or bool(_REVERSE_CHARGE_NAME.search(name))
+    return TaxCode(str(row["Id"]), name, rates, reverse_charge=is_reverse)
+
+
+def read_company(connection: str, info: Mapping[str, Any], preferences: Mapping[str, Any]) -> Company:
+    """The company, from its `CompanyInfo` and its `Preferences`."""
+    currency = preferences.get("CurrencyPrefs") or {}
+    return Company(
+        connection=connection,
+        name=str(info.get("CompanyName") or ""),
+        country=str(info.get("Country") or ""),
+        home_currency=_reference(currency, "HomeCurrency") or "GBP",
+        multi_currency=currency.get("MultiCurrencyEnabled") is True,
+        vat_on=(preferences.get("TaxPrefs") or {}).get("UsingSalesTax") is True,
+        custom_numbers=(preferences.get("SalesFormsPrefs") or {}).get("CustomTxnNumbers") is True,
+        closed_until=_day((preferences.get("AccountingInfoPrefs") or {}).get("BookCloseDate")),
+    )
+
+
+def amount(value: Any) -> Decimal:
+    """A JSON number of money as Decimal; absent counts as nothing."""
+    return money.half_up(Decimal(value)) if isinstance(value, (Decimal, int)) else money.ZERO
+
+
+def _reference(row: Mapping[str, Any], name: str) -> str | None:
+    reference = row.get(name)
+    value = reference.get("value") if isinstance(reference, Mapping) else None
+    return str(value) if value is not None else None
+
+
+def _day(value: Any) -> date | None:
+    try:
+        return date.fromisoformat(value[:10]) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,347 @@
+"""Reading a company file completely, or what changed in it: for every reader of QuickBooks.
+
+Two ways, and when each is sound:
+
+*Changes.* Change data capture (CDC) tells what changed or was deleted since a moment: at most 30 days back, at most
+1,000 objects in one answer, without pages and without an upper end. One call serves all entities. An answer of 1,000
+may have lost the rest, so each entity is then asked for alone; if that is full too, the entity is read completely.
+Halving the window would not help: only its newer half can be asked for alone, and the deletions in the older half
+could not be told from it.
+
+*Everything.* QuickBooks orders by Id no longer, and pages by position shift when rows vanish. Rows are therefore read
+by the time of their creation, which never changes: each page asks for what was created at or after the end of the
+page before, and what was seen already is left out. A row can neither be skipped nor move; what is created meanwhile
+comes last. Then the rows are counted. Where the count differs, the changes since the start are added and it is counted
+again; a read that cannot be made to agree fails, because what it lacks would be taken for deleted.
+
+Sources: Intuit, "Change data capture" and "Data queries".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pendulum
+
+from books.core.clock import Clock
+from books.core.faults import Exit, Fault, Halt, Reject
+from books.ledgers.quickbooks import faults, query
+from books.ledgers.quickbooks.client import QuickBooksClient, server_time
+
+CDC_OBJECTS_MAX = 1000
+CDC_AGE_DAYS_MAX = 25
+"""Intuit keeps changes for 30 days; five are left for clocks and week-ends."""
+
+PAGES_MAX = 10_000
+STALE_PAGES_MAX = 10
+"""Pages, beyond twice those that the rows fill, after which an end is no longer expected."""
+
+COUNTS_MAX = 3
+OBJECT_NOT_FOUND = "610"
+"""QuickBooks' code for an id that is deleted or never was."""
+
+CREATED = "MetaData.CreateTime"
+ACTIVE_OR_NOT = "Active IN (true, false)"
+"""Lists leave out what is inactive unless it is asked for."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A kind of object: its name, the condition under which it is read, and whether CDC tells of it."""
+
+    name: str
+    where: str = ""
+    has_changes: bool = True
+
+
+@dataclass(frozen=True)
+class Extract:
+    """One entity's rows, newest state last; `cursor`, after the last row, is the server's time to read on from."""
+
+    rows: Iterator[Row]
+    is_complete: bool
+    started_at: pendulum.DateTime
+    cursor: Callable[[], pendulum.DateTime]
+
+
+class CompanyReader:
+    """Reads the entities of one run. `cursors` holds, per entity's name, from when on; None is from the beginning.
+
+    Raises, while reading: Halt, or another fault of `books.core.faults`; never does a part pass for the whole.
+    """
+
+    def __init__(
+        self,
+        client: QuickBooksClient,
+        clock: Clock,
+        cursors: Mapping[Entity, pendulum.DateTime | None],
+        *,
+        overlap_seconds: int,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._overlap_seconds = overlap_seconds
+        self._since = {
+            entity: since for entity, since in cursors.items() if since is not None and self._is_recent(entity, since)
+        }
+        self._changes: Changes | None = None
+
+    def _is_recent(self, entity: Entity, since: pendulum.DateTime) -> bool:
+        """Whether CDC still reaches back to it, the overlap included."""
+        reach = self._clock.now().subtract(days=CDC_AGE_DAYS_MAX)
+        return entity.has_changes and since.subtract(seconds=self._overlap_seconds) > reach
+
+    def extract(self, entity: Entity) -> Extract:
+        """What changed in an entity, or all of it where changes alone cannot tell."""
+        started_at = self._clock.now()
+        changes = self._changes_of(entity)
+        if changes is None:
+            return self.everything(entity)
+        return Extract(
+            iter(changes.rows[entity.name]),
+            is_complete=False,
+            started_at=changes.started_at or started_at,
+            cursor=lambda: changes.time,
+        )
+
+    def everything(self, entity: Entity) -> Extract:
+        """All rows of an entity, each with its newest state last."""
+        sweep = Sweep(self._client, entity)
+        return Extract(sweep.rows(), is_complete=True, started_at=self._clock.now(), cursor=sweep.cursor)
+
+    def objects(self, entity: Entity, ids: Iterable[str]) -> Iterator[Row]:
+        """Objects by id, each as it is now; one that is gone comes as a deletion. One call for up to 400 that exist."""
+        for some in query.chunks(ids):
+            where = " AND ".join(filter(None, [query.in_list("Id", some), entity.where]))
+            found = _listed(self._client.query(query.page(entity.name, where)), entity.name)
+            yield from found
+            for gone in sorted(set(some) - {str(row["Id"]) for row in found}):
+                yield self._object(entity, gone)
+
+    def _object(self, entity: Entity, key: str) -> Row:
+        """One object that a query left out: read alone, because lists may lag behind."""
+        try:
+            answer = self._client.get(f"{entity.name.lower()}/{key}")
+        except Reject as refused:
+            if refused.code == OBJECT_NOT_FOUND:
+                return {"Id": key, "status": "Deleted"}
+            raise
+        row = answer.get(entity.name)
+        if not isinstance(row, dict) or not row.get("Id"):
+            raise _unreadable(entity.name)
+        return row
+
+    def _changes_of(self, entity: Entity) -> Changes | None:
+        """The changes of an entity: from the call that serves all, else from its own, else None."""
+        if entity not in self._since:
+            return None
+        if self._changes is None:
+            self._changes = self._ask(list(self._since))
+        if not self._changes.is_cut:
+            return self._changes
+        alone = self._ask([entity]) if len(self._since) > 1 else self._changes
+        return None if alone.is_cut else alone
+
+    def _ask(self, entities: Sequence[Entity]) -> Changes:
+        since = min(self._since[entity] for entity in entities).subtract(seconds=self._overlap_seconds)
+        return read_changes(self._client, entities, since, self._clock.now())
+
+
+@dataclass(frozen=True)
+class Changes:
+    """A CDC answer: rows per entity's name, the server's time, and when it was asked for."""
+
+    rows: Mapping[str, Sequence[Row]]
+    time: pendulum.DateTime
+    started_at: pendulum.DateTime | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there may be more than was told."""
+        return sum(map(len, self.rows.values())) >= CDC_OBJECTS_MAX
+
+
+def read_changes(
+    client: QuickBooksClient,
+    entities: Sequence[Entity],
+    since: pendulum.DateTime,
+    now: pendulum.DateTime | None = None,
+) -> Changes:
+    """One CDC call; deletions are rows with `status: Deleted`.
+
+    Raises:
+        Halt: a fault in any part of the answer, or a part that cannot be read.
+    """
+    moment = since.in_timezone("UTC").format("YYYY-MM-DDTHH:mm:ssZ")
+    names = [entity.name for entity in entities]
+    answer = client.get("cdc", {"entities": ",".join(names), "changedSince": moment})
+    rows: dict[str, list[Row]] = {name: [] for name in names}
+    for part in _cdc_parts(answer):
+        for name in names:
+            rows[name].extend(_listed(part, name))
+    return Changes(rows, _time_of(answer), now)
+
+
+def _cdc_parts(answer: Row) -> Iterator[Row]:
+    """Every `QueryResponse` inside; one fault among them is a fault of the whole."""
+    for response in _objects(answer.get("CDCResponse"), "CDCResponse"):
+        yield from _objects(response.get("QueryResponse"), "QueryResponse")
+
+
+def _objects(value: Any, name: str) -> Iterator[Row]:
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise _unreadable(name)
+    for each in value:
+        _refuse_fault(each)
+        yield each
+
+
+def _refuse_fault(part: Row) -> None:
+    if errors := faults.errors_in(part):
+        fault: Fault = faults.classify(errors)
+        if isinstance(fault, Halt):
+            raise fault
+        raise Halt(
+            f"QuickBooks answered a part of a read with a fault: {fault.message}",
+            exit_code=Exit.TRY_LATER,
+            code=fault.code,
+            remedy=fault.remedy or "Run again later.",
+        ) from fault
+
+
+def _listed(part: Row, name: str) -> list[Row]:
+    rows = part.get(name, [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("Id") for row in rows):
+        raise _unreadable(name)
+    return rows
+
+
+def _time_of(answer: Row) -> pendulum.DateTime:
+    time = server_time(answer)
+    if time is None:
+        raise _unreadable("time")
+    return time
+
+
+def _unreadable(name: str) -> Halt:
+    return Halt(
+        f"QuickBooks' answer cannot be read: {name} is missing or not as documented",
+        exit_code=Exit.TRY_LATER,
+        code="unreadable",
+        remedy="Run again later; if it persists, give the request id to Intuit's support.",
+    )
+
+
+class Sweep:
+    """One complete read of an entity."""
+
+    def __init__(self, client: QuickBooksClient, entity: Entity) -> None:
+        self._client = client
+        self._entity = entity
+        self._seen: set[str] = set()
+        self._server_time: pendulum.DateTime | None = None
+
+    def rows(self) -> Iterator[Row]:
+        """Every row; where rows changed meanwhile, their newest state comes last.
+
+        Raises:
+            Halt: the rows read and QuickBooks' own count of them do not agree.
+        """
+        yield from self._pages()
+        yield from self._until_counted()
+
+    def cursor(self) -> pendulum.DateTime:
+        """The server's time when the first page was answered: what changed since then is still to be read."""
+        if self._server_time is None:
+            raise _unreadable("time")
+        return self._server_time
+
+    def _pages(self) -> Iterator[Row]:
+        place = Place()
+        for number in range(PAGES_MAX):
+            page = self._page(place)
+            fresh = [row for row in page if row["Id"] not in self._seen]
+            self._seen.update(row["Id"] for row in fresh)
+            yield from fresh
+            if len(page) < query.PAGE_ROWS_MAX:
+                return
+            if number > STALE_PAGES_MAX + 2 * len(self._seen) // query.PAGE_ROWS_MAX:
+                break  # the same rows again and again: each call is metered
+            place = place.after(page)
+        raise Halt(
+            f"{self._entity.name}: QuickBooks' pages have no end; {len(self._seen)} different rows were read",
+            exit_code=Exit.FAILED,
+            code="too_many_pages",
+        )
+
+    def _page(self, place: Place) -> list[Row]:
+        conditions = [self._entity.where, f"{CREATED} >= {query.literal(place.created)}" if place.created else ""]
+        statement = query.page(
+            self._entity.name,
+            " AND ".join(filter(None, conditions)),
+            start_position=place.position,
+            order_by=CREATED,
+        )
+        answer = self._client.get("query", {"query": statement})
+        response = answer.get("QueryResponse")
+        if not isinstance(response, dict):
+            raise _unreadable("QueryResponse")
+        _refuse_fault(response)
+        self._server_time = self._server_time or _time_of(answer)
+        return _listed(response, self._entity.name)
+
+    def _until_counted(self) -> Iterator[Row]:
+        for _ in range(COUNTS_MAX):
+            counted = self._client.count(self._entity.name, self._entity.where)
+            if counted == len(self._seen):
+                return
+            yield from self._healed(self.cursor())
+        raise Halt(
+            f"{self._entity.name}: read {len(self._seen)} rows, but QuickBooks counts {counted}",
+            exit_code=Exit.TRY_LATER,
+            code="count_differs",
+            remedy="Run again later: the company is changing, or QuickBooks answers from an older copy.",
+        )
+
+    def _healed(self, since: pendulum.DateTime) -> Iterable[Row]:
+        """What changed while the pages were read: created, changed and deleted."""
+        if not self._entity.has_changes:
+            self._seen.clear()
+            return self._pages()
+        changed = read_changes(self._client, [self._entity], since)
+        if changed.is_cut:
+            return self._pages()
+        for row in changed.rows[self._entity.name]:
+            (self._seen.discard if is_deleted(row) else self._seen.add)(row["Id"])
+        return changed.rows[self._entity.name]
+
+
+def is_deleted(row: Mapping[str, Any]) -> bool:
+    """Whether a row of CDC tells of a deletion."""
+    return str(row.get("status", "")).lower() == "deleted"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the next page begins: at a time of creation, and within one moment at a position.
+
+    A second is taken off each time, in case QuickBooks rounds what it shows.
+    """
+
+    created: str = ""
+    position: int = 1
+
+    def after(self, page: Sequence[Row]) -> Place:
+        """The place after a full page. Where all of it was created within a second, the position moves on."""
+        last = str((page[-1].get("MetaData") or {}).get("CreateTime", ""))
+        parsed = pendulum.parse(last) if last else None
+        if not isinstance(parsed, pendulum.DateTime):
+            raise _unreadable(CREATED)
+        created = parsed.subtract(seconds=1).to_iso8601_string()
+        if created == self.created:
+            return Place(created, self.position + len(page))
+        return Place(created)

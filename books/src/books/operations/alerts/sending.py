@@ -1,0 +1,127 @@
+"""Sends messages through Apprise, to each address by itself, and keeps what the addresses hold out of every log."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from books.core import redact
+from books.operations.alerts.messages import Message
+
+if TYPE_CHECKING:
+    from apprise import AppriseAsset
+
+FAILURE_LENGTH_MAX = 300
+
+
+@dataclass(frozen=True)
+class Address:
+    """One place that alerts go to. Its name tells it from the others without giving anything away: `2 Slack`."""
+
+    name: str
+    service: Any = field(repr=False)
+    """Apprise's; None where Apprise does not know the address."""
+
+    @property
+    def usable(self) -> bool:
+        """Does Apprise know what to do with it?"""
+        return self.service is not None
+
+
+def addresses(alert_urls: str) -> list[Address]:
+    """The addresses of the setting, in its order. What they hold counts as secret from here on."""
+    if not alert_urls.strip():
+        return []
+    from apprise.utils.parse import parse_urls
+
+    with _quiet():
+        urls: list[str] = parse_urls(alert_urls) or [alert_urls]  # type: ignore[no-untyped-call] # Apprise's
+        for url in urls:
+            redact.register(_pieces(url))
+        return [_address(place, url) for place, url in enumerate(urls, start=1)]
+
+
+def send(address: Address, message: Message) -> str | None:
+    """Send a message; None when it was taken, else why not, in words without a secret."""
+    if not address.usable:
+        return f"{address.name}: alert_urls names no address that Apprise knows here"
+    from apprise import Apprise, NotifyFormat, NotifyType
+
+    one = Apprise(asset=_asset())
+    one.add(address.service)
+    with _quiet() as heard:
+        taken = one.notify(
+            title=message.title,
+            body=message.body,
+            notify_type=NotifyType(message.kind),
+            body_format=NotifyFormat.TEXT,
+        )
+    if taken:
+        return None
+    reason = redact.mask(" ".join(heard) or "no reason given")[:FAILURE_LENGTH_MAX]
+    return f"{address.name}: {reason}"
+
+
+def _address(place: int, url: str) -> Address:
+    from apprise import Apprise
+
+    service = Apprise.instantiate(url, asset=_asset())
+    return Address(f"{place} {service.service_name if service else 'unknown'}", service)
+
+
+def _asset() -> AppriseAsset:
+    """How Apprise is to behave: one at a time, in our name, nothing kept on the disk, no pictures from the network."""
+    from apprise import AppriseAsset
+
+    return AppriseAsset(
+        app_id="OpsMerge to QuickBooks",
+        app_desc="Alerts of the bridge",
+        app_url="",
+        image_url_mask="",
+        image_url_logo="",
+        async_mode=False,
+        secure_logging=True,
+    )
+
+
+def _pieces(url: str) -> Iterator[str]:
+    """An address and every part of it that could be a token: services put them into host, path, user or query.
+
+    A host with a dot in it is a host: a failure without its name would help nobody.
+    """
+    yield url
+    host = re.match(r"[a-z0-9]+://(?:[^/@]*@)?([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)(?=[:/?]|$)", url)
+    for part in set(re.split(r"[/?&=@:#,]+", url)) - ({host[1]} if host else set()):
+        yield part
+        yield unquote(part)
+
+
+@contextmanager
+def _quiet() -> Iterator[list[str]]:
+    """Keep Apprise's log to ourselves: at DEBUG it tells addresses and whole messages. Gives its warnings."""
+    heard: list[str] = []
+    logger = logging.getLogger("apprise")
+    handler = _Listener(heard)
+    before = logger.propagate, logger.level
+    logger.propagate = False
+    logger.setLevel(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate, logger.level = before
+
+
+class _Listener(logging.Handler):
+    def __init__(self, heard: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._heard.append(record.getMessage())

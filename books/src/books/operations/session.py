@@ -1,0 +1,124 @@
+"""What operations share: one environment's configuration, its company and its open store, and how a run ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from books.core import paths, redact
+from books.core.clock import SystemClock
+from books.core.faults import Exit, Halt
+from books.core.settings import QuickBooksSettings, WatchSettings
+from books.operations import runs
+from books.operations.configuration import Configuration
+from books.operations.runs import Run
+from books.store import Store
+
+if TYPE_CHECKING:
+    from books.operations.alerts.facts import Sources
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One environment's configuration, its company and its open store."""
+
+    configuration: Configuration
+    settings: QuickBooksSettings
+    store: Store
+
+    @classmethod
+    def open(cls, environment: str | None) -> Session:
+        """Read Meltano's settings of target-quickbooks and open the store they name.
+
+        Raises:
+            Halt: MISCONFIGURED; a setting is missing or wrong, or the store cannot be opened.
+        """
+        return cls._of(Configuration(environment))
+
+    @classmethod
+    def _of(cls, configuration: Configuration) -> Session:
+        settings = QuickBooksSettings.from_config(configuration.plugin("target-quickbooks"))
+        return cls(configuration, settings, Store.open(settings.store_url))
+
+    @classmethod
+    @contextmanager
+    def opened(cls, configuration: Configuration) -> Iterator[Session]:
+        """The same for a configuration that is read already; the store is closed at the end."""
+        session = cls._of(configuration)
+        with closing(session.store):
+            yield session
+
+    def sources(self) -> Sources:
+        """What `status` and the alerts look at.
+
+        Raises:
+            Halt: MISCONFIGURED; a setting of the utility plugin `books` is wrong.
+        """
+        from books.operations.alerts.facts import Sources
+
+        return Sources(
+            environment=self.configuration.environment,
+            settings=self.settings,
+            store=self.store,
+            published=published_of(self.configuration),
+            jobs=self.configuration.jobs(),
+            watch=WatchSettings.from_config(self.configuration.plugin("books")),
+        )
+
+    @property
+    def connection(self) -> str:
+        """The company's key in the store."""
+        return self.settings.connection
+
+
+def published_of(configuration: Configuration) -> Path:
+    """The warehouse that readers open."""
+    return paths.resolve(configuration.plugin("target-duckdb")["path"]).with_name("books.duckdb")
+
+
+def store_of(configuration: Configuration) -> Store:
+    """The store that the settings name, whatever else is wrong with them.
+
+    Raises:
+        Halt: it cannot be opened.
+    """
+    return Store.open(configuration.plugin("target-quickbooks").get("store_url", "sqlite:///.books/books.db"))
+
+
+@contextmanager
+def kept_run(configuration: Configuration, store: Store, step: str) -> Iterator[list[int]]:
+    """Keep how a command ended that is a step of a job. It puts its exit codes into the list; none is 0."""
+    started_at = SystemClock().now()
+    codes: list[int] = []
+    words = ""
+    try:
+        yield codes
+    except Exception as error:
+        codes.append(int(error.exit_code if isinstance(error, Halt) else Exit.FAILED))
+        words = f"{error.message}. {error.remedy}" if isinstance(error, Halt) else f"a bug: {type(error).__name__}"
+        raise
+    finally:
+        company, ended_at = _company(configuration), SystemClock().now()
+        _keep(store, Run(company, step, started_at, ended_at, runs.worst(codes), redact.mask(words), step))
+
+
+def _company(configuration: Configuration) -> str:
+    settings = configuration.plugin("target-quickbooks")
+    realm = settings.get("realm_id")
+    return f"{settings.get('environment', 'sandbox')}:{realm}" if realm else ""
+
+
+def _keep(store: Store, run: Run) -> None:
+    """A store that cannot be written is told and changes nothing: the run is over."""
+    try:
+        runs.record(store, run)
+    except (Halt, SQLAlchemyError) as error:
+        logger.warning("how this run ended could not be kept: %s", redact.mask(str(error)))

@@ -1,0 +1,171 @@
+"""The stored facts about one invoice: store and published warehouse, no call to anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, func, or_, select
+
+from books.core import money, paths
+from books.core.settings import TargetSettings
+from books.operations.session import Session
+from books.opsmerge import belonging
+from books.opsmerge.settings import is_test
+from books.posting import documents
+from books.posting.checks import negative_total
+from books.posting.triage import belongs_to_another
+from books.store.tables_opsmerge import accounting_block, allocation, opsmerge_payment
+from books.store.tables_posting import attempt, posting, push_run
+
+Row = dict[str, Any]
+
+DRIFT = """
+    SELECT class, bucket, severity, cause, remedy, opsmerge_value, ledger_value, effect, currency, run_id
+    FROM recon.drift WHERE opsmerge_invoice_id = ? OR (opsmerge_invoice_id IS NULL AND number = ?)
+    ORDER BY bucket, class
+"""
+SOURCE = """
+    SELECT status, issue_date, accounting_excluded, accounting, subtotal, total
+    FROM raw_opsmerge.invoices WHERE lower(number) = lower(?)
+"""
+LIKE_NUMBERS_MAX = 3
+
+
+def stories(session: Session, number: str) -> list[Row]:
+    """Each posting under a number or OpsMerge id, with all that is known of it."""
+    folded = number.strip().lower()
+    named = or_(func.lower(posting.c.number) == folded, posting.c.opsmerge_invoice_id == number.strip())
+    with session.store.read() as conn:
+        wanted = select(posting).where(posting.c.connection == session.connection, named)
+        rows = [dict(row) for row in conn.execute(wanted).mappings()]
+        found = [{**row, **_from_store(conn, row), "not_written": _not_written(session)} for row in rows]
+    return [{**row, "drift": drift(session, row)} for row in found]
+
+
+def _not_written(session: Session) -> str:
+    """Why nothing of this connection is written to OpsMerge; empty where it is."""
+    test = is_test(session.configuration.plugin("target-opsmerge"))
+    return "" if belonging.may_write(session.connection, opsmerge_is_test=test) else belonging.NOT_A_TEST
+
+
+def _from_store(conn: Connection, row: Mapping[str, Any]) -> Row:
+    key = (row["connection"], row["opsmerge_invoice_id"])
+    seen = money.loads(row["record"])
+    return {
+        "tries": _rows(conn, attempt, attempt.c.number, connection=key[0], opsmerge_invoice_id=key[1]),
+        "seen": {name: seen.get(name) for name in ("status", "issue_date", "client_id", "client_name", "updated_at")},
+        "ended": documents.ended(conn, row["realm_id"], [row["external_id"] or ""]).get(row["external_id"]),
+        "mapped": money.loads(row["mapped"]) if row["mapped"] else None,
+        "told": next(
+            iter(_rows(conn, accounting_block, accounting_block.c.seq, connection=key[0], opsmerge_invoice_id=key[1])),
+            None,
+        ),
+        "paid": _rows(conn, allocation, allocation.c.payment_id, realm_id=row["realm_id"], opsmerge_invoice_id=key[1]),
+        "opsmerge_payments": _rows(conn, opsmerge_payment, opsmerge_payment.c.updated_at, invoice_id=key[1]),
+    }
+
+
+def _rows(conn: Connection, table: Any, order: Any, **equal: str) -> list[Row]:
+    where = [table.c[name] == value for name, value in equal.items()]
+    return [dict(row) for row in conn.execute(select(table).where(*where).order_by(order)).mappings()]
+
+
+# The warehouse.
+
+
+def drift(session: Session, row: Mapping[str, Any]) -> list[Row]:
+    """What the newest report says of it; nothing where there is none yet."""
+    return _ask(session, DRIFT, (row["opsmerge_invoice_id"], row["number"]))
+
+
+def _ask(session: Session, sql: str, values: tuple[str, ...]) -> list[Row]:
+    """Rows of the published warehouse; none where there is none, or it is from before these tables."""
+    import duckdb
+
+    path = published(session)
+    if path is None:
+        return []
+    try:
+        with duckdb.connect(str(path), read_only=True) as warehouse:
+            found = warehouse.execute(sql, values)
+            names = [column[0] for column in found.description or ()]
+            return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+    except duckdb.Error:
+        return []
+
+
+def published(session: Session) -> Path | None:
+    """The warehouse that `books report` published last."""
+    build = session.configuration.plugin("target-duckdb").get("path")
+    path = paths.resolve(build).with_name("books.duckdb") if build else None
+    return path if path is not None and path.is_file() else None
+
+
+# A number that nothing is known of.
+
+
+def reasons(session: Session, number: str) -> list[str]:
+    """Why target-quickbooks may not know this number, most certain first."""
+    found = [_in_opsmerge(session, row) for row in _ask(session, SOURCE, (number.strip(),))]
+    like = _alike(session, number)
+    if like:
+        found.append(f"It may be mistyped: there is {', '.join(like)}.")
+    found.append(_last_push(session))
+    found.append(
+        f"This is the environment {session.configuration.environment}; another one: `books --environment ...`."
+    )
+    return found
+
+
+def _in_opsmerge(session: Session, row: Row) -> str:
+    settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
+    owner = belonging.owner_of(money.loads(row["accounting"])) if row["accounting"] else None
+    if belonging.bars_posting(owner, session.connection):
+        why = f"{belongs_to_another(owner).message}. {belonging.remedy(owner)}"
+    else:
+        why = _left(row, settings.post_from)
+    return f"OpsMerge has it as {row['status']} (as of the last reconciliation): {why.rstrip('.')}."
+
+
+LEFT = {"draft": "drafts are not posted; open it there", "voided": "it was voided before it was posted"}
+
+
+def _left(row: Row, post_from: date | None) -> str:
+    if row["accounting_excluded"]:
+        return "it is opted out there, so it is not posted"
+    if row["status"] in LEFT:
+        return LEFT[row["status"]]
+    if row["total"] < 0 or row["subtotal"] < 0:
+        refused = negative_total(row["total"])
+        return f"{refused.message}, so the next push refuses it. {refused.remedy}"
+    if row["status"] == "paid" and post_from is None:
+        return "it was paid before it was posted, and paid ones are posted only where post_from is set"
+    issued = row["issue_date"]
+    if post_from is not None and issued is not None and str(issued) < post_from.isoformat():
+        return f"it is dated before post_from ({post_from}), so it is only adopted where QuickBooks has it"
+    return "the next push takes it up"
+
+
+def _alike(session: Session, number: str) -> list[str]:
+    with session.store.read() as conn:
+        known = select(posting.c.number).where(posting.c.connection == session.connection)
+        numbers = [row[0] for row in conn.execute(known)]
+    return get_close_matches(number.strip().upper(), numbers, n=LIKE_NUMBERS_MAX, cutoff=0.85)
+
+
+def _last_push(session: Session) -> str:
+    newest = select(func.max(push_run.c.started_at)).where(
+        push_run.c.connection == session.connection, push_run.c.complete
+    )
+    with session.store.read() as conn:
+        at = conn.execute(newest).scalar()
+    if at is None:
+        return f"No push to {session.connection} has come to its end yet: run push-invoices."
+    return (
+        f"The last whole push began at {at:%Y-%m-%d %H:%M:%S}Z; what was opened since is due at the next one. Drafts, "
+        "invoices opted out, and those dated before post_from are left alone."
+    )

@@ -1,0 +1,114 @@
+"""Publish the warehouse: what a run built becomes, whole and at once, what readers open.
+
+Loads and dbt write `build.duckdb`; readers open `books.duckdb`. One rename swaps the old for the new, so that a reader
+sees the one or the other and never half of either, and never makes a load wait.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from books.core.faults import Exit, Halt
+
+OF_ONE_RUN = """
+select
+    run_id in (select run_id from recon.run_history)
+    and not exists (select 1 from recon.drift as other where other.run_id <> run.run_id)
+    and not exists (select 1 from recon.control_totals as other where other.run_id <> run.run_id)
+    and not exists (select 1 from recon.checks as other where other.run_id <> run.run_id)
+    and not exists (select 1 from recon.drift_summary as other where other.run_id <> run.run_id)
+    and not exists (select 1 from recon.drift_ageing as other where other.run_id <> run.run_id)
+    and not exists (
+        select 1 from staging.stg_loads as loads
+        where loads.stream in ('invoices', 'payments') and loads.ended_at > run.read_until
+    )
+from statement.run as run
+"""
+
+
+def publish(build: Path, published: Path) -> Path:
+    """Put a copy of `build` in the place of `published`; return `published`.
+
+    A kill at any moment leaves the old file whole; at worst a file ending in `.new` stays, for the next run to
+    overwrite.
+
+    Raises:
+        Halt: there is nothing built yet (misconfigured), another process is writing it, or the last reconciliation in
+            it did not come to its end (try later).
+    """
+    if not build.is_file():
+        raise Halt(
+            f"there is no warehouse at {build}",
+            exit_code=Exit.MISCONFIGURED,
+            code="nothing_built",
+            remedy="run `meltano run reconcile` first",
+        )
+    new = published.with_name(published.name + ".new")
+    _copy_settled(build, new)
+    new.replace(published)
+    _sync_folder(published.parent)
+    return published
+
+
+def _copy_settled(build: Path, new: Path) -> None:
+    """Copy while we hold the database, so that nobody writes into it meanwhile; its log is folded in first."""
+    with writing(build) as connection:
+        _require_whole(connection, build)
+        connection.execute("force checkpoint")
+        shutil.copyfile(build, new)
+    with new.open("rb+") as copied:
+        os.fsync(copied.fileno())
+
+
+@contextmanager
+def writing(build: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the warehouse that is built, alone.
+
+    Raises:
+        Halt: another process is writing it (try later).
+    """
+    try:
+        connection = duckdb.connect(str(build))
+    except duckdb.IOException as error:
+        raise Halt(
+            f"{build.name} is being written by another process",
+            exit_code=Exit.TRY_LATER,
+            code="warehouse_busy",
+            remedy="wait until the other run has ended, then run again",
+        ) from error
+    with connection:
+        yield connection
+
+
+def _require_whole(connection: duckdb.DuckDBPyConnection, build: Path) -> None:
+    """Refuse a build that was killed between load and last table: its tables are of different runs."""
+    if not connection.execute(
+        "select 1 from duckdb_tables() where schema_name = 'statement' and table_name = 'run'"
+    ).fetchone():
+        return  # nothing reconciled yet; raw tables alone are whole
+    try:
+        [(of_one_run,)] = connection.execute(OF_ONE_RUN).fetchall()
+    except duckdb.CatalogException:
+        of_one_run = False  # killed in the first run of all, or while one table stood for another
+    if not of_one_run:
+        raise Halt(
+            f"the last reconciliation in {build.name} did not come to its end; what was published before stays",
+            exit_code=Exit.TRY_LATER,
+            code="build_incomplete",
+            remedy="run `meltano run reconcile` again",
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

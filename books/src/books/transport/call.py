@@ -1,0 +1,86 @@
+"""One call to a vendor and the seam it goes through: a `Request` in, a `Response` out, one method, `send`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from books.core import money
+
+
+class CallKind(str, Enum):
+    """What a call is to the governor and to the retry policy."""
+
+    READ = "read"
+    """Changes nothing: may be repeated, is metered by Intuit, shares the budget but not the push lock."""
+    WRITE = "write"
+    """Changes the books: one in flight per realm, never blindly repeated."""
+    BATCH = "batch"
+    """A write that also counts against the budget of batches."""
+    IDEMPOTENT = "idempotent"
+    """A write that is the same done once or twice (a PUT under our own id, a DELETE): may be repeated like a read."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP call, complete: the same Request sent twice is the same bytes twice."""
+
+    method: str
+    url: str
+    kind: CallKind
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    prove: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    """Called right before the bytes leave, at every sending. What it raises is raised, and nothing leaves.
+
+    A request with a proof is not sent again after a wait: its caller decides anew.
+    """
+
+
+@dataclass(frozen=True)
+class Response:
+    """An HTTP answer of any status. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON with exact numbers.
+
+        Raises:
+            ValueError: the body is not JSON (a gateway's HTML page, a cut answer).
+        """
+        return money.loads(self.body)
+
+
+class Transport(Protocol):
+    """Sends one request and returns the vendor's answer, whatever its status.
+
+    Raises:
+        Retry: the request never reached the vendor (refused, no route, name unknown).
+        Unknown: it may have (timed out, connection cut after the first byte was sent).
+        Halt: nothing further can succeed (grant dead, time for this run used up).
+    """
+
+    def send(self, request: Request) -> Response:
+        """Send it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The push lock of a company, held: no other run creates anything in it until the turn ends."""
+
+    leave: Callable[[], float]
+    """Wait for leave to create the next batch of invoices: the seconds waited. Raises Halt where it is too long."""
+    is_held: Callable[[], bool]
+    """Whether the lock is still ours: a database server that was restarted has forgotten it."""
+
+
+Turns = Callable[[], AbstractContextManager[Turn]]
+"""Takes a turn, waiting for it. Raises Halt where others have it too long."""

@@ -1,0 +1,332 @@
+"""Rotating tokens, refreshed by one process at a time and kept in the store before anybody uses them.
+
+Intuit gives an access token for an hour and a refresh token for 100 days; each refresh may bring a new refresh token,
+and then the old one is dead (Intuit, "OAuth 2.0"). Whoever loses the newest one has to ask the user for consent
+again. So: lock, read again, refresh, commit, use. What cannot be closed, the moment between Intuit's answer and our
+commit, is made visible: `refresh_started_at` is committed before the call and cleared with its outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import pendulum
+from sqlalchemy import Connection, delete, insert, select, update
+
+from books.core.faults import RECONNECT, Exit, Halt
+from books.core.settings import QuickBooksSettings
+from books.store import Store, troubles
+from books.store.tables_infra import token, token_seed
+from books.transport.call import Transport
+from books.transport.oauth import NOT_REACHED, Grant, GrantRefusedError, TokenService
+from books.transport.seal import Seal, is_sealed
+
+logger = logging.getLogger(__name__)
+
+EARLY_SECONDS = 300
+"""An access token with less life left is refreshed: a batch may take two minutes."""
+
+SECONDS_A_DAY = 86_400
+
+KEEP_SECONDS_MIN = 60
+KEEP_WAIT_SECONDS = 0.5
+KEEP_WAIT_SECONDS_MAX = 15
+"""New tokens are worth so much waiting for a store that is locked, full or away, even where a run may not wait."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TokenState:
+    """What is known of a company's tokens, for people to look at; no token in it."""
+
+    connected: bool
+    encrypted: bool
+    access_expires_at: pendulum.DateTime | None
+    refreshed_at: pendulum.DateTime | None
+    refresh_age_days: float | None
+    """Days since the last refresh; Intuit's chain dies after about 100 without one."""
+    refresh_expires_at: pendulum.DateTime | None
+    hard_expires_at: pendulum.DateTime | None
+    """When the user must consent again, whatever happens."""
+    cut_off_at: pendulum.DateTime | None
+    """A refresh began then and its outcome was never noted: if the next one fails, reconnect."""
+    refused_at: pendulum.DateTime | None
+    """When Intuit last refused every refresh token there is: reconnect."""
+
+
+class TokenStore:
+    """The tokens of one company. `transport` carries token calls: with time-outs and bounded repeats, ungoverned.
+
+    Raises:
+        Halt: DEAD_CONNECTION (the user must consent again), MISCONFIGURED (client id or secret, token_key),
+            or TRY_LATER (the token service cannot be used now). The call that needed the token was not made.
+    """
+
+    def __init__(self, settings: QuickBooksSettings, store: Store, transport: Transport) -> None:
+        self._settings = settings
+        self._connection = settings.connection
+        self._store = store
+        self._service = TokenService(settings, transport)
+        self._seal = Seal(settings.token_key)
+
+    def access_token(self) -> str:
+        """A token with at least five minutes left, refreshed if need be."""
+        with self._store.read() as conn:
+            current = self._usable(conn, self._row(conn), rejected=None)
+        return current or self.refresh()
+
+    def refresh(self, rejected: str | None = None) -> str:
+        """A new access token, unless another process has just fetched one.
+
+        `rejected` is an access token that the API refused although it seemed to have life left.
+        """
+        with self._alone():
+            with self._store.read() as conn:
+                row = self._row(conn)
+                current = self._usable(conn, row, rejected)
+            return current or self._refresh(row)
+
+    def exchange_code(self, code: str, redirect_uri: str) -> None:
+        """Turn the code of a consent into the first tokens of a chain, which replaces any other."""
+        with self._alone():
+            try:
+                grant = self._service.exchange(code, redirect_uri)
+            except GrantRefusedError:
+                raise _dead("Intuit refused the code of the consent: it was used already, or is too old") from None
+            self._keep(grant, None)
+
+    def revoke(self) -> Halt | None:
+        """Give the consent back at Intuit and forget the tokens, also those of the settings that were never used.
+
+        Where Intuit cannot be told, the tokens are forgotten all the same; the answer says why it was not told.
+        """
+        with self._alone():
+            trouble = self._give_back()
+            with self._store.begin() as conn:
+                conn.execute(delete(token).where(token.c.connection == self._connection))
+                self._remember((self._settings.refresh_token,), conn)
+        return trouble
+
+    def retire_seeds(self, seeds: Iterable[str | None]) -> None:
+        """Refresh tokens that stand in settings count as old from now on: the chain in the store, or none, is newer."""
+        with self._alone(), self._store.begin() as conn:
+            self._remember(seeds, conn)
+
+    def state(self) -> TokenState:
+        """What is known now; makes no call and needs no token_key."""
+        with self._store.read() as conn:
+            row, now = self._row(conn), self._store.now(conn)
+        refreshed_at = row.get("refreshed_at")
+        return TokenState(
+            connected=bool(row.get("refresh_token")) and not row.get("refused_at"),
+            encrypted=is_sealed(row.get("refresh_token")),
+            access_expires_at=row.get("access_expires_at"),
+            refreshed_at=refreshed_at,
+            refresh_age_days=(now - refreshed_at).total_seconds() / SECONDS_A_DAY if refreshed_at else None,
+            refresh_expires_at=row.get("refresh_expires_at"),
+            hard_expires_at=row.get("hard_expires_at"),
+            cut_off_at=row.get("refresh_started_at"),
+            refused_at=row.get("refused_at"),
+        )
+
+    def _alone(self) -> AbstractContextManager[object]:
+        """One process at a time may change this company's tokens; the others wait no longer than for a grant."""
+        return self._store.lock(f"token {self._connection}", self._settings.max_wait_seconds)
+
+    def _row(self, conn: Connection) -> Row:
+        """The company's row; empty where it has none."""
+        row = conn.execute(select(token).where(token.c.connection == self._connection)).mappings().first()
+        return dict(row) if row else {}
+
+    def _usable(self, conn: Connection, row: Row, rejected: str | None) -> str | None:
+        """The stored access token, if it has life left, the API has not refused it, and no newer consent was pasted."""
+        expires_at = row.get("access_expires_at")
+        if expires_at is None or expires_at < self._store.now(conn).add(seconds=EARLY_SECONDS):
+            return None
+        if self._newly_pasted(conn) is not None:
+            return None
+        access_token = self._seal.open(row.get("access_token"))
+        return access_token if access_token != rejected else None
+
+    def _newly_pasted(self, conn: Connection) -> str | None:
+        """The refresh token of the settings, if the store has never seen it.
+
+        Every one that was once used is remembered, so that an old one, left in the settings of one plugin after a
+        newer one was pasted into another's, does not come back.
+        """
+        pasted = self._settings.refresh_token
+        return None if pasted is None or self._is_old(pasted, conn) else pasted
+
+    def _is_old(self, seed: str, conn: Connection) -> bool:
+        ours = token_seed.c.connection == self._connection
+        seen = select(token_seed.c.sha256).where(ours, token_seed.c.sha256 == _sha256(seed))
+        return conn.execute(seen).first() is not None
+
+    def _refresh(self, row: Row) -> str:
+        """Refresh with the first refresh token that Intuit takes; the lock is held."""
+        candidates = self._candidates(row)
+        first = next(candidates, None)
+        if first is None:
+            raise _dead("there is no refresh token for this company yet")
+        self._mark(started=True)
+        for name, refresh_token in chain((first,), candidates):
+            access_token = self._refresh_with(refresh_token)
+            if access_token is not None:
+                return access_token
+            logger.warning("Intuit refused %s of %s (invalid_grant)", name, self._connection)
+        raise self._refused(row)
+
+    def _refresh_with(self, refresh_token: str) -> str | None:
+        """A new access token; None where Intuit refuses this refresh token."""
+        with self._store.read() as conn:
+            refreshed_at = self._row(conn).get("refreshed_at")
+        try:
+            grant = self._service.refresh(refresh_token)
+        except GrantRefusedError:
+            return None
+        except Halt as halt:
+            if _nothing_given(halt):
+                self._mark(started=False)
+            raise
+        return self._keep(grant, refresh_token, refreshed_at)
+
+    def _candidates(self, row: Row) -> Iterator[tuple[str, str]]:
+        """Refresh tokens in the order of hope, each once: pasted, stored, stored by somebody meanwhile, the one before.
+
+        The previous one helps only within a vendor's grace period; it is tried when nothing is left to lose.
+        """
+        sources: tuple[tuple[str, Callable[[], str | None]], ...] = (
+            ("the refresh_token of the settings", self._pasted),
+            ("the stored refresh token", lambda: self._seal.open(row.get("refresh_token"))),
+            ("the stored refresh token, read again,", lambda: self._stored("refresh_token")),
+            ("the previous refresh token", lambda: self._stored("previous_refresh_token")),
+        )
+        tried: set[str] = set()
+        for name, read in sources:
+            candidate = read()
+            if candidate is not None and candidate not in tried:
+                tried.add(candidate)
+                yield name, candidate
+
+    def _pasted(self) -> str | None:
+        with self._store.read() as conn:
+            return self._newly_pasted(conn)
+
+    def _stored(self, column: str) -> str | None:
+        with self._store.read() as conn:
+            return self._seal.open(self._row(conn).get(column))
+
+    def _mark(self, *, started: bool) -> None:
+        """Note that a refresh begins, or that nothing came of it that could be lost."""
+        with self._store.begin() as conn:
+            self._put(conn, {"refresh_started_at": self._store.now(conn) if started else None})
+
+    def _keep(self, grant: Grant, used: str | None, refreshed_at: pendulum.DateTime | None = None) -> str:
+        """Commit what Intuit gave for the refresh token `used`, None for a consent; only then may anybody use it.
+
+        Nobody else has these tokens: a store that cannot be written now is tried again, up to `max_wait_seconds`.
+
+        Raises:
+            Halt: TRY_LATER; the store could not be written in all that time, and the new refresh token is lost.
+        """
+        clock, wait_seconds = self._store.clock, KEEP_WAIT_SECONDS
+        deadline = clock.monotonic() + max(self._settings.max_wait_seconds, KEEP_SECONDS_MIN)
+        while True:
+            try:
+                return self._kept(grant, used, refreshed_at)
+            except Halt as halt:
+                if halt.code != troubles.UNAVAILABLE:
+                    raise
+                if clock.monotonic() >= deadline:
+                    raise _lost(halt) from halt
+                logger.warning("New tokens of %s wait to be kept: %s", self._connection, halt.message)
+            clock.sleep(wait_seconds)
+            wait_seconds = min(2 * wait_seconds, KEEP_WAIT_SECONDS_MAX)
+
+    def _kept(self, grant: Grant, used: str | None, refreshed_at: pendulum.DateTime | None) -> str:
+        """One try. Where the lock was lost meanwhile and somebody else has refreshed, theirs is the newer chain."""
+        with self._store.begin() as conn:
+            if used is not None and self._row(conn).get("refreshed_at") not in (None, refreshed_at):
+                return grant.access_token
+            now = self._store.now(conn)
+            values = {
+                "access_token": self._seal.close(grant.access_token),
+                "access_expires_at": _after(now, grant.expires_in),
+                "refresh_token": self._seal.close(grant.refresh_token),
+                "refresh_expires_at": _after(now, grant.refresh_expires_in),
+                "refreshed_at": now,
+                "refresh_started_at": None,
+                "refused_at": None,
+            }
+            if used != grant.refresh_token:
+                values["previous_refresh_token"] = self._seal.close(used)
+            if grant.hard_expires_in is not None or used in (None, self._settings.refresh_token):
+                values["hard_expires_at"] = _after(now, grant.hard_expires_in)  # else the chain's own stays
+            self._put(conn, values)
+            self._remember((self._settings.refresh_token,), conn)
+        return grant.access_token
+
+    def _remember(self, seeds: Iterable[str | None], conn: Connection) -> None:
+        """From now on these are old: they do not come back, in whichever plugin's settings they stand."""
+        for seed in {each for each in seeds if each}:
+            if not self._is_old(seed, conn):
+                seen = {"connection": self._connection, "sha256": _sha256(seed), "seen_at": self._store.now(conn)}
+                conn.execute(insert(token_seed).values(**seen))
+
+    def _refused(self, row: Row) -> Halt:
+        """Note that every refresh token was refused. `row` is as it was before this refresh began."""
+        cut_off_at = row.get("refresh_started_at")
+        with self._store.begin() as conn:
+            self._put(conn, {"refresh_started_at": cut_off_at, "refused_at": self._store.now(conn)})
+        cut_off = f"; a refresh was cut off at {cut_off_at}, and what it brought is lost" if cut_off_at else ""
+        return _dead(f"token expired: Intuit refused the refresh token (invalid_grant){cut_off}")
+
+    def _give_back(self) -> Halt | None:
+        """Tell Intuit of every refresh token there is; what stood in the way, if anything did."""
+        try:
+            living = dict.fromkeys(filter(None, (self._pasted(), self._stored("refresh_token"))))
+            for refresh_token in living:
+                self._service.revoke(refresh_token)
+        except GrantRefusedError:
+            logger.info("The consent of %s had ended already", self._connection)
+        except Halt as halt:
+            return halt
+        return None
+
+    def _put(self, conn: Connection, values: Mapping[str, Any]) -> None:
+        written = conn.execute(update(token).where(token.c.connection == self._connection).values(**values))
+        if not written.rowcount:
+            conn.execute(insert(token).values(connection=self._connection, **values))
+
+
+def _nothing_given(halt: Halt) -> bool:
+    """Whether Intuit cannot have given a token that we then lost: it was not reached, or it refused the app."""
+    return halt.code == NOT_REACHED or halt.exit_code is Exit.MISCONFIGURED
+
+
+def _after(now: pendulum.DateTime, seconds: int | None) -> pendulum.DateTime | None:
+    return None if seconds is None else now.add(seconds=seconds)
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _lost(halt: Halt) -> Halt:
+    return Halt(
+        f"{halt.message}; Intuit gave new tokens meanwhile, and they could not be kept",
+        exit_code=Exit.TRY_LATER,
+        code=halt.code,
+        remedy=f"{halt.remedy}; if the next run says that the refresh token is refused, {RECONNECT}",
+    )
+
+
+def _dead(message: str) -> Halt:
+    return Halt(message, exit_code=Exit.DEAD_CONNECTION, code="dead_connection", remedy=RECONNECT)

@@ -1,0 +1,450 @@
+"""The webhook inbox: an append-only log of notices in the store, which readers follow with an offset of their own.
+
+receive   one durable insert per delivery, before the vendor gets its 200; nothing is parsed yet
+split     deliveries become notices, in the order of `seq`; what no notice can be made of becomes a dead letter
+news      the objects noticed after an offset; the reader reads them, and its bookmark moves on
+
+A notice is a hint to read one object, so replaying the log costs reads and changes nothing else. Nobody acknowledges
+anything in here: a reader that dies reads again from its old bookmark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pendulum
+from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from books.ledgers.notices import Notice, Unreadable, WebhookDialect, unreadable
+from books.store import Store
+from books.store.tables_infra import counter, token
+from books.store.tables_webhooks import (
+    webhook_dead_letter,
+    webhook_delivery,
+    webhook_listener,
+    webhook_missed,
+    webhook_notice,
+    webhook_reader,
+)
+from books.store.upsert import upsert
+
+SPLIT_DELIVERIES = 200
+"""Deliveries split in one transaction."""
+
+DEAD_LETTERS_MAX = 100
+"""Kept one by one of one delivery, whose body is kept whole: a megabyte may hold 300,000 events that are none."""
+
+STANDSTILL_SECONDS = 300
+"""A delivery that waits for so long to be split: splitting stands still. It takes milliseconds."""
+
+IDS_CHUNK = 400
+"""Ids in one query: below the limit of bound values of every database."""
+
+SLACK_SECONDS = 60
+"""How much later than the change itself a vendor's clock may date the event, or the other way round."""
+
+MISSED_AFTER_SECONDS = 3600
+"""How long a notice may still be on its way: Intuit sends within 5 minutes and repeats after 10 s to 20 minutes."""
+
+LISTENER_SILENT_DAYS = 7
+"""A receiver that has not been seen for so long was given up: nothing counts as missed by it any more."""
+
+COUNTED_DAYS = 30
+"""How old a change may be that still counts as missed: well within what is kept of notices."""
+
+RETENTION_DAYS = 90
+
+
+@dataclass(frozen=True)
+class Split:
+    """What came of deliveries that were split."""
+
+    deliveries: int = 0
+    notices: int = 0
+    dead_letters: int = 0
+
+
+@dataclass(frozen=True)
+class News:
+    """Objects of one entity that were noticed after an offset: per id when it changed last. `seq` is the new offset."""
+
+    changed_at: Mapping[str, pendulum.DateTime]
+    seq: int
+
+    def not_shown_by(self, shown: Mapping[str, pendulum.DateTime | None]) -> list[str]:
+        """The ids that a read has not shown in the noticed state or a newer one. A deletion without a time is final."""
+        return [key for key, at in self.changed_at.items() if not _covers(shown, key, at)]
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How far behind the inbox is."""
+
+    unsplit: int
+    unread: int
+    oldest_seconds: float | None
+    """Age of the oldest notice or delivery that was not handed on yet."""
+    unsplit_seconds: float | None = None
+    """Age of the oldest delivery that was not split yet."""
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether deliveries are kept and no longer split."""
+        return (self.unsplit_seconds or 0) > STANDSTILL_SECONDS
+
+
+class Inbox:
+    """The tables `webhook_*`. Any number of processes may receive, split and read at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def receive(self, provider: str, bodies: Sequence[bytes]) -> None:
+        """Keep deliveries: on the disk when this returns. One that came before is only counted."""
+        with self._store.begin() as connection:
+            now = self._store.now(connection)
+            for body in bodies:
+                connection.execute(_keep_delivery(connection, provider, body, now))
+
+    def split(self, dialect: WebhookDialect, environment: str, realms: Iterable[str] = ()) -> Split:
+        """Turn what was delivered into notices. Known companies are `realms` and those that have tokens here."""
+        done = Split()
+        while True:
+            with self._store.begin() as connection:
+                self._store.serialise(connection, "webhook-split")
+                splitter = _Splitter(self._store, connection, dialect, environment, realms)
+                part = splitter.split(_unsplit(connection, dialect.provider))
+            done = Split(
+                done.deliveries + part.deliveries,
+                done.notices + part.notices,
+                done.dead_letters + part.dead_letters,
+            )
+            if part.deliveries < SPLIT_DELIVERIES:
+                return done
+
+    def news(self, connection_name: str, entity: str, after: int) -> News:
+        """What was noticed of an entity after an offset. An offset from another store's time counts as none."""
+        notice = webhook_notice.c
+        with self._store.read() as connection:
+            newest = _current_seq(connection)
+            query = (
+                select(notice.entity_id, func.max(notice.occurred_at))
+                .where(notice.connection == connection_name, notice.entity == entity)
+                .where(notice.seq > (after if after <= newest else 0), notice.seq <= newest)
+                .group_by(notice.entity_id)
+            )
+            changed_at = {row[0]: row[1] for row in connection.execute(query)}
+        return News(changed_at, newest)
+
+    def handed_on(self, connection_name: str, entity: str, seq: int) -> None:
+        """Say that everything up to an offset was handed on: for `lag` and the receiver's trigger, nothing else."""
+        with self._store.begin() as connection:
+            row = {"connection": connection_name, "entity": entity, "seq": seq, "read_at": self._store.now(connection)}
+            upsert(connection, webhook_reader, [row])
+
+    def has_unread(self, entities: Mapping[str, Collection[str]]) -> bool:
+        """Whether a notice waits for its reader. `entities` holds, per entity, the operations that are no news."""
+        with self._store.read() as connection:
+            return any(
+                connection.execute(select(exists(_unread(entity).where(_is_news(no_news))))).scalar_one()
+                for entity, no_news in entities.items()
+            )
+
+    def backlog(self, entities: Iterable[str]) -> Backlog:
+        """How much was delivered and not yet split, noticed and not yet read, and how old the oldest of it is."""
+        with self._store.read() as connection:
+            unsplit, oldest = connection.execute(
+                select(func.count(), func.min(webhook_delivery.c.received_at)).where(
+                    webhook_delivery.c.split_at.is_(None)
+                )
+            ).one()
+            ages = [] if oldest is None else [oldest]
+            unread = 0
+            for entity in entities:
+                waiting = _unread(entity).subquery()
+                count, first = connection.execute(select(func.count(), func.min(waiting.c.noted_at))).one()
+                unread += count
+                ages += [] if first is None else [first]
+            now = self._store.now(connection)
+        waits = [(now - age).total_seconds() for age in ages]
+        return Backlog(unsplit, unread, max(waits, default=None), waits[0] if oldest is not None else None)
+
+    def listening(self, provider: str) -> None:
+        """A receiver lives on this store: from now on a change without a notice is one that webhooks missed."""
+        with self._store.begin() as connection:
+            now = self._store.now(connection)
+            alive = update(webhook_listener).where(webhook_listener.c.provider == provider).values(seen_at=now)
+            if connection.execute(alive).rowcount == 0:
+                upsert(connection, webhook_listener, [{"provider": provider, "since": now, "seen_at": now}])
+
+    def found_by_reading(
+        self, connection_name: str, entity: str, changed: Mapping[str, pendulum.DateTime | None]
+    ) -> int:
+        """Note changes that a read found and no notice has told of. How many are new; none where nobody listens."""
+        with self._store.begin() as connection:
+            now = self._store.now(connection)
+            since = _listening_since(connection, now)
+            if since is None:
+                return 0
+            fresh = {key: at for key, at in changed.items() if at is not None and at >= since}
+            told = _told(connection, connection_name, entity, fresh)
+            rows = [
+                {
+                    "connection": connection_name,
+                    "entity": entity,
+                    "entity_id": key,
+                    "changed_at": at,
+                    "found_at": now,
+                    "announced_at": None,
+                }
+                for key, at in fresh.items()
+                if not _covers(told, key, at)
+            ]
+            return sum(_insert_new(connection, webhook_missed, row) for row in rows)
+
+    def missed(self, *, since: pendulum.DateTime | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """Changes that no notice told of within an hour, newest first."""
+        columns = webhook_missed.c
+        with self._store.read() as connection:
+            overdue = self._store.now(connection).subtract(seconds=MISSED_AFTER_SECONDS)
+            query = select(webhook_missed).where(columns.announced_at.is_(None), columns.found_at < overdue)
+            if since is not None:
+                query = query.where(columns.changed_at >= since)
+            rows = connection.execute(query.order_by(columns.changed_at.desc()).limit(limit)).mappings()
+            return [dict(row) for row in rows]
+
+    def is_used(self) -> bool:
+        """Whether a receiver was ever started on this store."""
+        with self._store.read() as connection:
+            return bool(connection.execute(select(exists(select(webhook_listener)))).scalar_one())
+
+    def silent_about(self, connection_name: str, hours: int) -> list[str]:
+        """Objects that changed within the last hours, were missed, and since whose change no notice came at all."""
+        with self._store.read() as connection:
+            since = self._store.now(connection).subtract(hours=hours)
+            of_company = webhook_notice.c.connection == connection_name
+            heard_at = connection.execute(select(func.max(webhook_notice.c.noted_at)).where(of_company)).scalar()
+        rows = [row for row in self.missed(since=since) if row["connection"] == connection_name]
+        return [row["entity_id"] for row in rows if heard_at is None or heard_at < row["changed_at"]]
+
+    def replay(self, *conditions: Any) -> int:
+        """Append the notices that fit once more, at the end of the log: their objects are read again. How many."""
+        columns = webhook_notice.c
+        with self._store.begin() as connection:
+            self._store.serialise(connection, "webhook-split")
+            query = select(webhook_notice).where(*conditions).order_by(columns.seq)
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+            latest = {(row["connection"], row["entity"], row["entity_id"]): row for row in rows}
+            now = self._store.now(connection)
+            for row in latest.values():
+                seq = self._store.next_seq(connection)
+                again = {"seq": seq, "event_id": f"replay-{seq}", "noted_at": now}
+                connection.execute(insert(webhook_notice).values(**row | again))
+        return len(latest)
+
+    def revive(self) -> int:
+        """Let deliveries with dead letters be split once more, after what was wrong was mended. How many."""
+        dead = select(webhook_dead_letter.c.delivery_id)
+        with self._store.begin() as connection:
+            self._store.serialise(connection, "webhook-split")
+            again = update(webhook_delivery).where(webhook_delivery.c.id.in_(dead)).values(split_at=None)
+            revived = connection.execute(again).rowcount
+            connection.execute(delete(webhook_dead_letter))
+        return revived
+
+    def prune(self) -> int:
+        """Forget what was received more than `RETENTION_DAYS` ago. How many deliveries."""
+        with self._store.begin() as connection:
+            before = self._store.now(connection).subtract(days=RETENTION_DAYS)
+            split = webhook_delivery.c.split_at.is_not(None)
+            gone = connection.execute(delete(webhook_delivery).where(webhook_delivery.c.received_at < before, split))
+            connection.execute(delete(webhook_notice).where(webhook_notice.c.noted_at < before))
+            connection.execute(delete(webhook_dead_letter).where(webhook_dead_letter.c.noted_at < before))
+            connection.execute(delete(webhook_missed).where(webhook_missed.c.found_at < before))
+        return gone.rowcount
+
+
+class _Splitter:
+    """One transaction of splitting."""
+
+    def __init__(
+        self, store: Store, connection: Connection, dialect: WebhookDialect, environment: str, realms: Iterable[str]
+    ) -> None:
+        self._store = store
+        self._connection = connection
+        self._dialect = dialect
+        self._environment = environment
+        with_tokens = set(connection.execute(select(token.c.connection)).scalars())
+        self._known = with_tokens | {f"{environment}:{realm}" for realm in realms}
+        self._now = store.now(connection)
+        self._notices = self._dead_letters = 0
+
+    def split(self, deliveries: Sequence[Any]) -> Split:
+        """Split these deliveries. What the content of one makes impossible is undone, and it becomes a dead letter."""
+        for delivery in deliveries:
+            before = self._notices, self._dead_letters
+            try:
+                with self._connection.begin_nested():
+                    self._split_one(delivery)
+            except Exception as error:
+                if _is_of_store(error):
+                    raise
+                self._notices, self._dead_letters = before
+                words = delivery.body.decode("utf-8", "replace")
+                self._bury(delivery, WHOLE, unreadable(f"it cannot be split ({type(error).__name__})", words))
+            done = update(webhook_delivery).where(webhook_delivery.c.id == delivery.id)
+            self._connection.execute(done.values(split_at=self._now))
+        return Split(len(deliveries), self._notices, self._dead_letters)
+
+    def _split_one(self, delivery: Any) -> None:
+        dead = [
+            (place, letter)
+            for place, event in enumerate(self._dialect.parse(delivery.body))
+            if (letter := self._note(delivery, event)) is not None
+        ]
+        for place, letter in dead[:DEAD_LETTERS_MAX]:
+            self._bury(delivery, place, letter)
+        if len(dead) > DEAD_LETTERS_MAX:
+            more = f"and {len(dead) - DEAD_LETTERS_MAX:,} more events of this delivery"
+            self._bury(delivery, WHOLE, Unreadable(more, ""))
+
+    def _note(self, delivery: Any, event: Notice | Unreadable) -> Unreadable | None:
+        """Append a notice; the dead letter where none can be made."""
+        if isinstance(event, Unreadable):
+            return event
+        connection_name = f"{self._environment}:{event.company_id}"
+        if connection_name not in self._known:
+            words = f"{event.entity} {event.entity_id} {event.operation} {event.event_id}"
+            return Unreadable(f"company {event.company_id} is not connected here", words)
+        self._append(delivery, connection_name, event)
+        return None
+
+    def _append(self, delivery: Any, connection_name: str, notice: Notice) -> None:
+        at = notice.occurred_at or delivery.received_at
+        row = {
+            "connection": connection_name,
+            "entity": notice.entity,
+            "entity_id": notice.entity_id,
+            "operation": notice.operation,
+            "event_id": notice.event_id or f"delivery-{delivery.id}",
+            "occurred_at": at,
+            "delivery_id": delivery.id,
+            "noted_at": self._now,
+            "seq": self._store.next_seq(self._connection),
+        }
+        self._notices += _insert_new(self._connection, webhook_notice, row)
+        self._connection.execute(_announce(connection_name, notice, at, self._now))
+
+    def _bury(self, delivery: Any, place: int, letter: Unreadable) -> None:
+        row = {
+            "delivery_id": delivery.id,
+            "place": place,
+            "reason": letter.reason,
+            "event": letter.event,
+            "noted_at": self._now,
+        }
+        self._dead_letters += _insert_new(self._connection, webhook_dead_letter, row)
+
+
+WHOLE = -1
+"""The place of a dead letter about a whole delivery."""
+
+
+def _is_of_store(error: Exception) -> bool:
+    """Whether the store is in trouble, so that the delivery waits, and not what the delivery holds."""
+    return isinstance(error, DBAPIError) and not isinstance(error, (DataError, IntegrityError))
+
+
+def _keep_delivery(connection: Connection, provider: str, body: bytes, now: pendulum.DateTime) -> Any:
+    statement = _dialect_insert(connection)(webhook_delivery).values(
+        provider=provider, sha256=hashlib.sha256(body).hexdigest(), body=body, received_at=now, repeats=0
+    )
+    return statement.on_conflict_do_update(
+        index_elements=["provider", "sha256"], set_={"repeats": webhook_delivery.c.repeats + 1}
+    )
+
+
+def _insert_new(connection: Connection, table: Any, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless its key is there; whether it was new."""
+    statement = _dialect_insert(connection)(table).values(**row).on_conflict_do_nothing()
+    return connection.execute(statement.returning(*table.primary_key)).first() is not None
+
+
+def _dialect_insert(connection: Connection) -> Any:
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
+
+
+def _unsplit(connection: Connection, provider: str) -> Sequence[Any]:
+    columns = webhook_delivery.c
+    query = select(columns.id, columns.body, columns.received_at).where(
+        columns.split_at.is_(None), columns.provider == provider
+    )
+    return connection.execute(query.order_by(columns.id).limit(SPLIT_DELIVERIES)).all()
+
+
+def _announce(connection_name: str, notice: Notice, at: pendulum.DateTime, now: pendulum.DateTime) -> Any:
+    """A notice tells of every earlier change of its object too."""
+    columns = webhook_missed.c
+    return (
+        update(webhook_missed)
+        .where(columns.connection == connection_name, columns.entity == notice.entity)
+        .where(columns.entity_id == notice.entity_id, columns.announced_at.is_(None))
+        .where(columns.changed_at <= at.add(seconds=SLACK_SECONDS))
+        .values(announced_at=now)
+    )
+
+
+def _unread(entity: str) -> Any:
+    """Notices of an entity beyond what its reader has handed on."""
+    of_reader = and_(webhook_reader.c.connection == webhook_notice.c.connection, webhook_reader.c.entity == entity)
+    read_up_to = select(webhook_reader.c.seq).where(of_reader).scalar_subquery()
+    return select(webhook_notice).where(
+        webhook_notice.c.entity == entity, webhook_notice.c.seq > func.coalesce(read_up_to, 0)
+    )
+
+
+def _is_news(no_news: Collection[str]) -> Any:
+    return webhook_notice.c.operation.not_in(sorted(no_news))
+
+
+def _listening_since(connection: Connection, now: pendulum.DateTime) -> pendulum.DateTime | None:
+    alive = webhook_listener.c.seen_at > now.subtract(days=LISTENER_SILENT_DAYS)
+    since: pendulum.DateTime | None = connection.execute(
+        select(func.min(webhook_listener.c.since)).where(alive)
+    ).scalar()
+    return since and max(since, now.subtract(days=COUNTED_DAYS))
+
+
+def _told(
+    connection: Connection, connection_name: str, entity: str, changed: Mapping[str, Any]
+) -> dict[str, pendulum.DateTime | None]:
+    """When the newest notice of each object dates its change."""
+    notice = webhook_notice.c
+    found: dict[str, pendulum.DateTime | None] = {}
+    ids = sorted(changed)
+    for start in range(0, len(ids), IDS_CHUNK):
+        query = (
+            select(notice.entity_id, func.max(notice.occurred_at))
+            .where(notice.connection == connection_name, notice.entity == entity)
+            .where(notice.entity_id.in_(ids[start : start + IDS_CHUNK]))
+            .group_by(notice.entity_id)
+        )
+        found |= {row[0]: row[1] for row in connection.execute(query)}
+    return found
+
+
+def _covers(shown: Mapping[str, pendulum.DateTime | None], key: str, at: pendulum.DateTime) -> bool:
+    """Whether what was shown of an object is of this moment or later, give or take the vendor's clocks."""
+    if key not in shown:
+        return False
+    state_of = shown[key]
+    return state_of is None or (at - state_of).total_seconds() <= SLACK_SECONDS
+
+
+def _current_seq(connection: Connection) -> int:
+    return int(connection.execute(select(counter.c.value).where(counter.c.name == "seq")).scalar() or 0)

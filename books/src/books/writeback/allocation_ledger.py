@@ -1,0 +1,447 @@
+"""The allocation ledger in the store: what each payment of QuickBooks gives each invoice, and what OpsMerge was told.
+
+It follows the newest version of every payment, in whatever order and however often versions come.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pendulum
+from sqlalchemy import Connection, RowMapping, and_, case, func, select
+
+from books.core.faults import Fault, Reject
+from books.core.money import ZERO
+from books.opsmerge import belonging
+from books.opsmerge.belonging import Ruling
+from books.opsmerge.payments import Settlement
+from books.store import Store
+from books.store.tables_infra import token
+from books.store.tables_opsmerge import allocation, payment
+from books.store.tables_posting import posting
+from books.store.upsert import upsert
+from books.writeback import allocations
+from books.writeback.allocations import DELETED, GONE, Allocation, Payment, Version
+
+CHUNK = 400
+"""Keys in one query: below the limit of bound values of every database."""
+
+LEFT = "belongs_to_another"
+"""Fault code of what was not written because the invoice belongs to another connection in OpsMerge."""
+
+RETRY_SECONDS = 300
+RETRY_SECONDS_MAX = 3600
+
+Key = tuple[str, str]
+"""Realm and payment."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """An allocation that OpsMerge may have to be told of. `revision` is of the content read here."""
+
+    connection: str
+    """Whose payment it is."""
+    realm_id: str
+    payment_id: str
+    transaction_id: str
+    revision: int
+    invoice_id: str
+    invoice_number: str | None
+    invoice_currency: str | None
+    settlement: Settlement
+    written_sha256: str | None
+    linked_payment_id: str | None
+    attempts: int
+
+    @property
+    def external_id(self) -> str:
+        """The id under which OpsMerge knows it."""
+        return allocations.external_id(self.realm_id, self.payment_id, self.transaction_id)
+
+    @property
+    def wanted(self) -> Settlement | None:
+        """What OpsMerge is to show; None where the payment gives the invoice nothing.
+
+        Raises:
+            Reject: the payment is not in the invoice's currency, or in none.
+        """
+        if not self.settlement.amount:
+            return None
+        currency = self.invoice_currency or self.settlement.currency
+        if currency is None or (self.settlement.currency or currency) != currency:
+            raise Reject(
+                f"payment {self.payment_id} is in {self.settlement.currency or 'no currency'}, "
+                f"invoice {self.invoice_number or self.invoice_id} in {self.invoice_currency or 'none that is known'}",
+                code="currency_differs",
+                field="currency",
+                remedy="look at the payment in QuickBooks: it settles an invoice of another currency",
+            )
+        return Settlement(
+            self.settlement.amount,
+            currency,
+            self.settlement.paid_on,
+            self.settlement.method,
+            self.settlement.reference,
+        )
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came of one allocation: what OpsMerge shows now, or why it was refused."""
+
+    due: Due
+    written_sha256: str | None = None
+    linked_payment_id: str | None = None
+    fault: Fault | None = None
+    ruling: Ruling | None = None
+    """Why it was left: the invoice belongs to another connection."""
+
+
+@dataclass
+class Taken:
+    """What came of rows that were taken in."""
+
+    changed: int = 0
+    stale: int = 0
+    refused: list[Reject] = field(default_factory=list)
+
+
+class AllocationLedger:
+    """The tables `payment` and `allocation`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def take_in(self, records: Sequence[Mapping[str, Any]], run: str) -> Taken:
+        """Follow rows of the payments stream; older versions than known are only marked as seen by this run."""
+        taken = Taken()
+        for part in _parts(records):
+            with self._store.begin() as connection:
+                _Intake(connection, part, run, taken).write()
+        return taken
+
+    def realms(self) -> list[str]:
+        """The realms that have payments here."""
+        with self._store.read() as connection:
+            return list(connection.execute(select(payment.c.realm_id).distinct()).scalars())
+
+    def mark_gone(self, realm_id: str, run: str) -> int:
+        """After a complete read: payments that it did not show no longer exist."""
+        with self._store.begin() as connection:
+            missing = and_(
+                payment.c.realm_id == realm_id,
+                payment.c.seen_run != run,
+                payment.c.status.notin_((DELETED, GONE)),
+            )
+            gone = list(connection.execute(select(payment.c.payment_id).where(missing)).scalars())
+            connection.execute(payment.update().where(missing).values(status=GONE))
+            for part in _parts(gone):
+                connection.execute(
+                    allocation.update()
+                    .where(allocation.c.realm_id == realm_id, allocation.c.payment_id.in_(part))
+                    .where(allocation.c.amount != ZERO)
+                    .values(amount=ZERO, revision=allocation.c.revision + 1, **_AFRESH)
+                )
+        return len(gone)
+
+    def resolve(self) -> int:
+        """Find the OpsMerge invoices of allocations that came before their posting was known. How many were found."""
+        found = (
+            select(
+                allocation, posting.c.opsmerge_invoice_id.label("found_id"), posting.c.currency.label("found_currency")
+            )
+            .join(
+                posting,
+                and_(posting.c.realm_id == allocation.c.realm_id, posting.c.external_id == allocation.c.transaction_id),
+            )
+            .where(allocation.c.invoice_currency.is_(None))
+        )
+        with self._store.begin() as connection:
+            rows = connection.execute(found).mappings().all()
+            for row in rows:
+                connection.execute(_resolved(row))
+        return len(rows)
+
+    def has_due(self) -> bool:
+        """Whether any allocation waits to be told, now or later."""
+        query = select(allocation.c.due).where(allocation.c.due, allocation.c.opsmerge_invoice_id.is_not(None)).limit(1)
+        with self._store.read() as connection:
+            return connection.execute(query).first() is not None
+
+    def due(self) -> list[Due]:
+        """The allocations to look at now, in a fixed order.
+
+        One that was refused lately waits, unless another one touches its invoice: that may have made room for it.
+        """
+        with self._store.read() as connection:
+            ripe = _ripe(allocation, self._store.now(connection))
+            touched = select(allocation.c.opsmerge_invoice_id).where(allocation.c.due, ripe)
+            query = (
+                select(allocation)
+                .where(allocation.c.due, allocation.c.opsmerge_invoice_id.in_(touched))
+                .order_by(allocation.c.realm_id, allocation.c.payment_id, allocation.c.transaction_id)
+            )
+            rows = connection.execute(query).mappings().all()
+            connections = {realm: connection_of(connection, realm) for realm in {row["realm_id"] for row in rows}}
+        return [_due(row, connections[row["realm_id"]]) for row in rows]
+
+    def settle(self, told: Sequence[Told]) -> None:
+        """Keep what came of allocations. One that changed meanwhile stays due."""
+        if not told:
+            return
+        with self._store.begin() as connection:
+            now = self._store.now(connection)
+            for each in told:
+                connection.execute(_settled(each, now))
+
+    def count_unknown_invoices(self) -> int:
+        """Allocations to invoices that no posting of ours made: kept, and told to nobody."""
+        query = (
+            select(func.count())
+            .select_from(allocation)
+            .where(allocation.c.opsmerge_invoice_id.is_(None), allocation.c.amount != ZERO)
+        )
+        with self._store.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def count_refused(self) -> int:
+        """Allocations whose last try was refused."""
+        query = select(func.count()).select_from(allocation).where(allocation.c.due, allocation.c.attempts > 0)
+        with self._store.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+
+class _Intake:
+    """One chunk of rows against what the ledger knows, in one transaction."""
+
+    def __init__(self, connection: Connection, records: Sequence[Mapping[str, Any]], run: str, taken: Taken) -> None:
+        self._connection = connection
+        self._run = run
+        self._taken = taken
+        keys = {(str(record["realm_id"]), str(record["id"])) for record in records}
+        self._versions = _versions(connection, keys)
+        self._rows = _allocation_rows(connection, keys)
+        self._payments: dict[Key, dict[str, Any]] = {}
+        self._changed: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for record in records:
+            self._follow(record)
+
+    def write(self) -> None:
+        """Write what changed."""
+        upsert(self._connection, payment, list(self._payments.values()))
+        upsert(self._connection, allocation, list(self._changed.values()))
+
+    def _follow(self, record: Mapping[str, Any]) -> None:
+        key = (str(record["realm_id"]), str(record["id"]))
+        version = allocations.read_version(record)
+        known = self._versions.get(key)
+        if known and not version.supersedes(known):
+            self._taken.stale += 1
+            self._note(key, known, None)
+            return
+        try:
+            self._apply(key, allocations.read_payment(record))
+            self._note(key, _with_token(version, known), None)
+        except Reject as fault:
+            self._taken.refused.append(fault)
+            self._note(key, version, fault.message)
+
+    def _note(self, key: Key, version: Version, fault: str | None) -> None:
+        self._versions[key] = version
+        self._payments[key] = {
+            "realm_id": key[0],
+            "payment_id": key[1],
+            "status": version.status,
+            "sync_token": version.sync_token,
+            "updated_at": version.updated_at,
+            "seen_run": self._run,
+            "fault_message": fault,
+        }
+
+    def _apply(self, key: Key, read: Payment) -> None:
+        rows = self._rows[key]
+        wanted = {each.transaction_id: each for each in read.allocations}
+        changed = False
+        for transaction_id in {**rows, **wanted}:
+            row = rows.get(transaction_id)
+            content = _content(wanted.get(transaction_id), row)
+            if row is None or any(row[name] != value for name, value in content.items()):
+                rows[transaction_id] = self._change(key, transaction_id, row, content)
+                changed = True
+        self._taken.changed += changed
+
+    def _change(
+        self, key: Key, transaction_id: str, row: Mapping[str, Any] | None, content: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        changed = {
+            "realm_id": key[0],
+            "payment_id": key[1],
+            "transaction_id": transaction_id,
+            **content,
+            "revision": 1 if row is None else row["revision"] + 1,
+            **_AFRESH,
+        }
+        self._changed[(*key, transaction_id)] = changed
+        return changed
+
+
+_AFRESH: Mapping[str, Any] = {
+    "due": True,
+    "attempts": 0,
+    "next_attempt_at": None,
+    "fault_code": None,
+    "fault_message": None,
+    "remedy": None,
+}
+"""What a change of content does to the bookkeeping of tries."""
+
+
+def _with_token(version: Version, known: Version | None) -> Version:
+    """A deletion comes without a version; the last one known is kept beside it."""
+    if version.sync_token >= 0 or known is None:
+        return version
+    return Version(version.status, known.sync_token, version.updated_at or known.updated_at)
+
+
+def _content(wanted: Allocation | None, row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The columns that a payment's row decides. An invoice once found is not forgotten."""
+    if wanted is None:
+        assert row is not None  # noqa: S101 -- the key came from one of the two
+        return {name: row[name] for name in _CONTENT} | {"amount": ZERO}
+    settlement = wanted.settlement
+    return {
+        "amount": settlement.amount,
+        "currency": settlement.currency,
+        "paid_on": settlement.paid_on,
+        "method": settlement.method,
+        "reference": settlement.reference,
+        "invoice_number": wanted.invoice_number or (row["invoice_number"] if row else None),
+        "opsmerge_invoice_id": wanted.opsmerge_invoice_id or (row["opsmerge_invoice_id"] if row else None),
+    }
+
+
+_CONTENT = ("amount", "currency", "paid_on", "method", "reference", "invoice_number", "opsmerge_invoice_id")
+
+
+def _versions(connection: Connection, keys: Iterable[Key]) -> dict[Key, Version]:
+    found: dict[Key, Version] = {}
+    for realm_id, ids in _by_realm(keys):
+        query = select(payment).where(payment.c.realm_id == realm_id, payment.c.payment_id.in_(ids)).with_for_update()
+        for row in connection.execute(query).mappings():
+            found[realm_id, row["payment_id"]] = Version(row["status"], row["sync_token"], row["updated_at"])
+    return found
+
+
+def _allocation_rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, dict[str, Mapping[str, Any]]]:
+    found: dict[Key, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for realm_id, ids in _by_realm(keys):
+        query = select(allocation).where(allocation.c.realm_id == realm_id, allocation.c.payment_id.in_(ids))
+        for row in connection.execute(query.with_for_update()).mappings():
+            found[realm_id, row["payment_id"]][row["transaction_id"]] = dict(row)
+    return found
+
+
+def _by_realm(keys: Iterable[Key]) -> Iterator[tuple[str, Sequence[str]]]:
+    realms: dict[str, list[str]] = defaultdict(list)
+    for realm_id, payment_id in sorted(keys):
+        realms[realm_id].append(payment_id)
+    for realm_id, ids in realms.items():
+        for part in _parts(ids):
+            yield realm_id, part
+
+
+def _parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
+
+
+def _ripe(table: Any, now: pendulum.DateTime) -> Any:
+    """Not refused lately."""
+    return table.c.next_attempt_at.is_(None) | (table.c.next_attempt_at <= now)
+
+
+def _resolved(row: RowMapping) -> Any:
+    """An allocation whose posting is known now; told at once if the payment gives the invoice anything."""
+    return (
+        allocation.update()
+        .where(*_is(row["realm_id"], row["payment_id"], row["transaction_id"]))
+        .values(
+            opsmerge_invoice_id=row["opsmerge_invoice_id"] or row["found_id"],
+            invoice_currency=row["found_currency"],
+            revision=allocation.c.revision + 1,
+            due=allocation.c.due | (allocation.c.amount != ZERO),
+        )
+    )
+
+
+def _is(realm_id: str, payment_id: str, transaction_id: str) -> tuple[Any, ...]:
+    return (
+        allocation.c.realm_id == realm_id,
+        allocation.c.payment_id == payment_id,
+        allocation.c.transaction_id == transaction_id,
+    )
+
+
+def connection_of(conn: Connection, realm_id: str) -> str:
+    """The connection of a company whose payments are here, by its postings, else by its tokens.
+
+    One that is not known counts as no production one, and so does a company that has both: what is not certainly real
+    money is written only to a test OpsMerge.
+    """
+    posted = select(posting.c.connection).where(posting.c.realm_id == realm_id).distinct()
+    in_the_books = posted.where(posting.c.external_id.is_not(None))
+    connected = select(token.c.connection).where(token.c.connection.endswith(f":{realm_id}", autoescape=True))
+    for query in (in_the_books, posted, connected):
+        found = sorted(conn.execute(query).scalars(), key=belonging.is_production)
+        if found:
+            return str(found[0])
+    return f"sandbox:{realm_id}"
+
+
+def _due(row: RowMapping, connection: str) -> Due:
+    return Due(
+        connection=connection,
+        realm_id=row["realm_id"],
+        payment_id=row["payment_id"],
+        transaction_id=row["transaction_id"],
+        revision=row["revision"],
+        invoice_id=row["opsmerge_invoice_id"],
+        invoice_number=row["invoice_number"],
+        invoice_currency=row["invoice_currency"],
+        settlement=Settlement(row["amount"], row["currency"], row["paid_on"], row["method"], row["reference"]),
+        written_sha256=row["written_sha256"],
+        linked_payment_id=row["linked_payment_id"],
+        attempts=row["attempts"],
+    )
+
+
+def _settled(told: Told, now: pendulum.DateTime) -> Any:
+    due = told.due
+    unchanged = allocation.c.revision == due.revision
+    update = allocation.update().where(*_is(due.realm_id, due.payment_id, due.transaction_id))
+    if told.fault:
+        return update.values(**refusal(told.fault, due.attempts + 1, now))
+    if told.ruling:
+        left = {"fault_code": LEFT, "fault_message": told.ruling.why, "remedy": told.ruling.remedy}
+        return update.values(**{**_AFRESH, **left, "due": case((unchanged, False), else_=True)})
+    return update.values(
+        written_sha256=told.written_sha256,
+        linked_payment_id=told.linked_payment_id,
+        **{**_AFRESH, "due": case((unchanged, False), else_=True)},
+    )
+
+
+def refusal(fault: Fault, attempts: int, now: pendulum.DateTime) -> dict[str, Any]:
+    """The columns of a refused try: why, what to do, and when to try again (5 minutes, doubling, at most an hour)."""
+    wait_seconds = min(RETRY_SECONDS * 2 ** min(attempts - 1, 10), RETRY_SECONDS_MAX)
+    return {
+        "attempts": attempts,
+        "next_attempt_at": now.add(seconds=wait_seconds),
+        "fault_code": fault.code[:64],
+        "fault_message": fault.message,
+        "remedy": fault.remedy,
+    }

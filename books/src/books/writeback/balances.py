@@ -1,0 +1,186 @@
+"""What QuickBooks says is owed of each invoice, held against what its payments give it.
+
+An invoice may be settled by more than payments and credit notes: a journal entry, a deposit on the invoice itself.
+`Invoice.Balance` counts them all, so what the allocations do not explain of it is a remainder, and is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, select, tuple_, update
+
+from books.core.money import ZERO, half_up
+from books.posting import documents
+from books.store import Store
+from books.store.tables_opsmerge import allocation, ledger_balance
+from books.store.tables_posting import posting
+from books.store.upsert import upsert
+from books.writeback import allocations
+from books.writeback.allocations import DELETED, VOIDED, Version
+
+ENDED = (VOIDED, DELETED)
+CHUNK = 400
+"""Keys in one query: below the limit of bound values of every database, two for each key."""
+
+Key = tuple[str, str]
+"""Realm and the invoice's id in QuickBooks."""
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """An invoice of ours whose balance its payments do not explain. Positive: more is settled than payments give."""
+
+    number: str
+    opsmerge_invoice_id: str
+    external_id: str
+    currency: str | None
+    total: Decimal
+    balance: Decimal
+    remainder: Decimal
+
+
+class Balances:
+    """The table `ledger_balance`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def take_in(self, records: Sequence[Mapping[str, Any]]) -> list[Key]:
+        """Follow rows of the stream `invoices`; older versions than known change nothing. Which invoices were named."""
+        keys = [(str(record["realm_id"]), str(record["id"])) for record in records]
+        for start in range(0, len(records), CHUNK):
+            with self._store.begin() as connection:
+                _follow(connection, records[start : start + CHUNK])
+        return keys
+
+    def forget_all_but(self, shown: Collection[Key], realm_id: str) -> int:
+        """After a complete read: invoices of a company that it did not show no longer exist. How many."""
+        gone = sorted(set(self.of_realm(realm_id)) - set(shown))
+        for start in range(0, len(gone), CHUNK):
+            named = tuple_(ledger_balance.c.realm_id, ledger_balance.c.transaction_id).in_(gone[start : start + CHUNK])
+            with self._store.begin() as connection:
+                connection.execute(delete(ledger_balance).where(named))
+                documents.note(connection, realm_id, {key: DELETED for _, key in gone[start : start + CHUNK]})
+        return len(gone)
+
+    def settled_by(self, payments: Iterable[Key]) -> list[Key]:
+        """The invoices that these payments (realm and payment id) give money to, or gave."""
+        found: list[Key] = []
+        wanted = sorted(set(payments))
+        with self._store.read() as connection:
+            for start in range(0, len(wanted), CHUNK):
+                named = tuple_(allocation.c.realm_id, allocation.c.payment_id).in_(wanted[start : start + CHUNK])
+                query = select(allocation.c.realm_id, allocation.c.transaction_id).where(named)
+                found.extend((row[0], row[1]) for row in connection.execute(query))
+        return found
+
+    def of_realm(self, realm_id: str) -> list[Key]:
+        """Every invoice known of a company."""
+        query = select(ledger_balance.c.transaction_id).where(ledger_balance.c.realm_id == realm_id)
+        with self._store.read() as connection:
+            return [(realm_id, row[0]) for row in connection.execute(query)]
+
+    def explain(self, invoices: Iterable[Key]) -> None:
+        """Work out anew what the allocations leave unexplained of these invoices."""
+        wanted = sorted(set(invoices))
+        for start in range(0, len(wanted), CHUNK):
+            with self._store.begin() as connection:
+                _explain(connection, wanted[start : start + CHUNK])
+
+    def unexplained(self) -> list[Remainder]:
+        """The invoices of ours with a remainder, by number."""
+        ours = and_(
+            posting.c.realm_id == ledger_balance.c.realm_id, posting.c.external_id == ledger_balance.c.transaction_id
+        )
+        columns = (posting.c.number, posting.c.opsmerge_invoice_id, posting.c.external_id)
+        amounts = tuple(ledger_balance.c[name] for name in ("currency", "total", "balance", "remainder"))
+        query = select(*columns, *amounts).join(ledger_balance, ours).where(ledger_balance.c.remainder != ZERO)
+        with self._store.read() as connection:
+            rows = connection.execute(query.order_by(posting.c.number)).mappings()
+            return [Remainder(**row) for row in rows]
+
+
+def _follow(connection: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+    keys = [(str(record["realm_id"]), str(record["id"])) for record in records]
+    known = _known(connection, keys)
+    rows: dict[Key, dict[str, Any]] = {}
+    newest: dict[Key, str] = {}
+    for key, record in zip(keys, records, strict=True):
+        version = allocations.read_version(record)
+        if key in known and not version.supersedes(known[key]):
+            continue
+        known[key] = version
+        newest[key] = version.status
+        if version.status == DELETED:
+            rows.pop(key, None)
+            connection.execute(delete(ledger_balance).where(*_is(key)))
+        else:
+            rows[key] = _row(key, record, version)
+    upsert(connection, ledger_balance, list(rows.values()))
+    _note_ended(connection, newest)
+
+
+def _note_ended(connection: Connection, statuses: Mapping[Key, str]) -> None:
+    """Remember which invoices are voided or deleted now, for the push: it asks QuickBooks only when it has to post."""
+    for realm_id in sorted({realm_id for realm_id, _ in statuses}):
+        own = {key: status for (realm, key), status in statuses.items() if realm == realm_id}
+        documents.note_live(connection, realm_id, [key for key, status in own.items() if status not in ENDED])
+        documents.note(connection, realm_id, {key: status for key, status in own.items() if status in ENDED})
+
+
+def _known(connection: Connection, keys: Sequence[Key]) -> dict[Key, Version]:
+    columns = ledger_balance.c
+    query = select(columns.realm_id, columns.transaction_id, columns.sync_token, columns.updated_at)
+    rows = connection.execute(query.where(tuple_(columns.realm_id, columns.transaction_id).in_(keys)))
+    return {(row[0], row[1]): Version("live", row[2], row[3]) for row in rows}
+
+
+def _row(key: Key, record: Mapping[str, Any], version: Version) -> dict[str, Any]:
+    return {
+        "realm_id": key[0],
+        "transaction_id": key[1],
+        "total": _amount(record.get("total_amount")),
+        "balance": _amount(record.get("balance")),
+        "currency": record.get("currency"),
+        "sync_token": version.sync_token,
+        "updated_at": version.updated_at,
+        "remainder": ZERO,
+    }
+
+
+def _amount(value: Any) -> Decimal:
+    """An amount in whole pennies; what is none counts as nothing, and shows as a remainder."""
+    try:
+        amount = Decimal(str(value if value is not None else 0))
+    except InvalidOperation:
+        return ZERO
+    return half_up(amount) if amount.is_finite() else ZERO
+
+
+def _explain(connection: Connection, keys: Sequence[Key]) -> None:
+    columns = ledger_balance.c
+    query = select(ledger_balance).where(tuple_(columns.realm_id, columns.transaction_id).in_(keys))
+    given = _given(connection, keys)
+    for row in connection.execute(query).mappings().all():
+        key = (row["realm_id"], row["transaction_id"])
+        remainder = row["total"] - row["balance"] - given.get(key, ZERO)
+        if remainder != row["remainder"]:
+            connection.execute(update(ledger_balance).where(*_is(key)).values(remainder=remainder))
+
+
+def _given(connection: Connection, keys: Sequence[Key]) -> dict[Key, Decimal]:
+    """What the payments give each invoice now. Summed here: SQLite would add texts as floats."""
+    named = tuple_(allocation.c.realm_id, allocation.c.transaction_id).in_(keys)
+    query = select(allocation.c.realm_id, allocation.c.transaction_id, allocation.c.amount).where(named)
+    given: dict[Key, Decimal] = {}
+    for realm_id, transaction_id, amount in connection.execute(query):
+        given[realm_id, transaction_id] = given.get((realm_id, transaction_id), ZERO) + amount
+    return given
+
+
+def _is(key: Key) -> tuple[Any, ...]:
+    return ledger_balance.c.realm_id == key[0], ledger_balance.c.transaction_id == key[1]

@@ -1,0 +1,32 @@
+"""Companies whose money is not real, known by accounting blocks in OpsMerge that name them.
+
+A production connection keeps each non-production connection that a block names. Payments that OpsMerge has under such a
+company's id were never received: production voids them (`books.writeback.payments`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pendulum
+from sqlalchemy import Connection, select
+
+from books.opsmerge import belonging
+from books.store.tables_opsmerge import nonproduction_company
+from books.store.tables_posting import posting
+from books.store.upsert import upsert
+
+
+def note_nonproduction(conn: Connection, connections: Iterable[str], now: pendulum.DateTime) -> None:
+    """Keep the companies of the connections among these that are not production ones."""
+    found = {name.partition(":")[2]: name for name in connections if name and not belonging.is_production(name)}
+    rows = [{"company_id": key, "connection": name, "seen_at": now} for key, name in found.items() if key]
+    known = {row[0] for row in conn.execute(select(nonproduction_company.c.company_id))} if rows else set()
+    upsert(conn, nonproduction_company, [row for row in rows if row["company_id"] not in known])
+
+
+def nonproduction_companies(conn: Connection) -> list[str]:
+    """The ids of companies whose payments are no money; never one that this store posts to in production."""
+    ours = select(posting.c.realm_id).where(posting.c.connection.like(f"{belonging.PRODUCTION}%"))
+    query = select(nonproduction_company.c.company_id).where(nonproduction_company.c.company_id.not_in(ours))
+    return sorted(conn.execute(query).scalars())

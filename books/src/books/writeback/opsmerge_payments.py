@@ -1,0 +1,259 @@
+"""What OpsMerge shows: its payments, kept in the store and read by change. Nothing is written that is so already.
+
+The mirror also mends the ledger: a payment that was written just before a crash, voided by a person, or written by
+a bridge whose store was lost, is seen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select
+
+from books.core.money import ZERO
+from books.opsmerge import api, belonging, kinds
+from books.opsmerge.client import OpsMergeClient
+from books.opsmerge.payments import Entry, Settlement
+from books.store import Store
+from books.store.tables_opsmerge import allocation, opsmerge_payment, opsmerge_read
+from books.store.tables_posting import posting
+from books.store.upsert import upsert
+from books.writeback.allocation_ledger import CHUNK, Due
+from books.writeback.allocations import There
+from books.writeback.nonproduction import nonproduction_companies
+
+OVERLAP_SECONDS = 300
+"""How far each read reaches back: a change may become visible a little after its time."""
+
+ID_PARTS = 3
+"""`<realm>:<payment>:<invoice>`"""
+
+
+class Mirror:
+    """The table `opsmerge_payment` for one OpsMerge."""
+
+    def __init__(self, store: Store, client: OpsMergeClient) -> None:
+        self._store = store
+        self._client = client
+        self._source = client.source
+
+    def refresh(self) -> int:
+        """Read what changed since the last time, and mark the allocations it may matter to. How many rows came."""
+        count = 0
+        records = self._client.records(api.PAYMENTS, params=self._since())
+        while chunk := list(islice(records, CHUNK)):
+            with self._store.begin() as connection:
+                self._take_in(connection, chunk)
+            count += len(chunk)
+        return count
+
+    def adopt_orphans(self, realm_id: str) -> int:
+        """After a complete read of a realm: our payments that no allocation explains are to go. How many there are.
+
+        They stand after the store was lost while payments were deleted in QuickBooks.
+        """
+        prefix = f"{realm_id}:"
+        query = select(opsmerge_payment).where(
+            opsmerge_payment.c.source == self._source,
+            opsmerge_payment.c.external_id.startswith(prefix, autoescape=True),
+            opsmerge_payment.c.voided.is_(False),
+        )
+        known = select(allocation.c.payment_id, allocation.c.transaction_id).where(allocation.c.realm_id == realm_id)
+        with self._store.begin() as connection:
+            explained = {tuple(row) for row in connection.execute(known)}
+            live = connection.execute(query).mappings().all()
+            orphans = [row for row in live if _ours(row["external_id"])[1:] not in explained]
+            upsert(connection, allocation, [_orphan(row) for row in orphans if _ours(row["external_id"])])
+        return len(orphans)
+
+    def of_nonproduction(self) -> tuple[list[str], list[Entry]]:
+        """The production connections of this store, and the live payments of companies whose payments are no money."""
+        ours = select(posting.c.connection).where(posting.c.connection.like(f"{belonging.PRODUCTION}%")).distinct()
+        with self._store.read() as connection:
+            production = sorted(connection.execute(ours).scalars())
+            prefixes = [f"{company}:" for company in nonproduction_companies(connection)] if production else []
+            live = [entry for prefix in prefixes for entry in self._live(connection, prefix)]
+        return production, live
+
+    def _live(self, connection: Connection, prefix: str) -> list[Entry]:
+        query = select(opsmerge_payment).where(
+            opsmerge_payment.c.source == self._source,
+            opsmerge_payment.c.external_id.startswith(prefix, autoescape=True),
+            opsmerge_payment.c.voided.is_(False),
+        )
+        return [_entry(row) for row in connection.execute(query).mappings() if _ours(row["external_id"])]
+
+    def view(self, due: Sequence[Due]) -> View:
+        """What OpsMerge shows for these allocations."""
+        view = View()
+        with self._store.read() as connection:
+            for column, values in (
+                (opsmerge_payment.c.external_id, [each.external_id for each in due]),
+                (opsmerge_payment.c.id, [each.linked_payment_id for each in due if each.linked_payment_id]),
+                (opsmerge_payment.c.invoice_id, [each.invoice_id for each in due]),
+            ):
+                view.add(self._entries(connection, column, values))
+            view.linked |= _linked(connection, view.by_hand_ids())
+        return view
+
+    def keep(self, entries: Sequence[Entry]) -> None:
+        """Note what OpsMerge answered to our writes, so that the next read of it is no news."""
+        with self._store.begin() as connection:
+            rows = [{**_row(self._source, entry), "updated_at": ""} for entry in entries]
+            upsert(connection, opsmerge_payment, rows)
+
+    def _since(self) -> dict[str, str]:
+        query = select(opsmerge_read.c.updated_at).where(opsmerge_read.c.source == self._source)
+        with self._store.read() as connection:
+            read_to = connection.execute(query).scalar()
+        if read_to is None:
+            return {}
+        since = datetime.fromisoformat(read_to) - timedelta(seconds=OVERLAP_SECONDS)
+        return {api.CHANGED_SINCE: api.zulu(since.isoformat())}
+
+    def _take_in(self, connection: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+        """One chunk; the list is in order of change, so what is read so far is a place to go on from."""
+        entries = {record["id"]: api.entry(record) for record in records}
+        before = {entry.id: entry for entry in self._entries(connection, opsmerge_payment.c.id, list(entries))}
+        news = [entry for entry in entries.values() if _matters(entry, before.get(entry.id))]
+        rows = {
+            record["id"]: {
+                **_row(self._source, entries[record["id"]]),
+                "updated_at": kinds.moment(record["updated_at"]),
+            }
+            for record in records
+        }
+        upsert(connection, opsmerge_payment, list(rows.values()))
+        _mark_due(connection, news)
+        upsert(connection, opsmerge_read, [{"source": self._source, "updated_at": records[-1]["updated_at"]}])
+
+    def _entries(self, connection: Connection, column: Any, values: Sequence[str]) -> Iterator[Entry]:
+        for start in range(0, len(values), CHUNK):
+            query = select(opsmerge_payment).where(
+                opsmerge_payment.c.source == self._source, column.in_(values[start : start + CHUNK])
+            )
+            for row in connection.execute(query).mappings():
+                yield _entry(row)
+
+
+class View:
+    """What OpsMerge shows, in memory, kept up to date while allocations are settled one after the other."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Entry] = {}
+        self._by_external_id: dict[str, Entry] = {}
+        self._by_hand: dict[str, dict[str, Entry]] = {}
+        self.linked: set[str] = set()
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Take in payments of OpsMerge; a newer state of one replaces the older."""
+        for entry in entries:
+            self._by_id[entry.id] = entry
+            if entry.external_id:
+                self._by_external_id[entry.external_id] = entry
+            else:
+                self._by_hand.setdefault(entry.invoice_id, {})[entry.id] = entry
+
+    def by_hand_ids(self) -> list[str]:
+        """All payments without an external id."""
+        return [identifier for entries in self._by_hand.values() for identifier in entries]
+
+    def there(self, due: Due) -> There:
+        """What OpsMerge shows for one allocation."""
+        free = (
+            entry
+            for entry in self._by_hand.get(due.invoice_id, {}).values()
+            if not entry.voided and entry.id not in self.linked
+        )
+        return There(
+            ours=self._by_external_id.get(due.external_id),
+            linked=self._by_id.get(due.linked_payment_id) if due.linked_payment_id else None,
+            by_hand=tuple(sorted(free, key=lambda entry: entry.id)),
+        )
+
+
+def _linked(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these payments an allocation is linked to."""
+    found: set[str] = set()
+    for start in range(0, len(ids), CHUNK):
+        part = ids[start : start + CHUNK]
+        query = select(allocation.c.linked_payment_id).where(allocation.c.linked_payment_id.in_(part))
+        found.update(str(identifier) for identifier in connection.execute(query).scalars())
+    return found
+
+
+def _matters(entry: Entry, before: Entry | None) -> bool:
+    """Whether a payment shows otherwise than we knew, in what decides our effects."""
+    if before is None:
+        return True
+    return (entry.settlement.amount, entry.voided, entry.invoice_id) != (
+        before.settlement.amount,
+        before.voided,
+        before.invoice_id,
+    )
+
+
+def _mark_due(connection: Connection, news: Sequence[Entry]) -> None:
+    """The allocations that these payments are about are looked at again, at once."""
+    for entry in news:
+        update = allocation.update().where(*_about(entry)).values(due=True, next_attempt_at=None)
+        connection.execute(update)
+
+
+def _about(entry: Entry) -> tuple[ColumnElement[bool], ...]:
+    """Which allocations a payment of OpsMerge is about: ours; or, of one entered by hand, the one linked to it.
+
+    One entered by hand may also be what OpsMerge refused others for.
+    """
+    ours = _ours(entry.external_id)
+    if not ours:
+        refused = and_(allocation.c.opsmerge_invoice_id == entry.invoice_id, allocation.c.attempts > 0)
+        return (or_(allocation.c.linked_payment_id == entry.id, refused),)
+    realm_id, payment_id, transaction_id = ours
+    return (
+        allocation.c.realm_id == realm_id,
+        allocation.c.payment_id == payment_id,
+        allocation.c.transaction_id == transaction_id,
+    )
+
+
+def _ours(external_id: str | None) -> tuple[str, ...]:
+    """Realm, payment and invoice of an external id that we made; empty for any other."""
+    parts = tuple((external_id or "").split(":"))
+    return parts if len(parts) == ID_PARTS else ()
+
+
+def _orphan(row: RowMapping) -> dict[str, Any]:
+    realm_id, payment_id, transaction_id = _ours(row["external_id"])
+    return {
+        "realm_id": realm_id,
+        "payment_id": payment_id,
+        "transaction_id": transaction_id,
+        "amount": ZERO,
+        "opsmerge_invoice_id": row["invoice_id"],
+        "revision": 1,
+        "due": True,
+    }
+
+
+def _row(source: str, entry: Entry) -> dict[str, Any]:
+    return {
+        "source": source,
+        "id": entry.id,
+        "invoice_id": entry.invoice_id,
+        "external_id": entry.external_id,
+        "amount": entry.settlement.amount,
+        "currency": entry.settlement.currency,
+        "paid_on": entry.settlement.paid_on,
+        "method": entry.settlement.method,
+        "reference": entry.settlement.reference,
+        "voided": entry.voided,
+    }
+
+
+def _entry(row: RowMapping) -> Entry:
+    settlement = Settlement(row["amount"], row["currency"], row["paid_on"], row["method"], row["reference"])
+    return Entry(row["id"], row["invoice_id"], row["external_id"], settlement, row["voided"])
