@@ -157,7 +157,7 @@ class Office:
             with self._heard("target-opsmerge"):
                 target.listen(io.StringIO(messages))
         finally:
-            if "bridge" in vars(target):
+            if "writeback" in vars(target):
                 target.writeback._store.close()
 
     @contextmanager

@@ -150,8 +150,8 @@ class Between:
             with redirect_stdout(out):
                 target.listen(pipe)
         finally:
-            if "bridge" in vars(target):
-                target.bridge._store.close()
+            if "writeback" in vars(target):
+                target.writeback._store.close()
 
     def receive(self, bodies: list[bytes], steps: int | None = None, *, split: bool = True) -> None:
         """What the receiver does with deliveries; killed at this step."""

@@ -162,7 +162,7 @@ class World:
         try:
             target.listen(io.StringIO("".join(simplejson.dumps(each, use_decimal=True) + "\n" for each in lines)))
         finally:
-            if "bridge" in vars(target):
+            if "writeback" in vars(target):
                 target.writeback._store.close()
         self.states = [json.loads(line) for line in self._capsys.readouterr().out.splitlines() if line]
         return Seen(self.control.requests()[before:])
