@@ -50,19 +50,7 @@ class Fault(Exception):  # noqa: N818 -- the contract's word
 
 
 class Retry(Fault):
-    """The call did not happen. `after_seconds` is the vendor's Retry-After, None where it named none."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        after_seconds: float | None = None,
-        code: str = "",
-        remedy: str = "",
-        vendor_request_id: str | None = None,
-    ) -> None:
-        super().__init__(message, code=code, remedy=remedy, vendor_request_id=vendor_request_id)
-        self.after_seconds = after_seconds
+    """The call did not happen. How long to wait stands in the answer's Retry-After, which the transport reads."""
 
 
 class Unknown(Fault):

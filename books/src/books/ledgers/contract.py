@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from books.core.faults import Fault
 from books.transport.call import Turn
@@ -103,13 +103,8 @@ class Capabilities:
     """What a vendor's ledger can and cannot do, as far as posting must know."""
 
     provider: str
-    batch_invoices_max: int
     number_chars_max: int
     lines_max: int
-    numbers_unique: bool
-    """Whether the ledger itself refuses a second invoice of the same number, always."""
-    key_lifetime_seconds: float | None
-    """How long a repeated key is answered with the first answer; None where the vendor does not say."""
     number_taken_code: str = ""
     """The fault code of an invoice number that is already used."""
     name_taken_code: str = ""
@@ -250,16 +245,6 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Changes:
-    """What changed in a ledger: rows per kind in the vendor's own shape, and the vendor's clock for the next ask."""
-
-    rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    time: datetime | None = None
-    complete: bool = True
-    """False where the vendor cut the answer short: read everything instead."""
-
-
-@dataclass(frozen=True)
 class Spent:
     """What a run has cost so far: calls, and those of them that the vendor meters."""
 
@@ -360,12 +345,4 @@ class Ledger(Protocol):
         `prove` is called right before the bytes leave, at every sending; what it raises is raised, and nothing was
         sent. Raises Retry where the ledger refused the call for now: nothing is sent again after a wait.
         """
-        ...
-
-    def changes(self, kinds: Sequence[str], since: datetime) -> Changes:
-        """What changed since then, deletions included."""
-        ...
-
-    def fetch(self, kind: str, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-        """Rows by id in the vendor's own shape; what is gone is left out."""
         ...

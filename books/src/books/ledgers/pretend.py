@@ -10,10 +10,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import Enum
-from typing import Any
 
 from books.core import money
 from books.core.clock import Clock
@@ -21,7 +20,6 @@ from books.core.faults import Exit, Fault, Halt, Retry, ServerError, Unknown
 from books.ledgers.contract import (
     Account,
     Capabilities,
-    Changes,
     Company,
     Customer,
     Invoice,
@@ -86,7 +84,7 @@ class PretendLedger:
     @property
     def capabilities(self) -> Capabilities:
         """As QuickBooks: no unique numbers to lean on."""
-        return Capabilities("pretend", 30, 21, 750, numbers_unique=False, key_lifetime_seconds=None)
+        return Capabilities("pretend", number_chars_max=21, lines_max=750)
 
     def spent(self) -> Spent:
         """Calls so far."""
@@ -252,13 +250,3 @@ class PretendLedger:
         self._late = [late for late in self._late if late not in due]
         for _, key, members in due:
             self._apply(key, members)
-
-    def changes(self, kinds: Sequence[str], since: datetime) -> Changes:
-        """None."""
-        del kinds, since
-        return Changes()
-
-    def fetch(self, kind: str, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-        """None."""
-        del kind, ids
-        return []

@@ -19,9 +19,7 @@ from books.opsmerge.kinds import AMOUNT, CHANGED, DAY, FLAG, INTEGER, KEY, MOMEN
 from books.opsmerge.payments import Entry, Settlement
 
 BASE_URL = "https://app.opsmerge.cloud/api/v1"
-DESCRIPTION_URL = "https://app.opsmerge.cloud/api/docs/openapi.yaml"
 STATUSES = ("draft", "open", "paid", "overdue", "voided")
-ACCOUNTING_STATUSES = ("posted", "rejected", "conflict", "held")
 PAGE_SIZE_MAX = 200
 
 # The list envelope, and the parameters of a list.

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,6 @@ RETRY_SECONDS_MAX = 600.0
 LOCK_POLL_SECONDS = 0.2
 STOP_SECONDS = 20.0
 """How long a job may take to end once it is told to; what it was doing is done by the next one."""
-
-Start = Callable[[], "asyncio.Future[int]"]
 
 
 def due_in(now: float, first_at: float, last_at: float, failures: int, failed_at: float) -> float:

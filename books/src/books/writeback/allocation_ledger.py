@@ -208,12 +208,6 @@ class AllocationLedger:
         with self._store.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def count_refused(self) -> int:
-        """Allocations whose last try was refused."""
-        query = select(func.count()).select_from(allocation).where(allocation.c.due, allocation.c.attempts > 0)
-        with self._store.read() as connection:
-            return int(connection.execute(query).scalar_one())
-
 
 class _Intake:
     """One chunk of rows against what the ledger knows, in one transaction."""

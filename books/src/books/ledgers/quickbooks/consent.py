@@ -23,7 +23,6 @@ REDIRECT_URI = "http://localhost:8765/callback"
 """Where the browser ends with Development keys; register exactly this at Intuit, or set another."""
 
 ANSWER_CHARS_MAX = 8000
-PORT_MAX = 65_535
 
 
 class NotTheAnswerError(Exception):

@@ -17,8 +17,6 @@ from typing import Any
 from books.core.faults import RECONNECT, Exit, Fault, Halt, Reject, Retry, ServerError
 from books.transport.call import Response
 
-THROTTLE_WAIT_SECONDS = 60.0
-"""Intuit's advice after a 429 that names no Retry-After."""
 
 DUPLICATE_NUMBER = "6140"
 DUPLICATE_NAME = "6240"
@@ -249,7 +247,6 @@ def _record(error: VendorError, rule: Rule, tid: str | None) -> Fault:
 def _later(error: VendorError, rule: Rule, tid: str | None) -> Fault:
     return Retry(
         _text(error, rule),
-        after_seconds=THROTTLE_WAIT_SECONDS,
         code=error.code,
         remedy=rule.remedy,
         vendor_request_id=tid,
@@ -324,7 +321,6 @@ def _open(response: Response) -> tuple[dict[str, Any] | None, list[VendorError]]
 def _throttled(tid: str | None) -> Retry:
     return Retry(
         "rate limited (3001)",
-        after_seconds=THROTTLE_WAIT_SECONDS,
         code="3001",
         remedy=RULES["3001"].remedy,
         vendor_request_id=tid,

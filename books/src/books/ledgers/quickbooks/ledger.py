@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -13,7 +13,6 @@ from books.core.faults import Exit, Fault, Halt, Reject, Unknown
 from books.ledgers.contract import (
     Account,
     Capabilities,
-    Changes,
     Company,
     Customer,
     Invoice,
@@ -33,11 +32,8 @@ from books.transport.call import Turn
 
 CAPABILITIES = Capabilities(
     provider="quickbooks",
-    batch_invoices_max=BATCH_ITEMS_MAX,
     number_chars_max=mapping.NUMBER_CHARS_MAX,
     lines_max=mapping.LINES_MAX,
-    numbers_unique=False,  # only with a company option that the API does not show (Intuit, "Invoice")
-    key_lifetime_seconds=None,
     number_taken_code=faults.DUPLICATE_NUMBER,
     name_taken_code=faults.DUPLICATE_NAME,
     stale_reference_codes=faults.STALE_REFERENCES,
@@ -240,19 +236,6 @@ class QuickBooksLedger:
             bid: _made(told, lambda row: mapping.read_invoice(row, answer.vendor_request_id))
             for bid, told in answer.items.items()
         }
-
-    def changes(self, kinds: Sequence[str], since: datetime) -> Changes:
-        """Change data capture: at most 30 days back."""
-        answer = self.client.cdc(kinds, since)
-        count = sum(len(rows) for rows in answer.rows.values())
-        return Changes(answer.rows, answer.time, complete=count < CDC_ROWS_MAX)
-
-    def fetch(self, kind: str, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-        """Rows by Id."""
-        found: list[dict[str, Any]] = []
-        for some in query.chunks(ids):
-            found.extend(self.client.rows(kind, query.in_list("Id", some)))
-        return found
 
 
 def _made(told: dict[str, Any] | Fault, read: Callable[[Mapping[str, Any]], Made]) -> Made | Fault:
