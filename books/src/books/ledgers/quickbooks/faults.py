@@ -17,7 +17,6 @@ from typing import Any
 from books.core.faults import RECONNECT, Exit, Fault, Halt, Reject, Retry, ServerError
 from books.transport.call import Response
 
-
 DUPLICATE_NUMBER = "6140"
 DUPLICATE_NAME = "6240"
 STALE_REFERENCES = frozenset({"610", "2500"})
