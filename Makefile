@@ -29,7 +29,7 @@ format: $(DEVELOPMENT) ## Put the code into its one format
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 
 bench: $(DEVELOPMENT) ## Benchmarks, as ratios in one run, into docs/benchmarks.md
-	@$(BIN)/python scripts/bench.py
+	@$(BIN)/python bench/run.py
 
 soak: $(DEVELOPMENT) ## Long proof runs
 	@$(BIN)/python -m pytest -q -m soak

@@ -22,8 +22,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import bench_recon
 import pendulum
+import reconciliation
 import requests
 
 from books.core.clock import Clock, SystemClock, VirtualClock
@@ -365,18 +365,18 @@ def _calls_of(number: int) -> list[CallKind]:
 
 def simulator() -> str:
     """The QuickBooks simulator itself: every test and figure above rests on its speed."""
-    import bench_sandbox
+    import simulator
 
-    figures = bench_sandbox.measure(invoices=100_000, seconds=5)
+    figures = simulator.measure(invoices=100_000, seconds=5)
     rows = "\n".join(f"| {name.replace('_', ' ')} | {plain(value)} |" for name, value in figures.items())
     return f"## The QuickBooks simulator\n\n| figure | value |\n| --- | ---: |\n{rows}"
 
 
 def webhooks() -> str:
     """From a recorded payment to Paid, and how fast the receiver answers."""
-    import bench_webhooks
+    import receiver
 
-    return bench_webhooks.markdown(bench_webhooks.measure())
+    return receiver.markdown(receiver.measure())
 
 
 def plain(value: float) -> str:
@@ -389,7 +389,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "sustained": sustained,
     "simulator": simulator,
     "webhooks": webhooks,
-    **bench_recon.SECTIONS,
+    **reconciliation.SECTIONS,
 }
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from typing import Any
 
 import duckdb
 
-SCRIPTS = Path(__file__).resolve().parent
-ROOT = SCRIPTS.parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 BIN = Path(sys.executable).parent
 SIZES = (10_000, 100_000, 1_000_000)
 REPORT_INVOICES = 100_000
@@ -43,7 +43,7 @@ with open(sys.argv[1], "w") as out:
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
-WORLD = (SCRIPTS / "bench_world.sql").read_text()
+WORLD = (HERE / "world.sql").read_text()
 FLAT = {
     "own": "select id, number, {net}, {tax} from raw_opsmerge.invoices",
     "ledger": "select id as external_id, doc_number as number, {net_amount}, {tax_amount} from raw_quickbooks.invoices",
@@ -187,7 +187,7 @@ def _pennies() -> dict[str, str]:
 
 
 def _framed(python: Path, engine: str, folder: Path) -> Cost:
-    return measured([python, SCRIPTS / "bench_dataframes.py", engine, folder])
+    return measured([python, HERE / "dataframes.py", engine, folder])
 
 
 def _dbt(database: Path, folder: Path) -> Cost:

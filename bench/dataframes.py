@@ -1,6 +1,6 @@
 """The core joins of the reconciliation in pandas or in Polars: link, pair, classify, prove the VAT, join the payments.
 
-Use: python scripts/bench_dataframes.py pandas|polars FOLDER. Reads Parquet files of flat columns, money in whole
+Use: python bench/dataframes.py pandas|polars FOLDER. Reads Parquet files of flat columns, money in whole
 pennies; prints how many documents of each class were found. Run by `make bench` in an environment of its own.
 """
 

@@ -2,7 +2,7 @@
 
 Everything runs as a user runs it: `sandbox serve`, `meltano run`, `books webhooks serve`, in a project folder of its
 own. Clients, simulators and receiver share this machine.
-Use: python scripts/bench_webhooks.py [--payments 10] [--rate 100] [--seconds 30] [--json | --markdown]
+Use: python bench/receiver.py [--payments 10] [--rate 100] [--seconds 30] [--json | --markdown]
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Prints rates, and ratios that hold on any machine: a batch against single posts, the last page against the first, a
 large company against a small one. `--check` ends with 1 when a promise of the README is not kept.
-Use: python scripts/bench_sandbox.py [--invoices 100000] [--seconds 5] [--json] [--check]
+Use: python bench/simulator.py [--invoices 100000] [--seconds 5] [--json] [--check]
 """
 
 from __future__ import annotations
