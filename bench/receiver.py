@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -310,8 +310,8 @@ def _first_call(control: Control, skipped: int, path: str) -> float:
 
 
 def _seconds(text: str) -> float:
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 # How fast the receiver answers
@@ -369,7 +369,7 @@ def _body(number: int) -> bytes:
         "id": f"bench-{number}",
         "source": "intuit.bench",
         "type": "qbo.payment.updated.v1",
-        "time": datetime.now(timezone.utc).isoformat(),
+        "time": datetime.now(UTC).isoformat(),
         "intuitentityid": str(1_000_000 + number),
         "intuitaccountid": REALM,
         "data": {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -288,3 +289,14 @@ def test_systemd_takes_the_units(tmp_path):
         (tmp_path / unit.name.replace("@", "@production")).write_text(text)
     done = subprocess.run([analyze, "verify", *tmp_path.iterdir()], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_catalogs_are_what_the_taps_send():
+    """Each catalog of `catalogs/` is what `make catalogs` would write: no stream or column is left out of a run."""
+    spec = importlib.util.spec_from_file_location("catalogs", ROOT / "scripts" / "catalogs.py")
+    catalogs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(catalogs)
+    made = dict(catalogs.catalogs())
+    assert {path: path.read_text() for path in (ROOT / "catalogs").glob("*.json")} == made
+    extractors = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["extractors"]
+    assert {ROOT / each["catalog"] for each in extractors} == set(made)

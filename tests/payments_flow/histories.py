@@ -19,10 +19,10 @@ from typing import Any
 
 import pendulum
 from mortal import Killed, Life, Output, Pipe, mortal
-from singer_sdk.singerlib.exceptions import InvalidInputLine
 from sqlalchemy import insert, select
 
 from books.core.clock import VirtualClock
+from books.core.faults import Halt
 from books.core.money import ZERO
 from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.store import Store
@@ -114,7 +114,7 @@ class Between:
             done = True
         printed = Output(self.life)
         whole = not part or told.getvalue().endswith("\n")
-        with self.life.of(target_steps), suppress(Killed, *([] if whole else [InvalidInputLine])):
+        with self.life.of(target_steps), suppress(Killed, *([] if whole else [Halt])):
             self._target(Pipe(told.getvalue(), self.life, ends=ends), printed)
         states = [json.loads(line) for line in printed.getvalue().splitlines() if line]
         self.state = states[-1] if states else self.state

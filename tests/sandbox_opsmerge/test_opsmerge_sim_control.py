@@ -56,7 +56,7 @@ def test_reset_forgets_everything(tenant):
 def _epoch(text):
     from datetime import datetime
 
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    return datetime.fromisoformat(text).timestamp()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -53,7 +53,7 @@ class Stream:
 
 def utc_now() -> datetime:
     """The machine's clock."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 class Loader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import duckdb
 
@@ -66,7 +66,7 @@ class Load:
 
 def _utc(moment: datetime | None) -> datetime | None:
     """Singer: a time without an offset is UTC."""
-    return moment.replace(tzinfo=timezone.utc) if moment is not None and moment.tzinfo is None else moment
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def write(connection: duckdb.DuckDBPyConnection, schema: str, loads: list[Load], now: datetime) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 
@@ -169,7 +169,7 @@ def _is_misfit(column: Column) -> str | None:
 
 
 def _from_microseconds(since_1970: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=since_1970)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=since_1970)
 
 
 def literal(text: str) -> str:

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 PRODUCTION = "production:"
 
 
-class Act(str, Enum):
+class Act(StrEnum):
     """What a connection does with an invoice in OpsMerge."""
 
     WRITE = "write"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import pendulum
@@ -14,7 +14,7 @@ import pendulum
 from books.core.faults import Fault, Reject
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """What came of a posting."""
 
     CREATED = "created"

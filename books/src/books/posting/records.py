@@ -163,7 +163,7 @@ def kept(record: Mapping[str, Any]) -> str:
 def is_older(record: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     """Return whether a record was read before another version of it, by OpsMerge's own time of its last change."""
     try:
-        times = [datetime.fromisoformat(each["updated_at"].replace("Z", "+00:00")) for each in (record, known)]
+        times = [datetime.fromisoformat(each["updated_at"]) for each in (record, known)]
         return times[0] < times[1]
     except (AttributeError, KeyError, TypeError, ValueError):
         return False  # no such times: what came last counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from enum import Enum
+from enum import StrEnum
 
 import pendulum
 
@@ -18,7 +18,7 @@ from books.posting.postings import DISCONNECTED, EXCLUDED_AFTER, GONE, RECALLED,
 OPEN_STATUSES = frozenset({"open", "overdue"})
 
 
-class Step(str, Enum):
+class Step(StrEnum):
     """What to do next with an invoice."""
 
     LEAVE = "leave"

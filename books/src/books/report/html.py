@@ -10,7 +10,7 @@ from books.report import words
 from books.report.read import BUCKETS, Report
 from books.report.whole import write_text
 
-DOCUMENTS_SHOWN = 60
+DOCUMENTS_SHOWN = 100
 
 
 def write(report: Report, path: Path) -> Path:

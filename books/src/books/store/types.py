@@ -91,5 +91,5 @@ class Timestamp(TypeDecorator[pendulum.DateTime]):
         del dialect
         if value is None:
             return None
-        moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         return pendulum.instance(moment).in_timezone("UTC")

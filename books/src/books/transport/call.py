@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Protocol
 
 from books.core import money
 
 
-class CallKind(str, Enum):
+class CallKind(StrEnum):
     """What a call is to the governor and to the retry policy."""
 
     READ = "read"

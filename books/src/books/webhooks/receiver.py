@@ -82,7 +82,7 @@ class Receiver:
             body = await asyncio.wait_for(_body(request), BODY_SECONDS_MAX)
         except BodyTooLargeError:
             return self._refused(413)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return self._refused(408)
         except ClientDisconnect:
             return self._refused(400)
@@ -93,7 +93,7 @@ class Receiver:
     async def _kept(self, body: bytes) -> Response:
         try:
             await asyncio.wait_for(asyncio.shield(self._writer.write(body)), KEEP_SECONDS_MAX)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self.logger.warning("A delivery could not be kept in time; QuickBooks sends it again")
         except (SQLAlchemyError, Fault) as error:
             self.logger.warning("A delivery could not be kept, QuickBooks sends it again: %s", redact.mask(str(error)))

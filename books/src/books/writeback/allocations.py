@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import pendulum
@@ -160,7 +160,7 @@ def _moment(value: Any) -> str:
     return moment.in_timezone("UTC").strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
 
 
-class Effect(str, Enum):
+class Effect(StrEnum):
     """What must be done about one allocation."""
 
     NOTHING = "nothing"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-FARTHEST = datetime(9000, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FARTHEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class SimClock:
@@ -48,7 +48,7 @@ class SimClock:
 
     def set(self, now: datetime) -> None:
         """Set the time; a time without an offset is taken as UTC."""
-        aware = now if now.tzinfo else now.replace(tzinfo=timezone.utc)
+        aware = now if now.tzinfo else now.replace(tzinfo=UTC)
         self._move_to((aware - EPOCH).total_seconds())
 
     def freeze(self) -> None:
@@ -99,4 +99,4 @@ def parse_time(text: str) -> datetime:
         ValueError: not such a time.
     """
     moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00").replace("z", "+00:00"))
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

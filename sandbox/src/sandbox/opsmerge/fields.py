@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -130,7 +130,7 @@ def is_date(value: Any) -> bool:
 def parse_moment(text: str) -> str | None:
     """An ISO 8601 moment with an offset as UTC to the microsecond, so that texts sort as times; None if it is none."""
     try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text)
         return stamp(moment) if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None
@@ -138,4 +138,4 @@ def parse_moment(text: str) -> str | None:
 
 def stamp(moment: datetime) -> str:
     """The form of every time in this API: 2026-10-01T00:01:00.000000Z."""
-    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

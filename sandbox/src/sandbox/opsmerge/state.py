@@ -134,7 +134,7 @@ class OpsMergeState:
             now = stamp(self.clock.now())
             last = self.store.setting("last_change", "")
             if now <= last:
-                now = stamp(datetime.fromisoformat(last.replace("Z", "+00:00")) + timedelta(microseconds=1))
+                now = stamp(datetime.fromisoformat(last) + timedelta(microseconds=1))
             self.store.set("last_change", now)
             yield now
 

@@ -6,10 +6,10 @@ Source: the query tables of Intuit's reference pages. A column's path leads to t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """How a field is stored and compared in a query."""
 
     TEXT = "text"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -22,4 +22,4 @@ def answer_time(epoch: float) -> str:
 
 def utc(epoch: float) -> datetime:
     """Seconds since 1970 as UTC."""
-    return datetime.fromtimestamp(epoch, timezone.utc)
+    return datetime.fromtimestamp(epoch, UTC)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 NUMBERS_SHOWN = 5
 
 
-class State(str, Enum):
+class State(StrEnum):
     """How bad a finding is."""
 
     BLOCKS = "blocks"
