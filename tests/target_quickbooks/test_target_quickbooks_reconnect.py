@@ -6,6 +6,7 @@ import pytest
 
 from books.operations.breadcrumbs import count_in_the_books, give_up
 from books.store import Store
+from books.store.tables_infra import token
 from books.store.tables_posting import learned
 
 REALM, OTHER = "9341453000000001", "9341453000000002"
@@ -32,8 +33,9 @@ def test_everything_is_found_again_without_a_record_from_the_tap(bridge, record)
     told = disconnect(bridge)
     assert len(told) == 5
     assert set(outcomes(bridge).values()) == {("held", "disconnected", None)}
-    assert bridge.table(learned) == []
+    assert {row["kind"] for row in bridge.table(learned)} == {"former_id"}
     pushed = bridge.push()
+    assert "former_id" not in {row["kind"] for row in bridge.table(learned)}
     assert {key: (row[0], row[2]) for key, row in outcomes(bridge).items()} == {
         key: ("adopted", row[2]) for key, row in before.items()
     }
@@ -68,6 +70,51 @@ def test_what_is_no_longer_there_waits_for_a_person(sqlite_bridge, record):
     (invoice,) = sqlite_bridge.books()
     assert outcomes(sqlite_bridge)["inv_1"] == ("created", None, invoice["Id"])
     assert len({each["request_id"] for each in sqlite_bridge.attempts()}) == 2
+
+
+def test_an_invoice_that_was_renumbered_while_disconnected_is_adopted_under_its_id(bridge, record):
+    """A bookkeeper corrects the number, and takes our note off: it is still what we posted, not a lost invoice."""
+    bridge.push(record(1), record(2))
+    before = outcomes(bridge)
+    disconnect(bridge)
+    edit = bridge.sim.control.deed
+    for number in (1, 2):
+        edit("edit_invoice", invoice=f"INV-2026-000{number}", set={"DocNumber": f"{number}-CORRECTED"})
+    edit("edit_invoice", invoice="2-CORRECTED", set={"PrivateNote": ""})
+    assert bridge.push(record(1), record(2)).calls["POST", "batch"] == 0
+    assert {key: row[2] for key, row in outcomes(bridge).items()} == {key: row[2] for key, row in before.items()}
+    assert {row[0] for row in outcomes(bridge).values()} == {"adopted"}
+    assert len(bridge.books()) == 2
+
+
+LOST = {
+    "renumbered": ("adopted", None),
+    "deleted": ("held", "no_longer_in_the_books"),
+}
+
+
+@pytest.mark.parametrize("deed", LOST)
+def test_after_a_lost_store_opsmerges_own_block_says_what_was_posted(make_bridge, tmp_path, record, deed):
+    """What OpsMerge shows as posted by this connection is looked up by that id, and never posted a second time."""
+    first, second = (make_bridge(f"sqlite:///{tmp_path / name}.db") for name in ("lost", "new"))
+    first.push(record(1))
+    posted = outcomes(first)["inv_1"][2]
+    if deed == "deleted":
+        first.sim.control.deed("delete_invoice", invoice="INV-2026-0001")
+    else:
+        first.sim.control.deed("edit_invoice", invoice="INV-2026-0001", set={"DocNumber": "36-CORRECTED"})
+    second.config["refresh_token"] = current_refresh_token(first)
+    block = {"provider": "quickbooks", "connection": CONNECTION, "external_id": posted, "status": "posted"}
+    for _ in range(2):
+        assert second.push(record(1, accounting=block)).calls["POST", "batch"] == 0
+    assert outcomes(second)["inv_1"] == (*LOST[deed], posted if deed == "renumbered" else None)
+    assert len(second.books()) == (deed == "renumbered")
+
+
+def current_refresh_token(bridge):
+    """What `books connect` would give a new store."""
+    (row,) = bridge.table(token)
+    return row["refresh_token"]
 
 
 MEANWHILE = {

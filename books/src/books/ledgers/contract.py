@@ -66,6 +66,8 @@ class Invoice:
     excluded: bool
     owner: str | None = None
     """The connection that it belongs to in OpsMerge (`books.opsmerge.belonging`)."""
+    owner_id: str | None = None
+    """The id under which that connection posted it, as OpsMerge has it."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Giving up a connection: the ledger's ids leave the store, and how to find every invoice again stays.
 
 A posting that was in the books becomes `held` under the code `DISCONNECTED`. The run after the next connect takes it
-from the store (no tap has to send it again), looks it up by number, and adopts it. It never creates it: what is no
-longer there waits, as `GONE`, for a person's `books retry`.
+from the store (no tap has to send it again), looks it up by its number and by the id that it had, and adopts it. It
+never creates it: what is no longer there waits, as `GONE`, for a person's `books retry`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
+from books.posting.journal import FORMER_ID
 from books.posting.postings import DISCONNECTED, IN_THE_BOOKS, Outcome
 from books.store import Store
 from books.store.tables_posting import learned, left_alone, posting
+from books.store.upsert import upsert
 
 CHUNK = 500
 """Postings in one transaction."""
@@ -51,7 +53,9 @@ def give_up(store: Store, connection: str) -> Iterator[list[Mapping[str, Any]]]:
     call comes first, again: whoever has to be told of it may not have been.
     """
     with store.begin() as conn:
-        conn.execute(learned.delete().where(learned.c.connection == connection, learned.c.kind != KEPT_LESSON))
+        conn.execute(
+            learned.delete().where(learned.c.connection == connection, learned.c.kind.not_in([KEPT_LESSON, FORMER_ID]))
+        )
         conn.execute(left_alone.delete().where(left_alone.c.connection == connection))
     yield _rows(store, is_given_up(connection))
     while portion := _give_up_some(store, connection):
@@ -86,4 +90,7 @@ def _given_up(store: Store, conn: Connection, row: Mapping[str, Any]) -> Mapping
     changes = {**_FAULT, "settled_outcome": settled, "finished_at": store.now(conn), "seq": store.next_seq(conn)}
     key = and_(posting.c.connection == row["connection"], posting.c.opsmerge_invoice_id == row["opsmerge_invoice_id"])
     conn.execute(update(posting).where(key).values(**changes))
+    former = {"connection": row["connection"], "kind": FORMER_ID, "key": row["opsmerge_invoice_id"]}
+    kept = {**former, "ledger_id": row["external_id"], "detail": "{}", "learned_at": changes["finished_at"]}
+    upsert(conn, learned, [kept])
     return {**row, **changes}

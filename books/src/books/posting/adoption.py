@@ -40,15 +40,17 @@ def judge(
     company: Company,
     *,
     replaced: Collection[str] = (),
+    former_id: str | None = None,
 ) -> Verdict:
-    """Judge what was found under the invoice's number.
+    """Judge what was found under the invoice's number, or under the id that it was once posted as.
 
-    Our note decides; without it number, customer, currency, date and net must agree. Gross may differ by VAT pennies.
+    Our note decides, and so does `former_id` where no note names another invoice: a bookkeeper may have changed the
+    number. Without either, number, customer, currency, date and net must agree. Gross may differ by VAT pennies.
     `replaced`: ids of voided invoices that a person asked to post anew; they count for nothing.
     """
     candidates = sorted((each for each in found if each.id not in replaced), key=_oldest_first)
     for each in candidates:
-        if each.source_id == invoice_id:
+        if each.source_id == invoice_id or (each.id == former_id and each.source_id is None):
             return Same(each)
     others = [each for each in candidates if invoice is None or _fold(each.number) == _fold(invoice.number)]
     for each in others:
@@ -88,11 +90,13 @@ def number_taken(found: LedgerInvoice) -> Reject:
     )
 
 
-def gone() -> Reject:
-    """It was in the books before the company was disconnected, and is not now."""
+def gone(former_id: str | None) -> Reject:
+    """Why an invoice is held that was in the books before a disconnect or a lost store, and is found no more."""
+    under = f"its number and the id {former_id}" if former_id else "its number"
     return Reject(
-        "it was posted before QuickBooks was disconnected, and is no longer in the books under its number",
+        f"it was posted before, and QuickBooks has no invoice under {under} any more",
         code=GONE,
         field="number",
-        remedy="See in QuickBooks' audit log who deleted it; `books retry` posts it anew.",
+        remedy="See in QuickBooks' audit log whether it was deleted or renumbered. Renumbered: correct the number "
+        "there and push again. Deleted: `books retry` posts it anew.",
     )

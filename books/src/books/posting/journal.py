@@ -26,6 +26,9 @@ READ_IDS_MAX = 500
 POSTED_BEFORE = "posted"
 """The kind of lesson that says: an invoice of ours was found in a company that this store had never posted to."""
 
+FORMER_ID = "former_id"
+"""The kind of lesson that keeps which id an invoice had before a disconnect, until it is found again."""
+
 UNFINISHED = (Outcome.UNKNOWN, Outcome.REJECTED, Outcome.CONFLICT, Outcome.HELD)
 
 

@@ -44,6 +44,7 @@ def parse(record: Mapping[str, Any]) -> Invoice:
         total=_amount(record, "total"),
         excluded=record.get("accounting_excluded") is True,
         owner=belonging.owner_of(record.get("accounting")),
+        owner_id=(belonging.link_of(record.get("accounting")) or (None, None))[1],
     )
 
 

@@ -22,7 +22,7 @@ from books.posting.changes import changed_after_posting
 from books.posting.crash import Checkpoint
 from books.posting.documents import DELETED, VOIDED
 from books.posting.gate import Gate
-from books.posting.journal import POSTED_BEFORE, Journal, Lesson
+from books.posting.journal import FORMER_ID, POSTED_BEFORE, Journal, Lesson
 from books.posting.outbox import Outbox, Ready, adopted, by_number, identity_of, posting_of
 from books.posting.plan import CREATE, LEAVE, NEW_CUSTOMER, SEND_AGAIN, PlanRow
 from books.posting.postings import IN_THE_BOOKS, NO_FAULT, Outcome, Posting, with_fault
@@ -76,6 +76,18 @@ class _Open:
     outbox: Outbox
     replaced: dict[str, str]
     """Ids of voided invoices that a person asked to post anew, with their numbers: they are never adopted again."""
+    former: dict[str, str] = field(default_factory=dict)
+    """Of this chunk, the id that an invoice was once posted as, though the store knows it no more."""
+    by_id: dict[str, LedgerInvoice] = field(default_factory=dict)
+
+    def there(self, invoice_id: str, under_its_number: Sequence[LedgerInvoice]) -> list[LedgerInvoice]:
+        """What the books have under an invoice's number, and under the id that it was once posted as."""
+        formerly = self.by_id.get(self.former.get(invoice_id, ""))
+        return [*under_its_number, *([formerly] if formerly and formerly not in under_its_number else [])]
+
+    def is_ours(self, invoice_id: str, found: LedgerInvoice) -> bool:
+        """Whether we posted what was found, as its note or OpsMerge says."""
+        return found.source_id == invoice_id or found.id == self.former.get(invoice_id)
 
 
 class PushRun:
@@ -375,6 +387,8 @@ class PushRun:
         ]
         opened.outbox.looked_up()
         found = by_number(self._ledger.find_invoices([number for number in dict.fromkeys(numbers) if number]))
+        opened.former = self._former_ids([*again, *wanted, *adopt_only])
+        opened.by_id = {each.id: each for each in self._by_ids(list(opened.former.values()))}
         self._checkpoint("numbers_looked_up")
         self._find_again(opened, again, found)
         edited = self._settle(opened, settle, found)
@@ -383,21 +397,43 @@ class PushRun:
         self._post(opened, [each for each in absent if not self._keep_back(each)])
         self._post_again(opened)
 
+    def _former_ids(self, candidates: Sequence[Candidate]) -> dict[str, str]:
+        """The id that each invoice was once posted as: kept when it was disconnected, or shown by OpsMerge.
+
+        OpsMerge shows it where our store is lost or older than the posting.
+        """
+        kept = {key: each.ledger_id for key, each in self._journal.lessons(FORMER_ID).items()}
+        shown = {
+            each.id: each.invoice.owner_id
+            for each in candidates
+            if each.invoice is not None
+            and each.invoice.owner_id is not None
+            and each.invoice.owner == self._ledger.connection
+            and not (each.posting is not None and each.posting.in_the_books)
+        }
+        return {each.id: former for each in candidates if (former := kept.get(each.id) or shown.get(each.id))}
+
+    def _by_ids(self, ids: Sequence[str]) -> Sequence[LedgerInvoice]:
+        return self._ledger.find_invoices(ids=ids) if ids else ()
+
     def _find_again(
         self, opened: _Open, candidates: Sequence[Candidate], found: dict[str, list[LedgerInvoice]]
     ) -> None:
         """Adopt what was in the books before a disconnect; what is not there any more waits for a person."""
-        there = {each.id: found.get(_known(each).number.casefold(), []) for each in candidates}
+        there = {each.id: opened.there(each.id, found.get(_known(each).number.casefold(), [])) for each in candidates}
         opened.resolver.find_customers([each.invoice for each in candidates if each.invoice and there[each.id]])
         for candidate in candidates:
             posting = _known(candidate)
             verdict = _verdict(opened, candidate, there[candidate.id])
             if isinstance(verdict, Same):
                 self._settle_found(candidate, verdict.found)
+            elif candidate.invoice is not None and reason_to_leave(candidate.invoice, self._policy) is not None:
+                self._record([self._withdrawn(candidate)])
             elif isinstance(verdict, Taken):
                 self._lost(posting, Outcome.CONFLICT, number_taken(verdict.found))
             else:
-                self._lost(posting, Outcome.HELD, gone())
+                self._lost(posting, Outcome.HELD, gone(opened.former.get(candidate.id)))
+        self._journal.forget(FORMER_ID, [opened.former[each.id] for each in candidates if each.id in opened.former])
 
     def _lost(self, posting: Posting, outcome: Outcome, why: Reject) -> None:
         self._record([with_fault(replace(posting, settled_outcome=None), outcome, why, self._journal.now())])
@@ -496,7 +532,7 @@ class PushRun:
         `only_ours`: what does not bear our note counts as absent, because a plan has to show it first. What bears it
         proves that we posted to this company before, from a store that is lost: from the next run on no plan is needed.
         """
-        there = {each.id: found.get(each.number.strip().casefold(), []) for each in candidates}
+        there = {each.id: opened.there(each.id, found.get(each.number.strip().casefold(), [])) for each in candidates}
         self._replace_voided(opened, [each for row in candidates if row.retry for each in there[row.id]])
         opened.resolver.find_customers(
             [each.invoice for each in candidates if each.invoice is not None and there[each.id]]
@@ -507,12 +543,14 @@ class PushRun:
             row = posting_of(candidate, self._identity)
             if isinstance(verdict, Same) and _is_ours(candidate, verdict.found):
                 self._still_there(candidate)
-            elif isinstance(verdict, Same) and only_ours and verdict.found.source_id != candidate.id:
+            elif isinstance(verdict, Same) and only_ours and not opened.is_ours(candidate.id, verdict.found):
                 absent.append(candidate)
             elif isinstance(verdict, Same):
                 outcomes.append(adopted(row, verdict.found, self._journal.now()))
             elif isinstance(verdict, Taken):
                 outcomes.append(with_fault(row, Outcome.CONFLICT, number_taken(verdict.found), self._journal.now()))
+            elif candidate.id in opened.former and not candidate.retry:
+                outcomes.append(with_fault(row, Outcome.HELD, gone(opened.former[candidate.id]), self._journal.now()))
             else:
                 absent.append(candidate)
         if only_ours and any(each.outcome is Outcome.ADOPTED for each in outcomes):
@@ -737,6 +775,7 @@ def _verdict(opened: _Open, candidate: Candidate, there: Sequence[LedgerInvoice]
         customer.id if customer else None,
         opened.company,
         replaced=opened.replaced,
+        former_id=opened.former.get(candidate.id),
     )
 
 
