@@ -113,7 +113,7 @@ links as (
     'invoice', link_class, fixed_link_class, cast(null as varchar),
     case when is_of_another_company then 'The invoice belongs to ' || linked_connection || ' in OpsMerge, and is in these books too.' end,
     case when is_of_another_company
-      then 'Find out which company made the sale; void the invoice in the other one, and give up its id there with books disconnect.' end,
+      then 'Find out which company made the sale; void the invoice in the other one.' end,
     currency, period, opsmerge_invoice_id, number, external_id, cast(null as varchar),
     coalesce(linked_connection, 'no connection') || ', id ' || coalesce(linked_external_id, 'none'),
     connection || ', id ' || external_id,

@@ -446,5 +446,5 @@ def _refusal(name: str, problem: str) -> Halt:
         f"setting {name} {problem}",
         exit_code=Exit.MISCONFIGURED,
         code="setting_refused",
-        remedy=f"correct {name} in meltano.yml, .env or the environment",
+        remedy=f"correct {name} in meltano.yml, the .env file of the environment or the shell",
     )

@@ -96,7 +96,7 @@ def _wrong_kind(plugin: str, service: PluginSettingsService) -> Halt:
         f"setting {' and '.join(names) or 'of unknown name'} of {plugin} is not of its kind, for example no number",
         exit_code=Exit.MISCONFIGURED,
         code="setting_refused",
-        remedy="correct it in meltano.yml, .env or the environment",
+        remedy="correct it in meltano.yml, the .env file of the environment or the shell",
     )
 
 

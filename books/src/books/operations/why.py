@@ -125,7 +125,7 @@ def _in_opsmerge(session: Session, row: Row) -> str:
     settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
     owner = belonging.owner_of(money.loads(row["accounting"])) if row["accounting"] else None
     if belonging.bars_posting(owner, session.connection):
-        why = f"{belongs_to_another(owner).message}. {belonging.remedy(owner)}"
+        why = f"{belongs_to_another(owner).message}. {belonging.move(owner)}"
     else:
         why = _left(row, settings.post_from)
     return f"OpsMerge has it as {row['status']} (as of the last reconciliation): {why.rstrip('.')}."

@@ -86,7 +86,7 @@ def decide(block: Any, connection: str, *, opsmerge_is_test: bool, clears_id: bo
     """
     owner = owner_of(block)
     if owner not in (None, connection) and not _takes_over(connection, owner):
-        return Ruling(Act.LEAVE, owner, f"it belongs to {owner} in OpsMerge", remedy(owner))
+        return Ruling(Act.LEAVE, owner, f"it belongs to {owner} in OpsMerge", remedy(owner, connection))
     if not may_write(connection, opsmerge_is_test=opsmerge_is_test) and not (clears_id and owner == connection):
         return Ruling(Act.SHOW, owner, NOT_A_TEST, SET_IS_TEST)
     return Ruling(Act.WRITE if owner in (None, connection) else Act.TAKE_OVER, owner)
@@ -100,11 +100,18 @@ def bars_posting(owner: str | None, connection: str) -> bool:
     return owner not in (None, connection) and is_production(connection) and not _takes_over(connection, owner)
 
 
-def remedy(owner: str | None) -> str:
-    """What a person does about an invoice that was left."""
+def remedy(owner: str | None, connection: str) -> str:
+    """What a person does about an invoice that `connection` left, because it belongs to `owner`."""
+    if not is_production(connection):
+        return "Nothing is needed: only a production connection takes an invoice over."
+    return move(owner)
+
+
+def move(owner: str | None) -> str:
+    """How invoices of one production company come to another."""
     return (
-        f"If it is to move, give up its id there first: run `books disconnect` with the settings of {owner}; the next "
-        "push then takes it."
+        "Find out which company made the sale. Only where all invoices of the other one are to move: "
+        f"`books disconnect` with the settings of {owner}; the next push then takes them."
     )
 
 

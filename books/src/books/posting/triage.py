@@ -260,7 +260,7 @@ def before_post_from() -> Reject:
 def belongs_to_another(owner: str | None) -> Reject:
     """Why an invoice of another production company is left, in words."""
     message = f"it belongs to {owner} in OpsMerge, whose books it is in already"
-    return Reject(message, code=BELONGS_TO_ANOTHER, field="accounting", remedy=belonging.remedy(owner))
+    return Reject(message, code=BELONGS_TO_ANOTHER, field="accounting", remedy=belonging.move(owner))
 
 
 def withdrawal(reason: str, owner: str | None = None) -> Reject:

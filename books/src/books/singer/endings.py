@@ -115,7 +115,7 @@ class PluginCommand(SingerCommand):
         except Fault as fault:
             report(self.logger, fault)
             if fault.code not in (troubles.UNAVAILABLE, troubles.DAMAGED):
-                self.plugin.keep_run(started_at, exit_code(fault), f"{fault.message} {fault.remedy}".strip())
+                self.plugin.keep_run(started_at, exit_code(fault), f"{fault.message}. {fault.remedy}".strip(". "))
             sys.exit(exit_code(fault))
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(bool(end.code))
@@ -288,7 +288,10 @@ class PluginEndings:
         sys.exit(SIGNAL_BASE + signum)
 
 
-def _refusal(message: str, remedy: str = "correct them in meltano.yml, .env or the environment") -> Halt:
+def _refusal(
+    message: str,
+    remedy: str = "correct them in meltano.yml, the .env file of the environment or the shell",
+) -> Halt:
     return Halt(message, exit_code=Exit.MISCONFIGURED, code="setting_refused", remedy=remedy)
 
 

@@ -130,7 +130,10 @@ class Intake:
         connection = self.settings.quickbooks.connection
         marked = sum(mark_changed_links(store, connection, blocks) for blocks in self._spool.blocks(LINKS_CHUNK))
         if marked:
-            self._logger.warning("%d invoices lost or changed their link in OpsMerge; it is written again", marked)
+            self._logger.warning(
+                "%d invoices lost or changed their link in OpsMerge; target-opsmerge writes it again where it may",
+                marked,
+            )
 
     def ends_as_rejected(self, summary: Summary) -> bool:
         """Whether the settings ask for an exit code of its own, and there is reason for it."""
