@@ -82,3 +82,25 @@ def test_a_control_character_in_one_record_stops_no_other(sqlite_bridge, record,
     refused = {"inv_1": "number_not_allowed", "inv_2": "item_missing", "inv_3": "tax_code_missing"}
     assert codes == {**refused, "inv_4": "created", "inv_5": "created"}
     assert not {"\x07", "\x1b", "\x9b"} & set(pushed.log)
+
+
+def test_of_two_invoices_with_one_number_in_one_run_one_is_posted(sqlite_bridge, record):
+    """QuickBooks' own check is off, and no look-up sees what is only about to be sent: the second is a conflict."""
+    sqlite_bridge.sim.control.deed("set_preferences", WarnDuplicateNumbers=False)
+    sqlite_bridge.push(record(1), record(2, number="inv-2026-0001 "), record(3))
+    rows = sqlite_bridge.postings()
+    assert {key: (row["outcome"], row["fault_code"]) for key, row in rows.items()} == {
+        "inv_1": ("created", None),
+        "inv_2": ("conflict", "number_taken"),
+        "inv_3": ("created", None),
+    }
+    assert len(sqlite_bridge.books()) == 2
+
+
+@pytest.mark.parametrize("excluded", ["no", "true", 1, {}])
+def test_an_opt_out_that_cannot_be_read_posts_nothing(sqlite_bridge, record, excluded):
+    """Anything but true or false is refused by its field: an opted-out invoice is never posted by mistake."""
+    sqlite_bridge.push(record(1, accounting_excluded=excluded))
+    row = sqlite_bridge.postings()["inv_1"]
+    assert (row["outcome"], row["fault_field"]) == ("rejected", "accounting_excluded")
+    assert sqlite_bridge.books() == []

@@ -43,7 +43,7 @@ class OpsMergeStream(Extracts):
     def read(self, context: Any) -> Iterable[dict[str, Any]]:
         """The list from the bookmark on, the bookmark's own record included, in the API's order."""
         return self._opsmerge.client.records(
-            self._listing, params=self._params(context), page_size=self._opsmerge.page_size
+            self._listing, params=self._params(context), page_size=self._opsmerge.page_size, is_strict=False
         )
 
     def _params(self, context: Any) -> dict[str, str]:

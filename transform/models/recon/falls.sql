@@ -1,6 +1,6 @@
 /*
 One row per system and stream of documents: what of the last trusted run is missing now. A fall is more than 5 documents and
-more than 0.5 % of them, gone without a deletion; or an OpsMerge number that was used and that no invoice bears now: the
+more than 0.5 % of them, gone without a deletion, or all of more than two; or an OpsMerge number that was used and that no invoice bears now: the
 series has no gaps, so a row was lost. Without an earlier trusted run there is none.
 `accepted_by`: a person let exactly this fall pass, which holds until the next trusted run.
 */
@@ -70,7 +70,9 @@ select
   counted.first_missing,
   counted.last_missing,
   counted.fingerprint,
-  counted.gone_documents > greatest(5, counted.known_documents * 0.005) or counted.missing_numbers > 0 as is_fall,
+  counted.gone_documents > greatest(5, counted.known_documents * 0.005)
+    or counted.gone_documents = counted.known_documents and counted.known_documents > 2
+    or counted.missing_numbers > 0 as is_fall,
   accepted.accepted_by
 from counted
 cross join run

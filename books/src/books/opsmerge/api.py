@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from books.opsmerge import kinds
-from books.opsmerge.fields import AnyField, Field, ListOf, ObjectOf, record_of, schema_of
+from books.opsmerge.fields import AnyField, Field, ListOf, ObjectOf, Problems, record_of, schema_of
 from books.opsmerge.kinds import AMOUNT, CHANGED, DAY, FLAG, INTEGER, KEY, MOMENT, MONEY, NUMBER, TEXT
 from books.opsmerge.payments import Entry, Settlement
 
@@ -175,13 +175,14 @@ class Listing:
         """The JSON Schema of the stream's records."""
         return schema_of(self.fields)
 
-    def record(self, body: Any) -> dict[str, Any]:
-        """One API object as the contract's record.
+    def record(self, body: Any, problems: Problems = None) -> dict[str, Any]:
+        """One API object as the contract's record; see `fields.record_of` for `problems`.
 
         Raises:
             UnreadableError: naming the field that is not what it should be.
         """
-        return record_of(self.fields, body)
+        record: dict[str, Any] = record_of(self.fields, body, problems=problems)
+        return record
 
 
 INVOICES = Listing("invoices", LIST_INVOICES, INVOICE, incremental=True)

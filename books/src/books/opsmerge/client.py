@@ -10,6 +10,7 @@ Every write of this API is idempotent (a PUT under our own id, or a DELETE), so 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -31,6 +32,8 @@ PAGES_MAX = 50_000
 HTTP_TIMEOUT_SECONDS = 60
 WAIT_SECONDS_MAX = 300
 """The longest wait for Retry-After or between repeats; beyond it the run ends with exit code 75."""
+
+logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 
@@ -68,16 +71,24 @@ class OpsMergeClient:
             raise self._missing_scope(", ".join(sorted(missing)))
 
     def records(
-        self, listing: Listing, *, params: Mapping[str, str] | None = None, page_size: int = api.PAGE_SIZE_MAX
+        self,
+        listing: Listing,
+        *,
+        params: Mapping[str, str] | None = None,
+        page_size: int = api.PAGE_SIZE_MAX,
+        is_strict: bool = True,
     ) -> Iterator[Record]:
         """All records of a list, page by page, in the API's order.
+
+        Where it is not strict, a value that cannot be read is given as it is, with a warning: whoever takes the record
+        refuses that one, and the others go on.
 
         Raises:
             Halt: as the module says; also FAILED when the API gives the same cursor twice, which would never end.
         """
         for rows in self._pages(listing.operation, {**(params or {}), api.LIMIT: str(page_size)}):
             for row in rows:
-                yield self._record(listing, row)
+                yield self._record(listing, row) if is_strict else self._lenient_record(listing, row)
 
     def invoice(self, invoice_id: str) -> Record:
         """One invoice.
@@ -135,6 +146,16 @@ class OpsMergeClient:
         if not isinstance(rows, list):
             raise _unexpected(f"GET {operation.path}: {api.ROWS} is not a list")
         return rows
+
+    def _lenient_record(self, listing: Listing, row: Any) -> Record:
+        problems: list[UnreadableError] = []
+        try:
+            record = listing.record(row, problems)
+        except UnreadableError as error:
+            raise _unexpected(f"{listing.name} {_name_of(row)}: {error}") from None
+        for problem in problems:
+            logger.warning("%s %s: %s. It is given on as it is", listing.name, _name_of(row), problem)
+        return record
 
     def _record(self, listing: Listing, row: Any) -> Record:
         try:

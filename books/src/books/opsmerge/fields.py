@@ -31,15 +31,17 @@ class Field:
         """The JSON Schema of the field in the record."""
         return self.kind.schema
 
-    def read(self, body: Mapping[str, Any], where: str) -> Any:
+    def read(self, body: Mapping[str, Any], where: str, problems: Problems) -> Any:
         """The value, exact; None where the API has none and the field may be null."""
         value = _at(body, self.path)
-        if value is None and "null" in self.kind.schema["type"]:
+        may_be_null = "null" in self.kind.schema["type"]
+        if value is None and may_be_null:
             return None
         try:
             return self.kind.read(value)
         except ValueError as error:
-            raise UnreadableError(where + self.path, "is missing" if value is None else str(error)) from None
+            unreadable = UnreadableError(where + self.path, "is missing" if value is None else str(error))
+            return _as_it_is(value, unreadable, problems if may_be_null else None)
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,12 @@ class ObjectOf:
         """The JSON Schema of the object in the record."""
         return {**schema_of(self.fields), "type": ["object", "null"]}
 
-    def read(self, body: Mapping[str, Any], where: str) -> Any:
+    def read(self, body: Mapping[str, Any], where: str, problems: Problems) -> Any:
         """The object with the contract's names, None where the API has none."""
         value = _at(body, self.path)
         if value is None:
             return None
-        return record_of(self.fields, value, f"{where}{self.path}.")
+        return record_of(self.fields, value, f"{where}{self.path}.", problems)
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,18 @@ class ListOf:
         """The JSON Schema of the list in the record."""
         return {"type": ["array", "null"], "items": schema_of(self.fields)}
 
-    def read(self, body: Mapping[str, Any], where: str) -> Any:
+    def read(self, body: Mapping[str, Any], where: str, problems: Problems) -> Any:
         """The objects in the order given."""
         items = _at(body, self.path) or []
         if not isinstance(items, list):
-            raise UnreadableError(where + self.path, "is not a list")
-        return [record_of(self.fields, item, f"{where}{self.path}[{index}].") for index, item in enumerate(items)]
+            return _as_it_is(items, UnreadableError(where + self.path, "is not a list"), problems)
+        places = (f"{where}{self.path}[{index}]." for index in range(len(items)))
+        return [record_of(self.fields, item, place, problems) for item, place in zip(items, places, strict=True)]
 
 
 AnyField = Field | ObjectOf | ListOf
+Problems = list[UnreadableError] | None
+"""Where what cannot be read is noted; None: it is raised."""
 
 
 def schema_of(fields: Sequence[AnyField]) -> dict[str, Any]:
@@ -92,15 +97,25 @@ def schema_of(fields: Sequence[AnyField]) -> dict[str, Any]:
     return {"type": "object", "properties": {field.name: dict(field.schema) for field in fields}}
 
 
-def record_of(fields: Sequence[AnyField], body: Any, where: str = "") -> dict[str, Any]:
+def record_of(fields: Sequence[AnyField], body: Any, where: str = "", problems: Problems = None) -> Any:
     """The record with these fields, read from an API object.
+
+    Where `problems` is given, what cannot be read is kept as it is and added there, keys and times of change excepted.
 
     Raises:
         UnreadableError: naming the first value that is not what it should be.
     """
     if not isinstance(body, Mapping):
-        raise UnreadableError(where.rstrip(".") or "the answer", "is not an object")
-    return {field.name: field.read(body, where) for field in fields}
+        unreadable = UnreadableError(where.rstrip(".") or "the answer", "is not an object")
+        return _as_it_is(body, unreadable, problems if where else None)
+    return {field.name: field.read(body, where, problems) for field in fields}
+
+
+def _as_it_is(value: Any, unreadable: UnreadableError, problems: Problems) -> Any:
+    if problems is None:
+        raise unreadable
+    problems.append(unreadable)
+    return value
 
 
 def _at(body: Mapping[str, Any], path: str) -> Any:

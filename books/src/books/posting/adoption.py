@@ -90,6 +90,16 @@ def number_taken(found: LedgerInvoice) -> Reject:
     )
 
 
+def number_twice(other_id: str) -> Reject:
+    """Why an invoice is not posted whose number another one of OpsMerge bears."""
+    return Reject(
+        f"another invoice in OpsMerge has the same number (id {other_id}), and was taken first",
+        code="number_taken",
+        field="number",
+        remedy="Renumber one of the two in OpsMerge; it is sent when it changes.",
+    )
+
+
 def gone(former_id: str | None) -> Reject:
     """Why an invoice is held that was in the books before a disconnect or a lost store, and is found no more."""
     under = f"its number and the id {former_id}" if former_id else "its number"

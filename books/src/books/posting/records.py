@@ -42,7 +42,7 @@ def parse(record: Mapping[str, Any]) -> Invoice:
         subtotal=_amount(record, "subtotal"),
         tax_total=_amount(record, "tax_total"),
         total=_amount(record, "total"),
-        excluded=record.get("accounting_excluded") is True,
+        excluded=_flag(record, "accounting_excluded"),
         owner=belonging.owner_of(record.get("accounting")),
         owner_id=(belonging.link_of(record.get("accounting")) or (None, None))[1],
     )
@@ -244,6 +244,14 @@ def _list(record: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(value, list):
         raise wrong_type(name, "a list", value)
     return value
+
+
+def _flag(record: Mapping[str, Any], name: str) -> bool:
+    """True or false; false where there is none."""
+    value = record.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise wrong_type(name, "true or false", value)
+    return value is True
 
 
 def _day(record: Mapping[str, Any], name: str) -> date:

@@ -17,7 +17,7 @@ from books.core.faults import Fault, Halt, Reject
 from books.core.printable import printable
 from books.ledgers.contract import Company, Customer, Invoice, Ledger, LedgerInvoice, NewItem
 from books.posting import checks, records
-from books.posting.adoption import Same, Taken, Verdict, gone, judge, number_taken
+from books.posting.adoption import Same, Taken, Verdict, gone, judge, number_taken, number_twice
 from books.posting.changes import changed_after_posting
 from books.posting.crash import Checkpoint
 from books.posting.documents import DELETED, VOIDED
@@ -538,9 +538,14 @@ class PushRun:
             [each.invoice for each in candidates if each.invoice is not None and there[each.id]]
         )
         outcomes, absent = [], []
+        taken: set[str] = set()
         for candidate in candidates:
             verdict = _verdict(opened, candidate, there[candidate.id])
             row = posting_of(candidate, self._identity)
+            if isinstance(verdict, Same) and verdict.found.id in taken:  # by another invoice of this run
+                verdict = Taken(verdict.found)
+            if isinstance(verdict, Same):
+                taken.add(verdict.found.id)
             if isinstance(verdict, Same) and _is_ours(candidate, verdict.found):
                 self._still_there(candidate)
             elif isinstance(verdict, Same) and only_ours and not opened.is_ours(candidate.id, verdict.found):
@@ -591,7 +596,8 @@ class PushRun:
         invoices = [each.invoice for each in candidates if each.invoice is not None]
         opened.resolver.find(invoices)
         self._checkpoint("references_found")
-        passed = [each for each in candidates if each.invoice is not None and self._passes(opened, each, each.invoice)]
+        checked = [each for each in candidates if each.invoice is not None and self._passes(opened, each, each.invoice)]
+        passed = self._one_of_each_number(checked)
         if self._options.dry_run:
             self.plan.extend(self._planned(opened, each) for each in passed)
             return
@@ -599,6 +605,15 @@ class PushRun:
         ready = [each for each in (self._ready(opened, candidate) for candidate in passed) if each is not None]
         self._checkpoint("drafted")
         opened.outbox.post(ready, self._options.batch_size)
+
+    def _one_of_each_number(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Refuse all but the first of those that bear one number: no look-up can see what is only about to be sent."""
+        first: dict[str, Candidate] = {}
+        for each in candidates:
+            holder = first.setdefault(each.number.strip().casefold(), each)
+            if holder is not each:
+                self._refuse(each, Outcome.CONFLICT, number_twice(holder.id))
+        return list(first.values())
 
     def _post_again(self, opened: _Open) -> None:
         """Invoices refused because a customer, item or tax code is gone: once more, with fresh references."""

@@ -239,7 +239,7 @@ def _parse(url: str) -> URL:
     """The URL, if it is one of a store. The message does not repeat it: it may hold a password."""
     try:
         address = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         address = None
     if address is None or address.get_backend_name() not in ("sqlite", "postgresql"):
         raise _misconfigured("store_url must be sqlite:///<path> or postgresql://<user>@<host>/<database>")

@@ -23,7 +23,7 @@ RESTORE = (
 )
 
 _DAMAGED_SQLITE = ("malformed", "not a database")
-_AWAY_SQLITE = ("locked", "readonly", "full", "disk i/o error", "unable to open")
+_AWAY_SQLITE = ("locked", "locking protocol", "readonly", "full", "disk i/o error", "unable to open")
 _DAMAGED_POSTGRESQL = ("XX001", "XX002")
 """Corrupted data or index."""
 _AWAY_POSTGRESQL = ("08", "25006", "25P03", "28", "3D", "40", "53", "55P03", "57", "58")

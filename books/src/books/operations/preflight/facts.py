@@ -139,7 +139,7 @@ def gather(ledger: Ledger, opsmerge: OpsMergeClient, store: Store, clock: Clock,
 
 def read_source(opsmerge: OpsMergeClient, ledger: Ledger, store: Store, rules: Rules) -> Source:
     """Return OpsMerge's invoices that a push would post, all pages; those withdrawn after posting; and its lists."""
-    documents = list(opsmerge.records(api.INVOICES))
+    documents = list(opsmerge.records(api.INVOICES, is_strict=False))
     lists = {each.name: list(opsmerge.records(each)) for each in (api.SERVICES, api.TAX_CODES, api.CLIENTS)}
     policy = Policy(rules.post_from, 0, connection=ledger.connection)
     journal = PreviewJournal(store, ledger.connection)
