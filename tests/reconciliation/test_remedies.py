@@ -196,3 +196,38 @@ def test_money_of_another_company_is_never_to_be_recorded(reconcile):
     assert {row["remedy"] for row in found} == {
         "If company 9341453000009999 is a sandbox, void the payment in OpsMerge; else record it in QuickBooks."
     }
+
+
+def test_a_payment_that_quickbooks_has_no_room_for_is_not_to_be_recorded(reconcile):
+    """The customer paid once, under other words on each side: OpsMerge's copy is to be voided, not recorded again."""
+
+    def paid_once_in_other_words(world: World) -> None:
+        one = min(world.untouched)
+        total = world.partner(one)["total_amount"]
+        pay(world, {one: total}, paid_on=date(2026, 11, 12))
+        by_hand(world, one, total, date(2026, 11, 12), reference="bank 26")
+
+    rows = [row for row in after(reconcile, paid_once_in_other_words) if row["class"] in ("P01", "S03")]
+    assert {row["class"] for row in rows} == {"P01", "S03"}
+    assert all("void the payment in OpsMerge" in str(row["remedy"]) for row in rows)
+    assert all("ecord" not in str(row["remedy"]) for row in rows)
+
+
+def test_a_payment_by_hand_that_quickbooks_took_back_is_to_be_voided(reconcile):
+    """A bounced cheque, entered by hand on both sides and voided in QuickBooks: void it in OpsMerge too."""
+
+    def bounced(world: World) -> None:
+        one = min(world.untouched)
+        total = world.partner(one)["total_amount"]
+        payment_id = pay(world, {one: total}, back=False, paid_on=date(2026, 11, 12))
+        by_hand(world, one, total, date(2026, 11, 12), reference=f"BACS {payment_id}")
+        nothing = Decimal("0.00")
+        payment = world.quickbooks_payments[payment_id]
+        payment.update(status="voided", total_amount=nothing, unapplied_amount=nothing, allocations=[])
+        world.partner(one)["balance"] = total
+
+    rows = after(reconcile, bounced)
+    assert {(row["class"], row["remedy"]) for row in rows} == {
+        ("P09", "QuickBooks voided or deleted it: void it in OpsMerge too."),
+        ("S01", "QuickBooks voided or deleted it: void it in OpsMerge too."),
+    }

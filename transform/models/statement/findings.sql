@@ -22,7 +22,12 @@ documents as (
     cast(null as varchar) as root_id,
     case when document_class = 'I12' or document_class = 'I15' or document_class = 'I17' or document_class = 'I18'
       then nullif(rtrim(concat_ws(': ', fault_code, fault_message), '.'), '') || '.' end as cause,
-    case when document_class in ('I12', 'I15', 'I17', 'I18') then posting_remedy end as remedy,
+    case
+      when document_class in ('I12', 'I15', 'I17', 'I18') then posting_remedy
+      when document_class in ('I02', 'I03', 'I05', 'I06', 'I07', 'I10') and ledger_balance <> ledger_gross then
+        cast(ledger_gross - ledger_balance as varchar) || ' was set against this invoice in QuickBooks. Move that to the right invoice first, or pay it back; then: ' || {{ void_invoice() }}
+      when document_class = 'I03' then 'Void the copy in QuickBooks (id ' || external_id || ').'
+    end as remedy,
     case when in_opsmerge then currency else ledger_currency end as currency,
     case when in_opsmerge then period else ledger_period end as period,
     opsmerge_invoice_id,
@@ -158,6 +163,9 @@ payment_amounts as (
       when payment_class <> fixed_class then null
       when fixed_class = 'P01' and is_of_another_company then
         'If company ' || written_for_company || ' is a sandbox, void the payment in OpsMerge; else record it in QuickBooks.'
+      when fixed_class = 'P01' and not has_room then
+        'QuickBooks has only ' || cast(ledger_balance as varchar) || ' open on the invoice: void the payment in OpsMerge, unless the bank shows that money besides.'
+      when fixed_class = 'P09' and was_taken_back then 'QuickBooks voided or deleted it: void it in OpsMerge too.'
       when fixed_class = 'P04' then
         'Apply it to one invoice on both sides: ' || number || ', where OpsMerge has it, or ' || ledger_number || ', where QuickBooks has it.'
       when fixed_class = 'P06' and in_opsmerge then {{ void_the_copy('OpsMerge', 'opsmerge_payment_id') }}

@@ -15,6 +15,7 @@ run as (select * from {{ ref('run') }}),
 documents as (
   select
     opsmerge_invoice_id, external_id, document_class, number, ledger_number, proved_pennies, in_opsmerge, client_id, customer_id,
+    ledger_balance,
     {{ document_id() }} as document_id
   from {{ ref('pairs') }}
 ),
@@ -29,6 +30,7 @@ opsmerge as (
     documents.document_id,
     documents.client_id,
     documents.customer_id,
+    documents.ledger_balance,
     row_number() over (partition by payment.allocation_key, payment.is_voided order by payment.opsmerge_payment_id) as use_of_key
   from {{ ref('stg_opsmerge__payments') }} as payment
   left join documents on documents.opsmerge_invoice_id = payment.opsmerge_invoice_id and documents.in_opsmerge
@@ -103,6 +105,13 @@ matches as (
 -- What a key once named and no longer does: the allocation, or the whole payment, was voided, deleted or taken off.
 once_in_quickbooks as (
   select realm_id || ':' || payment_id as payment_key, updated_at from {{ ref('stg_quickbooks__payments') }}
+),
+
+-- Payments entered by hand on both sides bear no key: what QuickBooks took back of them is known by its reference.
+taken_back as (
+  select distinct customer_id, reference
+  from {{ ref('stg_quickbooks__payments') }}
+  where realm_id = (select realm_id from run) and status in ('voided', 'deleted') and reference is not null
 ),
 
 voided_in_opsmerge as (
@@ -185,6 +194,10 @@ paired as (
     quickbooks.allocation_key is not null as in_quickbooks,
     live.allocation_key is not null and live.use_of_key > 1 as is_second_use,
     once_in_quickbooks.payment_key is not null as was_in_quickbooks,
+    taken_back.reference is not null as was_taken_back,
+    live.ledger_balance,
+    -- Whether QuickBooks has enough open on the invoice to take the payment.
+    coalesce(live.ledger_balance >= live.amount, true) as has_room,
     voided_in_opsmerge.allocation_key is not null as was_in_opsmerge,
     matched_once.external_id is not null as is_repeated,
     quickbooks.opsmerge_invoice_id is not null as is_ours,
@@ -199,6 +212,9 @@ paired as (
     on once_in_quickbooks.payment_key = case
       when quickbooks.allocation_key is null then split_part(live.allocation_key, ':', 1) || ':' || split_part(live.allocation_key, ':', 2)
     end
+  left join taken_back
+    on taken_back.customer_id = live.customer_id
+    and taken_back.reference = case when quickbooks.allocation_key is null and live.allocation_key is null then live.reference end
   left join voided_in_opsmerge
     on voided_in_opsmerge.allocation_key = case when live.opsmerge_payment_id is null then quickbooks.allocation_key end
   left join matched_once
@@ -227,7 +243,7 @@ judged as (
       when in_opsmerge and in_quickbooks and amount is distinct from ledger_amount then 'P03'
       when in_opsmerge and in_quickbooks then null
       when in_opsmerge and is_second_use then 'P06'
-      when in_opsmerge and was_in_quickbooks then 'P09'
+      when in_opsmerge and (was_in_quickbooks or was_taken_back) then 'P09'
       when in_opsmerge and document_class in ('D01', 'D02', 'D04', 'D05') then 'D03'
       when in_opsmerge and document_class in ('T01', 'T02') then 'T03'
       when in_opsmerge and opsmerge_original_id is not null then 'P06'
@@ -274,12 +290,12 @@ select
   end as date_class,
   case
     when fixed_class in ('P01', 'P02') and document_class like 'I%' then document_class
-    when fixed_class = 'P01' and unapplied_payment_id is not null then 'P05'
+    when fixed_class = 'P01' and unapplied_payment_id is not null and has_room then 'P05'
     else fixed_class
   end as root_class,
   case
     when fixed_class in ('P01', 'P02') and document_class like 'I%' then document_id
-    when fixed_class = 'P01' and unapplied_payment_id is not null then unapplied_payment_id
+    when fixed_class = 'P01' and unapplied_payment_id is not null and has_room then unapplied_payment_id
     else source_id
   end as root_id
 from judged

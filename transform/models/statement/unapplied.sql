@@ -55,7 +55,7 @@ parts as (
   left join proved_pennies on proved_pennies.payment_id = payments.payment_id
   left join copies on copies.payment_id = payments.payment_id
   -- The invoice on which OpsMerge has the payment.
-  left join {{ ref('payment_pairs') }} as wanted on wanted.unapplied_payment_id = payments.payment_id
+  left join {{ ref('payment_pairs') }} as wanted on wanted.unapplied_payment_id = payments.payment_id and wanted.has_room
 ),
 
 judged as (
