@@ -99,7 +99,7 @@ def test_a_truncated_read_is_not_trusted(compiled: Compiled, warehouse, tmp_path
     assert warehouse.execute("select trusted from recon.run_history where run_id = 'run-2'").fetchone() == (False,)
     text = said(warehouse, tmp_path)
     assert "Do not act" in text
-    assert "void it in QuickBooks" not in text
+    assert "the invoice in QuickBooks" not in text
 
 
 def gone(table: str, condition: str, status: str | None = None) -> str:
@@ -137,6 +137,16 @@ def test_what_vanishes_is_a_fall_or_it_is_not(compiled: Compiled, little, deed: 
     """More than 5 and 0.5 % of a stream gone without a deletion, or one OpsMerge number: the gate fails, else not."""
     little.execute(deed)
     assert ("documents_did_not_vanish" in next_run(compiled, little)) == is_fall
+
+
+def test_a_short_list_that_is_empty_now_is_a_fall(compiled: Compiled, tmp_path: Path):
+    """All payments of a small company are gone at once: fewer than 6, and still nobody deleted them one by one."""
+    payments = "raw_opsmerge.payments"
+    with duckdb.connect(str(trusted(compiled, tmp_path, 5))) as connection:
+        (known,) = connection.execute(f"select count(*) from {payments} where not coalesce(voided, false)").fetchone()
+        assert 2 < known <= 5
+        connection.execute(gone(payments, "true"))
+        assert "documents_did_not_vanish" in next_run(compiled, connection)
 
 
 def test_the_memory_is_of_the_last_trusted_run(compiled: Compiled, little):

@@ -79,7 +79,7 @@ checks as (
     (select coalesce(sum(left_over + greatest(arrived - row_count, 0) + greatest(row_count - arrived - changing, 0)), 0) from counted)
   union all
   select 'documents_did_not_vanish', true,
-    'of the documents that the last trusted run saw, no more than 5 or 0.5 % are gone without a deletion, and no OpsMerge number is missing',
+    'of the documents that the last trusted run saw, no more than 5 or 0.5 % (and never all of a list) are gone without a deletion, and no OpsMerge number is missing',
     (select coalesce(sum(greatest(gone_documents, missing_numbers)), 0) from {{ ref('falls') }} where is_fall and accepted_by is null)
   union all
   select 'both_sides_fresh', true, 'both systems were read within {{ var("fresh_hours", 30) }} hours',

@@ -40,7 +40,7 @@ def command(ctx: click.Context, *, test: bool, limit: int, as_json: bool) -> int
         return Exit.DONE
     if test:
         return _test(ctx.obj)
-    session = Session.open(ctx.obj)
+    session = Session.open(ctx.obj.environment)
     with session.store.read() as conn:
         opened = journal.current(conn, session.connection)
         past = journal.past(conn, session.connection, limit)
