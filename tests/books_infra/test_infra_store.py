@@ -282,6 +282,8 @@ def test_sqlite_is_durable(tmp_path: Path) -> None:
     [
         ("mysql://root:canary@host/db", Exit.MISCONFIGURED, "must be sqlite"),
         ("canary", Exit.MISCONFIGURED, "must be sqlite"),
+        ("postgresql://books:canary@127.0.0.1:notaport/books", Exit.MISCONFIGURED, "must be sqlite"),
+        ("postgresql://books:canary@[::1/books", Exit.MISCONFIGURED, "must be sqlite"),
         ("sqlite://", Exit.MISCONFIGURED, "must name a file"),
         ("sqlite:///:memory:", Exit.MISCONFIGURED, "must name a file"),
         ("sqlite:////dev/null/books.db", Exit.MISCONFIGURED, "cannot be opened"),

@@ -87,6 +87,24 @@ def test_an_invoice_that_was_renumbered_while_disconnected_is_adopted_under_its_
     assert len(bridge.books()) == 2
 
 
+def test_what_was_held_as_gone_is_adopted_by_a_retry_once_its_number_is_corrected(sqlite_bridge, record):
+    """Where even the former id is unknown, the printed remedy works: correct the number, then `books retry`."""
+    sqlite_bridge.push(record(1))
+    posted = outcomes(sqlite_bridge)["inv_1"][2]
+    disconnect(sqlite_bridge)
+    store = Store.open(sqlite_bridge.store_url, sqlite_bridge.clock)
+    with store.begin() as connection:
+        connection.execute(learned.delete())
+    store.close()
+    sqlite_bridge.sim.control.deed("edit_invoice", invoice="INV-2026-0001", set={"DocNumber": "36-CORRECTED"})
+    sqlite_bridge.push()
+    assert outcomes(sqlite_bridge)["inv_1"] == ("held", "no_longer_in_the_books", None)
+    sqlite_bridge.sim.control.deed("edit_invoice", invoice="36-CORRECTED", set={"DocNumber": "INV-2026-0001"})
+    sqlite_bridge.retry("INV-2026-0001")
+    assert sqlite_bridge.push().calls["POST", "batch"] == 0
+    assert outcomes(sqlite_bridge)["inv_1"] == ("adopted", None, posted)
+
+
 LOST = {
     "renumbered": ("adopted", None),
     "deleted": ("held", "no_longer_in_the_books"),

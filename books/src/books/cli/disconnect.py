@@ -46,8 +46,9 @@ def command(context: Context, *, yes: bool, as_json: bool) -> None:
 
     Revokes the consent at Intuit, forgets the tokens, and clears QuickBooks' ids of customers and invoices from the
     store and from OpsMerge, there only of invoices that belong to this connection. History stays: what was sent and
-    what came of it, the sync log, the drift. After `books connect` the next push finds every invoice again by its
-    number and adopts it. Killed half-way, it goes on when it is run again.
+    what came of it, the sync log, the drift; and, kept aside, which id each invoice had. After `books connect` the
+    next push finds every invoice again by its number or that id and adopts it. Killed half-way, it goes on when it is
+    run again.
     """
     redact.install()
     session = Session.open(context.environment)

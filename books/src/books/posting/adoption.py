@@ -108,5 +108,5 @@ def gone(former_id: str | None) -> Reject:
         code=GONE,
         field="number",
         remedy="See in QuickBooks' audit log whether it was deleted or renumbered. Renumbered: correct the number "
-        "there and push again. Deleted: `books retry` posts it anew.",
+        "there, then `books retry` adopts it. Deleted: `books retry` posts it anew.",
     )

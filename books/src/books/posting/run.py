@@ -48,6 +48,7 @@ LEFT_SHOWN_MAX = 5
 NUMBER_CHARS_KEPT = 200
 """Of the number of a record that cannot be read."""
 LISTS_LAG_MINUTES = 60
+"""How long a new document may be missing from a list of QuickBooks; only an older one counts as deleted."""
 CHUNK_BATCHES = 40
 """Invoices of this many batches are looked up together: few calls, bounded memory."""
 

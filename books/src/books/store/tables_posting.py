@@ -79,8 +79,10 @@ learned = Table(
     "learned",
     metadata,
     _connection(),
-    Column("kind", String(16), primary_key=True, doc="customer, item, tax_codes, company, replaced or posted"),
-    Column("key", String(600), primary_key=True, doc="client:<id>, name:<folded name> or id:<id>"),
+    Column(
+        "kind", String(16), primary_key=True, doc="customer, item, tax_codes, company, replaced, posted or former_id"
+    ),
+    Column("key", String(600), primary_key=True, doc="client:<id>, name:<folded name>, id:<id> or an invoice's id"),
     Column("ledger_id", String(64), nullable=False),
     Column("detail", Text, nullable=False, doc="JSON: name, currency, rates"),
     Column("learned_at", Timestamp, nullable=False),
