@@ -14,7 +14,7 @@ from books.posting.gate import Gate
 from books.posting.journal_in_memory import MemoryJournal
 from books.posting.mappings import Mappings
 from books.posting.postings import IN_THE_BOOKS, Outcome
-from books.posting.references import Catalogue, Choices
+from books.posting.choices import Catalogue, Choices
 from books.posting.run import Options, PushRun
 
 SETTLE_SECONDS = 900

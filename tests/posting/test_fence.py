@@ -16,7 +16,7 @@ from books.posting import fence, records
 from books.posting.journal_in_memory import MemoryJournal
 from books.posting.mappings import Mappings
 from books.posting.postings import Outcome
-from books.posting.references import Catalogue, Choices
+from books.posting.choices import Catalogue, Choices
 from books.posting.run import Options, PushRun
 
 AGES = {

@@ -10,7 +10,7 @@ from books.posting.gate import Gate
 from books.posting.journal_in_memory import MemoryJournal
 from books.posting.mappings import Mappings
 from books.posting.plan import Plan
-from books.posting.references import Catalogue, Choices
+from books.posting.choices import Catalogue, Choices
 from books.posting.run import Options, PushRun
 
 SCHEDULES = 1_500

@@ -19,7 +19,7 @@ from books.operations.session import Session
 from books.posting import plan as plans
 from books.posting.plan import Plan
 from books.posting.postings import IN_THE_BOOKS
-from books.posting.triage import GATES
+from books.posting.gate import GATES
 from books.store.tables_posting import posting
 
 JOB = "push-invoices"

@@ -17,7 +17,7 @@ from books.opsmerge import belonging
 from books.opsmerge.settings import is_test
 from books.posting import documents
 from books.posting.checks import negative_total
-from books.posting.triage import belongs_to_another
+from books.posting.eligibility import belongs_to_another
 from books.store.tables_opsmerge import accounting_block, allocation, opsmerge_payment
 from books.store.tables_posting import attempt, posting, push_run
 

@@ -29,7 +29,7 @@ from books.posting.journal import SqlJournal
 from books.posting.plan import Plan, PlanRow, to_json
 from books.posting.plan import load as load_plan
 from books.posting.preview import PreviewJournal
-from books.posting.references import Catalogue, Choices
+from books.posting.choices import Catalogue, Choices
 from books.posting.run import Options, PushRun
 from books.posting.spool import Spool
 from books.posting.summary import Summary
