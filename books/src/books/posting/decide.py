@@ -122,6 +122,8 @@ class Decision:
     found: LedgerInvoice | None = None
     """What is adopted."""
     judged: Judged = field(default_factory=Judged)
+    same_number_as: str | None = None
+    """Id of the invoice that is posted in its place, where two of OpsMerge have one number."""
     replaced: Mapping[str, str] = field(default_factory=dict)
     """Ids of voided documents that a person asked to post anew, with their numbers."""
     proves_earlier_posting: bool = False
@@ -191,13 +193,13 @@ def decide(
 
     `judge` is None until the ledger was opened; what needs it is `ASK`ed for by number first.
     """
-    facts = _Facts(known, found, judge, policy)
-    decisions = [_decide(each, facts) for each in candidates]
-    return _one_of_each_number(_one_of_each_document(decisions, facts), facts)
+    context = _Context(known, found, judge, policy)
+    decisions = [_decide(each, context) for each in candidates]
+    return _one_of_each_number(_one_of_each_document(decisions, context), context)
 
 
 @dataclass(frozen=True)
-class _Facts:
+class _Context:
     """All that a decision rests on, and the rows that it leads to."""
 
     known: Known
@@ -264,44 +266,44 @@ def former_id(c: Candidate, known: Known, scope: Scope) -> str | None:
 # By what the store knows.
 
 
-def _decide(c: Candidate, facts: _Facts) -> Decision:
+def _decide(c: Candidate, context: _Context) -> Decision:
     posting = c.posting
     if posting is None:
-        return _decide_new(c, facts)
+        return _decide_new(c, context)
     if posting.outcome is Outcome.UNKNOWN:
-        return _decide_unknown(c, posting, facts)
-    if is_to_be_found_again(c, facts.scope):
-        return Decision(c, Action.KNOWN) if is_of_another(c.invoice, facts.scope) else _find_again(c, facts)
+        return _decide_unknown(c, posting, context)
+    if is_to_be_found_again(c, context.scope):
+        return Decision(c, Action.KNOWN) if is_of_another(c.invoice, context.scope) else _find_again(c, context)
     if posting.in_the_books:
-        return _decide_in_the_ledger(c, posting, facts)
-    return _decide_refused(c, posting, facts)
+        return _decide_in_the_ledger(c, posting, context)
+    return _decide_refused(c, posting, context)
 
 
-def _decide_new(c: Candidate, facts: _Facts) -> Decision:
-    reason = reason_to_leave(c.invoice, facts.scope) if c.invoice else None
+def _decide_new(c: Candidate, context: _Context) -> Decision:
+    reason = reason_to_leave(c.invoice, context.scope) if c.invoice else None
     if reason is not None:
         is_named = reason == BELONGS_TO_ANOTHER
         return Decision(c, Action.LEAVE, reason=belongs_to_another(c.invoice.owner) if is_named and c.invoice else None)
-    if is_before_go_live(c.invoice, facts.scope):
-        if facts.known.left_alone.get(c.id) == c.content_sha256:
+    if is_before_go_live(c.invoice, context.scope):
+        if context.known.left_alone.get(c.id) == c.content_sha256:
             return Decision(c, Action.LEAVE)
-        return _adopt_only(c, facts)
-    return _post(c, facts)
+        return _adopt_only(c, context)
+    return _post(c, context)
 
 
-def _decide_unknown(c: Candidate, posting: Posting, facts: _Facts) -> Decision:
+def _decide_unknown(c: Candidate, posting: Posting, context: _Context) -> Decision:
     if posting.fault_code == NOT_SENT and not posting.attempts:  # claimed, and given up before anything left
-        if not is_wanted(c, facts.scope):
-            return _withdraw(c, facts)
-        return _adopt_only(c, facts) if is_before_go_live(c.invoice, facts.scope) else _post(c, facts)
+        if not is_wanted(c, context.scope):
+            return _withdraw(c, context)
+        return _adopt_only(c, context) if is_before_go_live(c.invoice, context.scope) else _post(c, context)
     was_noted = posting.fault_code not in (None, NOT_SENT)
-    rest = rest_seconds(facts.policy.settle_seconds, facts.policy.http_timeout, was_noted=was_noted)
-    if posting.attempted_at is not None and facts.known.now < posting.attempted_at.add(seconds=rest):
+    rest = rest_seconds(context.policy.settle_seconds, context.policy.http_timeout, was_noted=was_noted)
+    if posting.attempted_at is not None and context.known.now < posting.attempted_at.add(seconds=rest):
         # The sent body stays; the record learns what OpsMerge says now.
         is_news = posting.record != c.record
         row = replace(posting, record=c.record, seen_sha256=c.content_sha256) if is_news else None
         return Decision(c, Action.WAIT, row=row)
-    return _settle(c, posting, facts)
+    return _settle(c, posting, context)
 
 
 def is_to_be_found_again(c: Candidate, scope: Scope) -> bool:
@@ -311,45 +313,45 @@ def is_to_be_found_again(c: Candidate, scope: Scope) -> bool:
     return not (c.retry and is_wanted(c, scope))
 
 
-def _decide_in_the_ledger(c: Candidate, posting: Posting, facts: _Facts) -> Decision:
-    conflict = recall(c, facts.scope)
+def _decide_in_the_ledger(c: Candidate, posting: Posting, context: _Context) -> Decision:
+    conflict = recall(c, context.scope)
     if conflict is not None:
-        return _decide_recalled(c, posting, conflict, facts)
-    if posting.retry and is_wanted(c, facts.scope):
-        return _post(c, facts)
+        return _decide_recalled(c, posting, conflict, context)
+    if posting.retry and is_wanted(c, context.scope):
+        return _post(c, context)
     is_conflict = posting.outcome is Outcome.CONFLICT
     is_draft = c.invoice is not None and c.invoice.status not in (*OPEN_STATUSES, "paid")
-    if is_draft or is_of_another(c.invoice, facts.scope):  # reconciliation has a class for a draft that was posted
+    if is_draft or is_of_another(c.invoice, context.scope):  # reconciliation has a class for a draft that was posted
         return Decision(c, Action.KNOWN if is_conflict else Action.EXISTS)
     if c.is_unchanged:
         return _restore(c, posting) if is_conflict else Decision(c, Action.EXISTS)
     if is_conflict and posting.fault_code not in RECALLED and c.content_sha256 == posting.seen_sha256:
         return Decision(c, Action.KNOWN)
-    return facts.keep_in_conflict(c, posting, changed_after_posting(posting, c))
+    return context.keep_in_conflict(c, posting, changed_after_posting(posting, c))
 
 
-def _decide_recalled(c: Candidate, posting: Posting, conflict: Reject, facts: _Facts) -> Decision:
+def _decide_recalled(c: Candidate, posting: Posting, conflict: Reject, context: _Context) -> Decision:
     """Decide on what was voided or opted out in OpsMerge after it was posted: a conflict, once for each reason.
 
     A person's retry has the ledger asked again, and sends nothing.
     """
-    if facts.has_ended(posting):
+    if context.has_ended(posting):
         is_open = posting.outcome is Outcome.CONFLICT or posting.retry
         return _restore(c, posting) if is_open else Decision(c, Action.EXISTS)
     if posting.fault_code == conflict.code and not posting.retry:
         return Decision(c, Action.KNOWN, reason=conflict)
-    if posting.external_id not in facts.found.documents:
+    if posting.external_id not in context.found.documents:
         return ask(c, Need.DOCUMENT)
-    return facts.keep_in_conflict(c, posting, conflict)
+    return context.keep_in_conflict(c, posting, conflict)
 
 
-def _decide_refused(c: Candidate, posting: Posting, facts: _Facts) -> Decision:
+def _decide_refused(c: Candidate, posting: Posting, context: _Context) -> Decision:
     if posting.fault_code == GONE and not posting.retry:
         return Decision(c, Action.KNOWN)
-    if not is_wanted(c, facts.scope):
+    if not is_wanted(c, context.scope):
         is_known = posting.outcome is Outcome.HELD and posting.fault_code in WITHDRAWALS
-        return Decision(c, Action.KNOWN) if is_known else _withdraw(c, facts)
-    is_early = is_before_go_live(c.invoice, facts.scope)
+        return Decision(c, Action.KNOWN) if is_known else _withdraw(c, context)
+    is_early = is_before_go_live(c.invoice, context.scope)
     is_due_again = (
         posting.retry
         or c.is_stale
@@ -358,55 +360,55 @@ def _decide_refused(c: Candidate, posting: Posting, facts: _Facts) -> Decision:
     )
     if c.is_unchanged and c.mapping_sha256 == posting.mapping_sha256 and not is_due_again:
         return Decision(c, Action.KNOWN)
-    return _adopt_only(c, facts) if is_early else _post(c, facts)
+    return _adopt_only(c, context) if is_early else _post(c, context)
 
 
 # By what the ledger has.
 
 
-def _post(c: Candidate, facts: _Facts) -> Decision:
+def _post(c: Candidate, context: _Context) -> Decision:
     """Adopt what is there under the number, refuse what is taken, create what is absent, as far as the gate allows."""
     if c.invoice is None:
-        return _reject_unreadable(c, facts)
-    objection = facts.policy.gate.objection(c)
-    kept_back = _keep_back(c, objection, facts) if objection is not None else None
+        return _reject_unreadable(c, context)
+    objection = context.policy.gate.objection(c)
+    kept_back = _keep_back(c, objection, context) if objection is not None else None
     if kept_back is not None:
         return kept_back
-    looked = _look_up(c, c.number, facts)
+    looked = _look_up(c, c.number, context)
     if isinstance(looked, Need):
         return ask(c, looked)
-    if objection is not None and isinstance(looked.verdict, Same) and not _is_ours(c, looked.verdict.found, facts):
+    if objection is not None and isinstance(looked.verdict, Same) and not _is_ours(c, looked.verdict.found, context):
         looked = replace(looked, verdict=Absent())  # a plan has to show it first
-    decision = _adopt_or_refuse(c, looked, facts)
+    decision = _adopt_or_refuse(c, looked, context)
     if decision is not None:
         # What bears our note was posted from a store that is lost: from the next run on no plan is needed.
         return replace(decision, proves_earlier_posting=objection is not None and decision.action is Action.ADOPT)
     if objection is not None:
-        return facts.refuse(c, Outcome.HELD, objection)
-    return replace(_create(c, facts), replaced=looked.replaced)
+        return context.refuse(c, Outcome.HELD, objection)
+    return replace(_create(c, context), replaced=looked.replaced)
 
 
-def _keep_back(c: Candidate, objection: Reject, facts: _Facts) -> Decision | None:
+def _keep_back(c: Candidate, objection: Reject, context: _Context) -> Decision | None:
     """Return what happens to an invoice that the gate objects to; None where it is to be looked up before."""
     if c.posting is not None and c.posting.in_the_books:
         return Decision(c, Action.EXISTS)  # the retry of something posted waits for a push that may do it
     if _is_held_for(c, objection):
         return Decision(c, Action.KNOWN)
-    return None if facts.policy.gate.shut else facts.refuse(c, Outcome.HELD, objection)
+    return None if context.policy.gate.shut else context.refuse(c, Outcome.HELD, objection)
 
 
-def _adopt_only(c: Candidate, facts: _Facts) -> Decision:
+def _adopt_only(c: Candidate, context: _Context) -> Decision:
     """Adopt what is there under the number, refuse what is taken, leave alone what is absent."""
-    looked = _look_up(c, c.number, facts)
+    looked = _look_up(c, c.number, context)
     if isinstance(looked, Need):
         return ask(c, looked)
-    decision = _adopt_or_refuse(c, looked, facts)
+    decision = _adopt_or_refuse(c, looked, context)
     if decision is not None:
         return decision
     if c.posting is None:
         return Decision(c, Action.LEAVE_ALONE)
     # What was held or refused until now says so no longer.
-    return replace(facts.refuse(c, Outcome.HELD, before_post_from()), action=Action.LEAVE_ALONE)
+    return replace(context.refuse(c, Outcome.HELD, before_post_from()), action=Action.LEAVE_ALONE)
 
 
 @dataclass(frozen=True)
@@ -417,100 +419,100 @@ class _Looked:
     replaced: Mapping[str, str]
 
 
-def _look_up(c: Candidate, number: str, facts: _Facts) -> _Looked | Need:
+def _look_up(c: Candidate, number: str, context: _Context) -> _Looked | Need:
     """Return what the ledger has under a number: the same invoice, another one, or nothing."""
-    if not facts.was_asked(number, *([c.number] if c.invoice is not None else [])):
+    if not context.was_asked(number, *([c.number] if c.invoice is not None else [])):
         return Need.NUMBER
-    there = facts.there(c, number)
+    there = context.there(c, number)
     customer = None
     if there and c.invoice is not None:
-        if not facts.judge.knows_customer(c.invoice):
+        if not context.judge.knows_customer(c.invoice):
             return Need.CUSTOMER
         with contextlib.suppress(Reject):  # without a customer to compare with, only our note says that it is the same
-            customer = facts.judge.customer(c.invoice)
-    known = facts.known.replaced
+            customer = context.judge.customer(c.invoice)
+    known = context.known.replaced
     replaced = {each.id: fold(each.number) for each in there if c.retry and each.voided and each.id not in known}
     verdict = judge(
         c.id,
         c.invoice,
         there,
         customer.id if customer else None,
-        facts.judge.company,
+        context.judge.company,
         replaced={**known, **replaced},
-        former_id=former_id(c, facts.known, facts.scope),
+        former_id=former_id(c, context.known, context.scope),
     )
     return _Looked(verdict, replaced)
 
 
-def _adopt_or_refuse(c: Candidate, looked: _Looked, facts: _Facts) -> Decision | None:
+def _adopt_or_refuse(c: Candidate, looked: _Looked, context: _Context) -> Decision | None:
     """Return what happens to an invoice that is there, or whose number is taken; None where it is absent."""
-    verdict, former = looked.verdict, former_id(c, facts.known, facts.scope)
+    verdict, former = looked.verdict, former_id(c, context.known, context.scope)
     if isinstance(verdict, Taken):
-        decision = _absent(c, Outcome.CONFLICT, number_taken(verdict.found), facts)
+        decision = _absent(c, Outcome.CONFLICT, number_taken(verdict.found), context)
     elif isinstance(verdict, Same) and c.posting is not None and c.posting.external_id == verdict.found.id:
-        decision = _still_there(c, c.posting, facts)
+        decision = _still_there(c, c.posting, context)
     elif isinstance(verdict, Same):
-        row = adopted(posting_of(c, facts.policy.identity), verdict.found, facts.known.now)
+        row = adopted(posting_of(c, context.policy.identity), verdict.found, context.known.now)
         decision = Decision(c, Action.ADOPT, row=row, found=verdict.found)
     elif former is not None and not c.retry:
-        decision = _absent(c, Outcome.HELD, gone(former), facts)
+        decision = _absent(c, Outcome.HELD, gone(former), context)
     else:
         return None
     return replace(decision, replaced=looked.replaced)
 
 
-def _still_there(c: Candidate, posting: Posting, facts: _Facts) -> Decision:
+def _still_there(c: Candidate, posting: Posting, context: _Context) -> Decision:
     """Keep what was posted on record: a retry of what is still in the ledger sends nothing and adopts nothing."""
     kept = replace(posting, retry=False)
     if not c.is_unchanged:
-        return facts.keep_in_conflict(c, kept, changed_after_posting(kept, c))
+        return context.keep_in_conflict(c, kept, changed_after_posting(kept, c))
     row = restored(kept, c.content_sha256, c.record) if kept.outcome is Outcome.CONFLICT else kept
     return Decision(c, Action.STILL_THERE, row=row)
 
 
-def _settle(c: Candidate, posting: Posting, facts: _Facts) -> Decision:
+def _settle(c: Candidate, posting: Posting, context: _Context) -> Decision:
     """Settle what was sent without an answer: adopt it, send the same bytes again, or let go of it."""
-    if not facts.was_asked(posting.number, *([c.number] if c.invoice is not None else [])):
+    if not context.was_asked(posting.number, *([c.number] if c.invoice is not None else [])):
         return ask(c, Need.NUMBER)
-    there = facts.found.by_number.get(fold(posting.number), ())
+    there = context.found.by_number.get(fold(posting.number), ())
     as_sent = c.invoice if c.is_unchanged else None
-    verdict = judge(c.id, as_sent, there, None, facts.judge.company, replaced=facts.known.replaced)
+    verdict = judge(c.id, as_sent, there, None, context.judge.company, replaced=context.known.replaced)
     if isinstance(verdict, Same):
-        return _settle_found(c, posting, verdict.found, facts)
+        return _settle_found(c, posting, verdict.found, context)
     if isinstance(verdict, Taken) and c.is_unchanged:
-        return _as_sent(c, posting, Outcome.CONFLICT, number_taken(verdict.found), facts)
-    if not is_wanted(c, facts.scope):
-        return _withdraw(c, facts)
+        return _as_sent(c, posting, Outcome.CONFLICT, number_taken(verdict.found), context)
+    if not is_wanted(c, context.scope):
+        return _withdraw(c, context)
     if c.is_unchanged:
         return Decision(c, Action.SEND_AGAIN)
-    return _post(c, facts)
+    return _post(c, context)
 
 
-def _find_again(c: Candidate, facts: _Facts) -> Decision:
+def _find_again(c: Candidate, context: _Context) -> Decision:
     """Adopt what was in the ledger before a disconnect; if it is missing, hold it for a person's retry."""
     posting = c.known
-    looked = _look_up(c, posting.number, facts)
+    looked = _look_up(c, posting.number, context)
     if isinstance(looked, Need):
         return ask(c, looked)
     verdict = looked.verdict
     if isinstance(verdict, Same):
-        return _settle_found(c, posting, verdict.found, facts)
-    if not is_wanted(c, facts.scope):
-        return _withdraw(c, facts)
+        return _settle_found(c, posting, verdict.found, context)
+    if not is_wanted(c, context.scope):
+        return _withdraw(c, context)
     lost = replace(posting, settled_outcome=None)
     if isinstance(verdict, Taken):
-        return _as_sent(c, lost, Outcome.CONFLICT, number_taken(verdict.found), facts)
-    return _as_sent(c, lost, Outcome.HELD, gone(former_id(c, facts.known, facts.scope)), facts)
+        return _as_sent(c, lost, Outcome.CONFLICT, number_taken(verdict.found), context)
+    return _as_sent(c, lost, Outcome.HELD, gone(former_id(c, context.known, context.scope)), context)
 
 
-def _settle_found(c: Candidate, posting: Posting, found: LedgerInvoice, facts: _Facts) -> Decision:
+def _settle_found(c: Candidate, posting: Posting, found: LedgerInvoice, context: _Context) -> Decision:
     """Adopt what was sent and is there; what OpsMerge says otherwise by now is a conflict at once."""
-    row = adopted(posting, found, facts.known.now)
+    row = adopted(posting, found, context.known.now)
     seen = {found.id: "voided"} if found.voided else {}
     after = replace(
-        facts,
-        known=replace(facts.known, ended={**facts.known.ended, **seen}),
-        found=replace(facts.found, documents={*facts.found.documents, found.id}),
+        context,
+        known=replace(context.known, ended={**context.known.ended, **seen}),
+        found=replace(context.found, documents={*context.found.documents, found.id}),
     )
     then = _decide_in_the_ledger(replace(c, posting=row), row, after)
     if then.action is Action.CONFLICT:
@@ -518,27 +520,27 @@ def _settle_found(c: Candidate, posting: Posting, found: LedgerInvoice, facts: _
     return Decision(c, Action.ADOPT, row=row, found=found)
 
 
-def _is_ours(c: Candidate, found: LedgerInvoice, facts: _Facts) -> bool:
+def _is_ours(c: Candidate, found: LedgerInvoice, context: _Context) -> bool:
     """Return whether we posted what was found, as its note or OpsMerge says."""
-    return found.source_id == c.id or found.id == former_id(c, facts.known, facts.scope)
+    return found.source_id == c.id or found.id == former_id(c, context.known, context.scope)
 
 
 # By the references.
 
 
-def _create(c: Candidate, facts: _Facts) -> Decision:
+def _create(c: Candidate, context: _Context) -> Decision:
     """Create what is absent, unless the invoice, its references, its VAT or the plan speak against it."""
     if c.invoice is None:
-        return _reject_unreadable(c, facts)
-    if not facts.judge.knows(c.invoice):
+        return _reject_unreadable(c, context)
+    if not context.judge.knows(c.invoice):
         return ask(c, Need.REFERENCES)
-    judged = facts.judge.judge(c.invoice)
+    judged = context.judge.judge(c.invoice)
     if judged.problems:
         first = judged.problems[0]
-        return facts.refuse(c, first.outcome, first.reason, judged)
-    objection = facts.policy.gate.objection_to_creating(planned(c, judged))
+        return context.refuse(c, first.outcome, first.reason, judged)
+    objection = context.policy.gate.objection_to_creating(planned(c, judged))
     if objection is not None:
-        return facts.refuse(c, Outcome.HELD, objection, judged)
+        return context.refuse(c, Outcome.HELD, objection, judged)
     return Decision(c, Action.CREATE, judged=judged)
 
 
@@ -549,26 +551,26 @@ def planned(c: Candidate, judged: Judged) -> PlanRow:
     return PlanRow.to_create(c.invoice, judged, c.content_sha256, c.mapping_sha256)
 
 
-def _reject_unreadable(c: Candidate, facts: _Facts) -> Decision:
+def _reject_unreadable(c: Candidate, context: _Context) -> Decision:
     if c.problem is None:
         raise TypeError("a candidate without an invoice has a problem")
-    return facts.refuse(c, Outcome.REJECTED, c.problem)
+    return context.refuse(c, Outcome.REJECTED, c.problem)
 
 
 # Decisions that only need words.
 
 
-def _withdraw(c: Candidate, facts: _Facts) -> Decision:
-    return _absent(c, Outcome.HELD, withdrawal(c, facts.scope), facts)
+def _withdraw(c: Candidate, context: _Context) -> Decision:
+    return _absent(c, Outcome.HELD, withdrawal(c, context.scope), context)
 
 
-def _absent(c: Candidate, outcome: Outcome, reason: Reject, facts: _Facts) -> Decision:
-    return Decision(c, _ACTIONS[outcome], reason=reason, row=facts.row(c, outcome, reason))
+def _absent(c: Candidate, outcome: Outcome, reason: Reject, context: _Context) -> Decision:
+    return Decision(c, _ACTIONS[outcome], reason=reason, row=context.row(c, outcome, reason))
 
 
-def _as_sent(c: Candidate, posting: Posting, outcome: Outcome, reason: Reject, facts: _Facts) -> Decision:
+def _as_sent(c: Candidate, posting: Posting, outcome: Outcome, reason: Reject, context: _Context) -> Decision:
     """Return a refusal whose row stays about what was sent."""
-    return Decision(c, _ACTIONS[outcome], reason=reason, row=with_fault(posting, outcome, reason, facts.known.now))
+    return Decision(c, _ACTIONS[outcome], reason=reason, row=with_fault(posting, outcome, reason, context.known.now))
 
 
 def _restore(c: Candidate, posting: Posting) -> Decision:
@@ -586,29 +588,30 @@ def _is_held_for(c: Candidate, objection: Reject) -> bool:
 # Among the invoices of a chunk.
 
 
-def _one_of_each_document(decisions: Sequence[Decision], facts: _Facts) -> list[Decision]:
+def _one_of_each_document(decisions: Sequence[Decision], context: _Context) -> list[Decision]:
     """Let one invoice adopt each document: first those that were posted before, then in order."""
     adopter: dict[str, Candidate] = {}
     for each in sorted(decisions, key=lambda each: each.candidate.posting is None):
         if each.found is not None:
             adopter.setdefault(each.found.id, each.candidate)
     return [
-        _absent(each.candidate, Outcome.CONFLICT, number_taken(each.found), facts)
+        _absent(each.candidate, Outcome.CONFLICT, number_taken(each.found), context)
         if each.found is not None and adopter[each.found.id] is not each.candidate
         else each
         for each in decisions
     ]
 
 
-def _one_of_each_number(decisions: Sequence[Decision], facts: _Facts) -> list[Decision]:
+def _one_of_each_number(decisions: Sequence[Decision], context: _Context) -> list[Decision]:
     """Create one invoice of each number: no look-up can see what is only about to be sent, or on its way."""
-    first = dict(facts.known.in_flight)
+    first = dict(context.known.in_flight)
     judged = []
     for each in decisions:
         if each.action is Action.CREATE:
             holder = first.setdefault(fold(each.candidate.number), each.candidate.id)
             if holder != each.candidate.id:
-                judged.append(facts.refuse(each.candidate, Outcome.CONFLICT, number_twice(holder), each.judged))
+                refused = context.refuse(each.candidate, Outcome.CONFLICT, number_twice(holder), each.judged)
+                judged.append(replace(refused, same_number_as=holder))
                 continue
         judged.append(each)
     return judged

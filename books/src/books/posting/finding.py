@@ -26,7 +26,7 @@ class Finder:
     def __init__(self, ledger: Ledger, journal: Journal, judge: InvoiceJudge) -> None:
         self._ledger = ledger
         self._journal = journal
-        self._judge = judge
+        self.judge = judge
         self._known = judge.known
         self._choices = judge.choices
         recall(journal, judge.known)
@@ -41,7 +41,7 @@ class Finder:
         self.find_customers(invoices)
         for invoice in invoices:
             asked = (invoice.currency, invoice.issue_date)
-            if self._judge.needs_rate(invoice) and asked not in self._known.rates:
+            if self.judge.needs_rate(invoice) and asked not in self._known.rates:
                 self._known.rates[asked] = self._ledger.exchange_rate(*asked)
 
     def _tax_codes(self) -> Sequence[TaxCode]:
@@ -72,7 +72,7 @@ class Finder:
     def find_customers(self, invoices: Sequence[Invoice]) -> None:
         """Ask for the customers of these invoices that are not known yet, and keep whose customer each is."""
         by_client = {invoice.client_id: invoice for invoice in invoices}
-        named = (self._judge.customer_to_ask(invoice) for invoice in by_client.values())
+        named = (self.judge.customer_to_ask(invoice) for invoice in by_client.values())
         wanted = {key_of(each): each for each in named if each is not None and self._is_new(customer_key(each))}
         if wanted:
             self._ask_for_customers(wanted)
@@ -99,7 +99,7 @@ class Finder:
             if self._choices.mappings.client(client_id) is not None or client_id in self._known.clients:
                 continue
             try:
-                customer = self._judge.customer_by_name(invoice)
+                customer = self.judge.customer_by_name(invoice)
             except Reject:
                 continue
             if customer is not None:
@@ -119,7 +119,7 @@ class Finder:
         customer = self._known.clients.pop(invoice.client_id, None)
         if customer is not None:
             self._journal.forget("customer", [customer.id])
-        wanted = self._judge.customer_to_ask(invoice)
+        wanted = self.judge.customer_to_ask(invoice)
         if wanted is not None:
             self._known.customers.pop(key_of(wanted), None)
             self._known.asked.discard(customer_key(wanted))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from typing import TypeVar
 
 from books.core import money
@@ -43,10 +44,20 @@ class KnownReferences:
     tax_codes: Sequence[TaxCode] | None = None
 
 
+class About(StrEnum):
+    """What a problem is about."""
+
+    INVOICE = "invoice"
+    SERVICE = "service"
+    TAX_CODE = "tax code"
+    CLIENT = "client"
+
+
 @dataclass(frozen=True)
 class Problem:
     """What stops an invoice: REJECTED where the record or a reference is wrong, HELD by a setting."""
 
+    about: About
     outcome: Outcome
     reason: Reject
 
@@ -120,29 +131,29 @@ class InvoiceJudge:
 
     def judge(self, invoice: Invoice) -> Judged:
         """Return with what an invoice would be created, and every problem. Its references must be known: `knows`."""
-        problems: list[Reject] = []
+        problems: list[Problem] = []
 
-        def answer(question: Callable[[], Answer], otherwise: Answer) -> Answer:
+        def answer(about: About, question: Callable[[], Answer], otherwise: Answer) -> Answer:
             try:
                 return question()
             except Reject as wrong:
-                problems.append(wrong)
+                problems.append(Problem(about, Outcome.REJECTED, wrong))
                 return otherwise
 
-        answer(lambda: checks.check_invoice(invoice, self.company, self._ledger.capabilities), None)
-        items: tuple[Item | NewItem, ...] = answer(lambda: self.items(invoice), ())
-        tax_codes: tuple[TaxCode, ...] = answer(lambda: self.tax_codes(invoice), ())
-        customer = answer(lambda: self.customer(invoice), None)
-        answer(lambda: self.exchange_rate(invoice), None)
+        answer(About.INVOICE, lambda: checks.check_invoice(invoice, self.company, self._ledger.capabilities), None)
+        items: tuple[Item | NewItem, ...] = answer(About.SERVICE, lambda: self.items(invoice), ())
+        tax_codes: tuple[TaxCode, ...] = answer(About.TAX_CODE, lambda: self.tax_codes(invoice), ())
+        customer = answer(About.CLIENT, lambda: self.customer(invoice), None)
+        answer(About.INVOICE, lambda: self.exchange_rate(invoice), None)
         ledger_tax = self._ledger.predict_tax(invoice, tax_codes) if tax_codes else None
         hold = None
         if ledger_tax is not None:
             tax, rates = ledger_tax, tuple(code.percent for code in tax_codes)
-            hold = answer(lambda: checks.check_tax(invoice, tax, rates, self._vat_difference), None)
-        rejected = [Problem(Outcome.REJECTED, each) for each in problems]
-        held = (Problem(Outcome.HELD, hold),) if hold is not None else ()
+            hold = answer(About.INVOICE, lambda: checks.check_tax(invoice, tax, rates, self._vat_difference), None)
+        if hold is not None:
+            problems.append(Problem(About.INVOICE, Outcome.HELD, hold))
         name = self.customer_name(invoice)
-        return Judged(customer, name, items, tax_codes, ledger_tax, (*rejected, *held))
+        return Judged(customer, name, items, tax_codes, ledger_tax, tuple(problems))
 
     def references(self, invoice: Invoice) -> References:
         """Return the ids to send, once everything missing was created.

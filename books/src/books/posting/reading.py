@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pendulum
 
 from books.core.faults import Fault
-from books.ledgers.contract import Ledger, LedgerInvoice
+from books.ledgers.contract import Invoice, Ledger, LedgerInvoice
 from books.posting.adoption import by_number, fold
 from books.posting.candidates import Candidate
-from books.posting.decide import Decision, Found, Known, Need, Policy, former_id
+from books.posting.crash import Checkpoint
+from books.posting.decide import Decision, Found, Known, Need, Policy, decide, former_id
 from books.posting.documents import DELETED, VOIDED
 from books.posting.eligibility import recall
 from books.posting.finding import Finder
 from books.posting.journal import FORMER_ID, REPLACED, Journal
 from books.posting.postings import Posting
 
+ROUNDS_MAX = 8
+"""How often a chunk is decided before everything is known; each round reads all that the one before needed."""
 LISTS_LAG_MINUTES = 60
 """How long a new document may be missing from a list of QuickBooks; only an older one counts as deleted."""
 
@@ -37,50 +40,82 @@ def known_to_store(journal: Journal, candidates: Sequence[Candidate], policy: Po
     )
 
 
-class Reader:
-    """Asks the ledger for what decisions need. Only `read_documents` may be called before a `finder` is there."""
+def read_documents(
+    ledger: Ledger,
+    journal: Journal,
+    decisions: Sequence[Decision],
+    known: Known,
+    found: Found,
+    logger: logging.Logger,
+) -> None:
+    """Look at the documents of invoices that were voided or opted out in OpsMerge: ended too, or still valid.
 
-    def __init__(self, ledger: Ledger, journal: Journal, logger: logging.Logger) -> None:
+    Where the ledger cannot be asked, all count as valid: the conflict is not to wait, and it ends by itself.
+    """
+    postings = {each.candidate.known.external_id or "": each.candidate.known for each in decisions}
+    found.documents.update(postings)
+    try:
+        there = {each.id: each for each in ledger.find_invoices(ids=list(postings))}
+    except Fault as fault:
+        logger.warning("QuickBooks could not be asked about %d voided invoices: %s", len(postings), fault)
+        return
+    ended = {
+        key: VOIDED if key in there else DELETED
+        for key, posting in postings.items()
+        if _has_ended(posting, there.get(key), known.now)
+    }
+    journal.note_ended(ended)
+    known.ended.update(ended)
+
+
+class Reader:
+    """Asks the ledger for what decisions need, until every candidate is decided. Writes nothing to the ledger."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        journal: Journal,
+        finder: Finder,
+        policy: Policy,
+        logger: logging.Logger,
+        *,
+        checkpoint: Checkpoint = lambda _point: None,
+        before_look_up: Callable[[], None] = lambda: None,
+    ) -> None:
         self._ledger = ledger
         self._journal = journal
+        self._finder = finder
+        self._policy = policy
         self._logger = logger
+        self._checkpoint = checkpoint
+        self._before_look_up = before_look_up
 
-    def read_documents(self, decisions: Sequence[Decision], known: Known, found: Found) -> None:
-        """Look at the documents of invoices that were voided or opted out in OpsMerge: ended too, or still valid.
-
-        Where the ledger cannot be asked, all count as valid: the conflict is not to wait, and it ends by itself.
-        """
-        postings = {each.candidate.known.external_id or "": each.candidate.known for each in decisions}
-        found.documents.update(postings)
-        try:
-            there = {each.id: each for each in self._ledger.find_invoices(ids=list(postings))}
-        except Fault as fault:
-            self._logger.warning("QuickBooks could not be asked about %d voided invoices: %s", len(postings), fault)
-            return
-        ended = {
-            key: VOIDED if key in there else DELETED
-            for key, posting in postings.items()
-            if _has_ended(posting, there.get(key), known.now)
-        }
-        self._journal.note_ended(ended)
-        known.ended.update(ended)
-
-    def read(self, decisions: Sequence[Decision], known: Known, found: Found, policy: Policy, finder: Finder) -> None:
-        """Ask for everything that these decisions need.
+    def decide(self, candidates: Sequence[Candidate], found: Found) -> list[Decision]:
+        """Return the decisions on these candidates; `found` is what is known of the ledger's documents, and grows.
 
         Raises:
             Halt: the ledger cannot be asked now.
         """
-        wanted = {need: [each for each in decisions if each.need is need] for need in Need}
-        if wanted[Need.DOCUMENT]:
-            self.read_documents(wanted[Need.DOCUMENT], known, found)
-        if wanted[Need.NUMBER]:
-            self._look_up([each.candidate for each in wanted[Need.NUMBER]], known, found, policy)
-        finder.find_customers([each.candidate.invoice for each in wanted[Need.CUSTOMER] if each.candidate.invoice])
-        finder.find([each.candidate.invoice for each in wanted[Need.REFERENCES] if each.candidate.invoice])
+        known = known_to_store(self._journal, candidates, self._policy)
+        for _ in range(ROUNDS_MAX):
+            decisions = decide(candidates, known, found, self._finder.judge, self._policy)
+            wanted = {need: [each for each in decisions if each.need is need] for need in Need}
+            if not any(wanted.values()):
+                return decisions
+            if wanted[Need.DOCUMENT]:
+                read_documents(self._ledger, self._journal, wanted[Need.DOCUMENT], known, found, self._logger)
+            if wanted[Need.NUMBER]:
+                self._look_up([each.candidate for each in wanted[Need.NUMBER]], known, found)
+                self._checkpoint("numbers_looked_up")
+            self._finder.find_customers(_invoices(wanted[Need.CUSTOMER]))
+            if wanted[Need.REFERENCES]:
+                self._finder.find(_invoices(wanted[Need.REFERENCES]))
+                self._checkpoint("references_found")
+        raise RuntimeError("a decision needs what was read already")
 
-    def _look_up(self, candidates: Sequence[Candidate], known: Known, found: Found, policy: Policy) -> None:
+    def _look_up(self, candidates: Sequence[Candidate], known: Known, found: Found) -> None:
         """Look up by number, also the number that was sent before; and by the id that it was once posted as."""
+        self._before_look_up()
         numbers = dict.fromkeys(
             number
             for each in candidates
@@ -93,9 +128,13 @@ class Reader:
         found.numbers.update(fold(number) for number in numbers)
         for number, invoices in by_number(self._ledger.find_invoices(list(numbers))).items():
             found.by_number[number] = invoices
-        ids = [former for each in candidates if (former := former_id(each, known, policy.scope)) is not None]
+        ids = [former for each in candidates if (former := former_id(each, known, self._policy.scope)) is not None]
         if ids:
             found.by_id.update((each.id, each) for each in self._ledger.find_invoices(ids=ids))
+
+
+def _invoices(decisions: Sequence[Decision]) -> list[Invoice]:
+    return [each.candidate.invoice for each in decisions if each.candidate.invoice is not None]
 
 
 def _has_ended(posting: Posting, found: LedgerInvoice | None, now: pendulum.DateTime) -> bool:

@@ -31,7 +31,7 @@ from books.posting.judging import InvoiceJudge, KnownReferences
 from books.posting.outbox import Outbox, Ready
 from books.posting.plan import PlanRow
 from books.posting.postings import IN_THE_BOOKS, Outcome, Posting, with_fault
-from books.posting.reading import Reader, known_to_store
+from books.posting.reading import Reader, known_to_store, read_documents
 from books.posting.spool import Spool
 from books.posting.summary import Summary
 
@@ -40,8 +40,6 @@ LEFT_SHOWN_MAX = 5
 """Invoices of another company that a run names; the summary counts all."""
 CHUNK_BATCHES = 40
 """Invoices of this many batches are looked up together: few calls, bounded memory."""
-ROUNDS_MAX = 8
-"""How often a chunk is decided before everything is known: document, number, customer, references, and as many more."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,8 @@ class Options:
 class _Opened:
     """What exists only once the ledger had to be asked: with nothing to post, no call is made."""
 
-    judge: InvoiceJudge
     finder: Finder
+    reader: Reader
     creator: Creator
     outbox: Outbox
     replaced: dict[str, str]
@@ -98,7 +96,6 @@ class PushRun:
             options.gate,
             identity_of(ledger),
         )
-        self._reader = Reader(ledger, journal, logger)
         self._opened: _Opened | None = None
         self.summary = Summary(shut=options.gate.shut)
         self.plan: list[PlanRow] = []
@@ -192,7 +189,7 @@ class PushRun:
         decisions = decide(candidates, known, found, None, self._policy)
         documents = [each for each in decisions if each.need is Need.DOCUMENT]
         if documents:
-            self._reader.read_documents(documents, known, found)
+            read_documents(self._ledger, self._journal, documents, known, found, self._logger)
             decisions = decide(candidates, known, found, None, self._policy)
         self._record([each for each in decisions if each.need is None])
         waiting = [each.candidate for each in decisions if each.need is not None]
@@ -200,32 +197,15 @@ class PushRun:
             return
         opened = self._open()
         if self._options.dry_run:
-            self._apply(opened, self._decide(opened, waiting, Found()))
+            self._apply(opened, opened.reader.decide(waiting, Found()))
             return
         if not self._options.gate.shut:  # behind a shut gate nothing is created
             checks.check_duplicate_numbers(self._ledger.connection, self._options.duplicate_numbers_checked)
         with self._ledger.turn() as turn:
             opened.outbox.begin(turn)
             found = Found()
-            self._apply(opened, self._decide(opened, self._as_stored_now(waiting), found))
+            self._apply(opened, opened.reader.decide(self._as_stored_now(waiting), found))
             self._post_stale(opened, found)
-
-    def _decide(self, opened: _Opened, candidates: Sequence[Candidate], found: Found) -> list[Decision]:
-        """Ask the ledger until every candidate can be decided."""
-        known = replace(known_to_store(self._journal, candidates, self._policy), replaced=opened.replaced)
-        for _ in range(ROUNDS_MAX):
-            decisions = decide(candidates, known, found, opened.judge, self._policy)
-            needs = {each.need for each in decisions} - {None}
-            if not needs:
-                return decisions
-            if Need.NUMBER in needs:
-                opened.outbox.looked_up()
-            self._reader.read(decisions, known, found, self._policy, opened.finder)
-            if Need.NUMBER in needs:
-                self._checkpoint("numbers_looked_up")
-            if Need.REFERENCES in needs:
-                self._checkpoint("references_found")
-        raise RuntimeError("a decision asks for what was read already")
 
     def _open(self) -> _Opened:
         if self._opened is None:
@@ -234,14 +214,19 @@ class PushRun:
             judge = InvoiceJudge(self._ledger, company, self._choices, self._options.vat_difference, KnownReferences())
             lessons = self._journal.lessons(REPLACED).items()
             replaced = {key: str(lesson.detail.get("number", "")) for key, lesson in lessons}
+            finder = Finder(self._ledger, self._journal, judge)
             parts = (self._ledger, self._journal, self._clock)
-            self._opened = _Opened(
-                judge,
-                Finder(self._ledger, self._journal, judge),
-                Creator(*parts, judge, self._checkpoint),
-                Outbox(*parts, company, self._checkpoint, self._report, replaced),
-                replaced,
+            outbox = Outbox(*parts, company, self._checkpoint, self._report, replaced)
+            reader = Reader(
+                self._ledger,
+                self._journal,
+                finder,
+                self._policy,
+                self._logger,
+                checkpoint=self._checkpoint,
+                before_look_up=outbox.looked_up,
             )
+            self._opened = _Opened(finder, reader, Creator(*parts, judge, self._checkpoint), outbox, replaced)
         return self._opened
 
     def _company(self) -> Company:
@@ -269,27 +254,28 @@ class PushRun:
             return
         opened.outbox.resend([each.candidate.known for each in decisions if each.action is Action.SEND_AGAIN])
         new = [each for each in decisions if each.action is Action.CREATE]
+        judge = opened.finder.judge
         invoices = [each.candidate.invoice for each in new if each.judged.customer is None and each.candidate.invoice]
         items = [item for each in new for item in each.judged.items if isinstance(item, NewItem)]
         opened.creator.create_missing(invoices, items)
-        ready = [each for each in (self._draft(opened, each.candidate) for each in new) if each is not None]
+        ready = [each for each in (self._draft(judge, each.candidate) for each in new) if each is not None]
         if new:
             self._checkpoint("drafted")
         opened.outbox.post(ready, self._options.batch_size)
 
-    def _draft(self, opened: _Opened, candidate: Candidate) -> Ready | None:
+    def _draft(self, judge: InvoiceJudge, candidate: Candidate) -> Ready | None:
         """Return the exact bytes to send; None, with the refusal recorded, where a reference could not be created."""
         if candidate.invoice is None:
             return None
         try:
-            references = opened.judge.references(candidate.invoice)
-            body = self._ledger.draft(candidate.invoice, references, opened.judge.company)
+            references = judge.references(candidate.invoice)
+            body = self._ledger.draft(candidate.invoice, references, judge.company)
         except Reject as refused:
             row = posting_of(candidate, self._policy.identity)
             row = replace(row, external_id=None, settled_outcome=None)
             self._write([with_fault(row, Outcome.REJECTED, refused, self._journal.now())])
             return None
-        return Ready(candidate, body, references.customer.id, opened.judge.describe(candidate.invoice, references))
+        return Ready(candidate, body, references.customer.id, judge.describe(candidate.invoice, references))
 
     def _post_stale(self, opened: _Opened, found: Found) -> None:
         """Post once more, with fresh references, what was refused because a customer, item or tax code is gone."""
@@ -301,7 +287,7 @@ class PushRun:
                 opened.finder.forget(each.invoice)
         postings = self._journal.load([each.id for each in stale])
         again = [replace(each, posting=postings.get(each.id), is_stale=True) for each in stale]
-        self._apply(opened, self._decide(opened, again, found))
+        self._apply(opened, opened.reader.decide(again, found))
         opened.outbox.stale = []
 
     # Record.
@@ -334,7 +320,11 @@ class PushRun:
 
     def _forget_former(self, decisions: Sequence[Decision]) -> None:
         """Forget the ids from before a disconnect of those that were looked for."""
-        wanted = [each.candidate.id for each in decisions if is_to_be_found_again(each.candidate, self._policy.scope)]
+        wanted = [
+            each.candidate.id
+            for each in decisions
+            if each.action is not Action.KNOWN and is_to_be_found_again(each.candidate, self._policy.scope)
+        ]
         if wanted:
             kept = self._journal.lessons(FORMER_ID)
             self._journal.forget(FORMER_ID, [kept[each].ledger_id for each in wanted if each in kept])
