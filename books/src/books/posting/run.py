@@ -250,6 +250,7 @@ class PushRun:
         self._journal.learn([Lesson(REPLACED, key, key, {"number": number}) for key, number in replaced.items()])
         opened.replaced.update(replaced)
         self._record(decisions)
+        self._checkpoint("decisions_recorded")
         if self._options.dry_run:
             return
         opened.outbox.resend([each.candidate.known for each in decisions if each.action is Action.SEND_AGAIN])
@@ -300,8 +301,6 @@ class PushRun:
         others = [each.row for each in decisions if each.row is not None and each.action is not Action.STILL_THERE]
         self._journal.write([each.row for each in still_there if each.row is not None])
         self._write(others)
-        if any(each.found is not None for each in decisions):
-            self._checkpoint("found_recorded")
         self._leave_alone([each.candidate for each in decisions if each.action is Action.LEAVE_ALONE])
         if any(each.proves_earlier_posting for each in decisions):
             self._journal.learn([Lesson(POSTED_BEFORE, "note", "", {})])
