@@ -72,12 +72,12 @@ def test_why_says_whose_an_invoice_is_that_was_left(world: Any, tmp_path: Path) 
     production.push()
     with duckdb.connect(str(tmp_path / "books.duckdb")) as warehouse:
         warehouse.execute("CREATE SCHEMA raw_opsmerge")
-        columns = "number VARCHAR, status VARCHAR, issue_date DATE, accounting_excluded BOOLEAN, accounting JSON, "
-        columns += "subtotal DECIMAL(15, 2), total DECIMAL(15, 2)"
-        warehouse.execute(f"CREATE TABLE raw_opsmerge.invoices ({columns})")
-        block = f'{{"connection": "{OTHER}", "external_id": "42"}}'
         warehouse.execute(
-            "INSERT INTO raw_opsmerge.invoices VALUES ('INV-X', 'open', '2026-11-02', false, ?, 1, 1)", [block]
+            "CREATE TABLE raw_opsmerge.invoices AS SELECT 'inv_x' AS id, 'INV-X' AS number, 'open' AS status, "
+            "DATE '2026-11-02' AS issue_date, 'GBP' AS currency, 'cl_1' AS client_id, 'Acme' AS client_name, "
+            "'[]'::JSON AS lines, 1.00 AS subtotal, 0.20 AS tax_total, 1.20 AS total, false AS accounting_excluded, "
+            "?::JSON AS accounting",
+            [f'{{"connection": "{OTHER}", "external_id": "42"}}'],
         )
     with closing(production.store()) as store:
         session = session_of(production, store, tmp_path)
