@@ -18,12 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.responses import JSONResponse
 
+from books.core.backoff import backoff_seconds
 from books.core.clock import VirtualClock
 from books.core.faults import Exit, Fault, Halt, Retry, Unknown
 from books.store import Store
 from books.transport import CallKind, Request, Response, build, build_with_turns, governor_of
 from books.transport.http import HttpTransport
-from books.transport.policy import backoff_seconds, retry_after_seconds, throttle_seconds, wait_seconds
+from books.transport.policy import retry_after_seconds, throttle_seconds, wait_seconds
 from books.transport.retrying import Retrying
 
 NOW = pendulum.datetime(2026, 11, 2, 9, 0, 0)

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from books.core.backoff import backoff_seconds
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt
 from books.core.settings import QuickBooksSettings
@@ -87,8 +88,7 @@ def breaker_seconds(failures: int) -> float:
     """How long calls stop after so many consecutive failures; 0.0 below the threshold."""
     if failures < BREAKER_FAILURES:
         return 0.0
-    doublings = min(failures - BREAKER_FAILURES, 10)
-    return min(BREAKER_SECONDS * 2.0**doublings, BREAKER_SECONDS_MAX)
+    return backoff_seconds(failures - BREAKER_FAILURES + 1, first=BREAKER_SECONDS, seconds_max=BREAKER_SECONDS_MAX)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from email.utils import parsedate_to_datetime
 
 import pendulum
 
+from books.core.backoff import backoff_seconds
 from books.core.faults import Fault, Retry, Unknown
 from books.transport.call import CallKind, Response
 
 TRIES_MAX = 5
-BACKOFF_SECONDS = 1.0
-BACKOFF_SECONDS_MAX = 60.0
 
 THROTTLE_SECONDS = 60.0
 """The wait after a 429 that names none (Intuit, "API call limits and throttles": wait 60 seconds)."""
@@ -52,11 +51,6 @@ def is_failure(outcome: Outcome) -> bool:
     if isinstance(outcome, Response):
         return outcome.status >= SERVER_ERROR
     return isinstance(outcome, Unknown | Retry)
-
-
-def backoff_seconds(tries: int, chance: float) -> float:
-    """Full jitter: anything from nothing to a ceiling that doubles with each try (AWS, "Exponential Backoff")."""
-    return chance * min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** (tries - 1))
 
 
 def throttle_seconds(headers: Mapping[str, str], now: pendulum.DateTime, chance: float) -> float:

@@ -17,9 +17,9 @@ from typing import Any
 
 import pendulum
 from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from books.core.batches import batched
 from books.ledgers.notices import Notice, Unreadable, WebhookDialect, unreadable
 from books.store import Store
 from books.store.tables_infra import counter, token
@@ -31,7 +31,7 @@ from books.store.tables_webhooks import (
     webhook_notice,
     webhook_reader,
 )
-from books.store.upsert import upsert
+from books.store.upsert import insert_into, insert_new, upsert
 
 SPLIT_DELIVERIES = 200
 """Deliveries split in one transaction."""
@@ -205,7 +205,7 @@ class Inbox:
                 for key, at in fresh.items()
                 if not _covers(told, key, at)
             ]
-            return sum(_insert_new(connection, webhook_missed, row) for row in rows)
+            return sum(insert_new(connection, webhook_missed, row) for row in rows)
 
     def missed(self, *, since: pendulum.DateTime | None = None, limit: int = 1000) -> list[dict[str, Any]]:
         """Changes that no notice told of within an hour, newest first."""
@@ -337,7 +337,7 @@ class _Splitter:
             "noted_at": self._now,
             "seq": self._store.next_seq(self._connection),
         }
-        self._notices += _insert_new(self._connection, webhook_notice, row)
+        self._notices += insert_new(self._connection, webhook_notice, row)
         self._connection.execute(_announce(connection_name, notice, at, self._now))
 
     def _bury(self, delivery: Any, place: int, letter: Unreadable) -> None:
@@ -348,7 +348,7 @@ class _Splitter:
             "event": letter.event,
             "noted_at": self._now,
         }
-        self._dead_letters += _insert_new(self._connection, webhook_dead_letter, row)
+        self._dead_letters += insert_new(self._connection, webhook_dead_letter, row)
 
 
 WHOLE = -1
@@ -361,22 +361,12 @@ def _is_of_store(error: Exception) -> bool:
 
 
 def _keep_delivery(connection: Connection, provider: str, body: bytes, now: pendulum.DateTime) -> Any:
-    statement = _dialect_insert(connection)(webhook_delivery).values(
+    statement = insert_into(connection, webhook_delivery).values(
         provider=provider, sha256=hashlib.sha256(body).hexdigest(), body=body, received_at=now, repeats=0
     )
     return statement.on_conflict_do_update(
         index_elements=["provider", "sha256"], set_={"repeats": webhook_delivery.c.repeats + 1}
     )
-
-
-def _insert_new(connection: Connection, table: Any, row: Mapping[str, Any]) -> bool:
-    """Insert a row unless its key is there; whether it was new."""
-    statement = _dialect_insert(connection)(table).values(**row).on_conflict_do_nothing()
-    return connection.execute(statement.returning(*table.primary_key)).first() is not None
-
-
-def _dialect_insert(connection: Connection) -> Any:
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
 
 
 def _unsplit(connection: Connection, provider: str) -> Sequence[Any]:
@@ -426,12 +416,11 @@ def _told(
     """When the newest notice of each object dates its change."""
     notice = webhook_notice.c
     found: dict[str, pendulum.DateTime | None] = {}
-    ids = sorted(changed)
-    for start in range(0, len(ids), IDS_CHUNK):
+    for ids in batched(sorted(changed), IDS_CHUNK):
         query = (
             select(notice.entity_id, func.max(notice.occurred_at))
             .where(notice.connection == connection_name, notice.entity == entity)
-            .where(notice.entity_id.in_(ids[start : start + IDS_CHUNK]))
+            .where(notice.entity_id.in_(ids))
             .group_by(notice.entity_id)
         )
         found |= {row[0]: row[1] for row in connection.execute(query)}

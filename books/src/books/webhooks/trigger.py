@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from books.core.backoff import backoff_seconds
 from books.core.clock import Clock, SystemClock
-from books.core.files import try_lock
+from books.core.flocks import try_lock
 
 QUIET_SECONDS = 1.0
 """A bookkeeper's one deed is several notices: wait until none came for so long ..."""
@@ -32,13 +33,13 @@ def due_in(now: float, first_at: float, last_at: float, failures: int, failed_at
     """Seconds until the job is due. All times are of one steady clock; `failures` are those in a row."""
     due_at = min(last_at + QUIET_SECONDS, first_at + LONGEST_SECONDS)
     if failures:
-        due_at = max(due_at, failed_at + min(RETRY_SECONDS * 2 ** min(failures - 1, 10), RETRY_SECONDS_MAX))
+        due_at = max(due_at, failed_at + backoff_seconds(failures, first=RETRY_SECONDS, seconds_max=RETRY_SECONDS_MAX))
     return due_at - now
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command, and the file that keeps it and the scheduler's line for the same job apart (`books.core.files`)."""
+    """A command, and the file that keeps it and the scheduler's line for the same job apart (`books.core.flocks`)."""
 
     command: Sequence[str]
     folder: Path

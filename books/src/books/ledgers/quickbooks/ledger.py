@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from books.core.batches import batched
 from books.core.faults import Exit, Fault, Halt, Reject, Unknown
 from books.ledgers.contract import (
     Account,
@@ -184,10 +185,9 @@ class QuickBooksLedger:
         self, entity: str, bodies: Sequence[bytes], key: str, read: Callable[[Mapping[str, Any]], Made]
     ) -> list[Made | Fault]:
         outcomes: list[Made | Fault] = []
-        for start in range(0, len(bodies), BATCH_ITEMS_MAX):
-            some = bodies[start : start + BATCH_ITEMS_MAX]
+        for number, some in enumerate(batched(bodies, BATCH_ITEMS_MAX)):
             items = [BatchItem(str(place), entity, body) for place, body in enumerate(some, 1)]
-            answers = self._batch(items, str(uuid.uuid5(_KEYS, f"{key}|{entity}|{start}")))
+            answers = self._batch(items, str(uuid.uuid5(_KEYS, f"{key}|{entity}|{number * BATCH_ITEMS_MAX}")))
             outcomes.extend(_made(answers[item.bid], read) for item in items)
         return outcomes
 

@@ -6,8 +6,9 @@ statement nor find somebody else. Only AND exists; there is no OR, no NOT and no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
+from books.core.batches import batched
 from books.core.printable import has_control
 
 PAGE_ROWS_MAX = 1000
@@ -37,14 +38,12 @@ def in_list(field: str, values: Iterable[str]) -> str:
     return f"{field} IN ({','.join(literal(value) for value in values)})"
 
 
-def chunks(values: Iterable[str], size: int = IN_LIST_VALUES_MAX) -> Iterator[Sequence[str]]:
+def chunks(values: Iterable[str], size: int = IN_LIST_VALUES_MAX) -> Iterator[list[str]]:
     """Split values, each once and in the order given, into lists short enough for one statement.
 
     What holds a control character is left out: nothing in QuickBooks has such a name or number.
     """
-    unique = [each for each in dict.fromkeys(values) if not has_control(each)]
-    for start in range(0, len(unique), size):
-        yield unique[start : start + size]
+    return batched((each for each in dict.fromkeys(values) if not has_control(each)), size)
 
 
 def page(
