@@ -74,7 +74,7 @@ class PretendLedger:
         self._ids = itertools.count(1)
         self._late_seconds: Callable[[], float] = lambda: 600.0
         self._lock: object | None = None
-        self.wait_for_leave: Callable[[], float] = lambda: 0.0
+        self.wait_for_permit: Callable[[], float] = lambda: 0.0
 
     @property
     def connection(self) -> str:
@@ -183,7 +183,7 @@ class PretendLedger:
             raise Halt("another run is pushing", exit_code=Exit.TRY_LATER, code="lock_busy")
         mine = self._lock = object()
         try:
-            yield Turn(self.wait_for_leave, lambda: self._lock is mine)
+            yield Turn(self.wait_for_permit, lambda: self._lock is mine)
         finally:
             if self._lock is mine:
                 self._lock = None

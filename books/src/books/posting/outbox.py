@@ -260,7 +260,7 @@ class Outbox:
         """Wait for leave to send; then, where that look-up is too old, look up again: those that are absent."""
         if self._turn is None:
             raise TypeError("an outbox sends within a turn: call begin() first")
-        waited_seconds = self._turn.leave()
+        waited_seconds = self._turn.reserve()
         looked_up = self._looked_up
         if looked_up is not None and not must_look_up_again(self._age_seconds(looked_up), waited_seconds):
             return rows
