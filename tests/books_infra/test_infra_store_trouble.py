@@ -108,7 +108,7 @@ def test_a_full_disk_and_a_read_only_one_are_said(sqlite_store: Store, path: Pat
             for _ in range(200):
                 conn.execute(notes.insert().values(words="canary" * 1000))
 
-    halted(fill, Exit.TRY_LATER, str(path), word, "disk has room")
+    halted(fill, Exit.TRY_LATER, str(path), word, "disk has space")
     with sqlite3.connect(path) as other:
         assert other.execute("SELECT words FROM notes").fetchall() == [("kept",)]
 
