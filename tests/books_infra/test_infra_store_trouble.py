@@ -153,7 +153,7 @@ def test_a_damaged_file_is_named_with_the_way_back(sqlite_store: Store, path: Pa
 def test_a_store_of_a_newer_version_is_named(sqlite_store: Store, path: Path) -> None:
     with sqlite_store.begin() as conn:
         conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    halted(lambda: Store.open(f"sqlite:///{path}"), Exit.MISCONFIGURED, str(path), "9999", "update this one")
+    halted(lambda: Store.open(f"sqlite:///{path}"), Exit.MISCONFIGURED, str(path), "9999", "update this version")
 
 
 # --- one store by several names ------------------------------------------------------------------------------------

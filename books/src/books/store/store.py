@@ -318,7 +318,7 @@ def _make_private_file(path: Path) -> None:
             f"the store {path} has {found.st_nlink} hard links: each name would have its own lock",
             exit_code=Exit.MISCONFIGURED,
             code="store_two_names",
-            remedy=f"keep one name (`find / -xdev -samefile {path}` lists them); symbolic links are allowed",
+            remedy=f"keep one name (`find / -xdev -samefile {path}` lists them); symbolic links (`ln -s`) are allowed",
         )
 
 
