@@ -111,7 +111,7 @@ def test_health_shows_how_far_behind_the_reading_is(receiver):
     wait_for(lambda: receiver.health()["lag"]["notices_unread"] == 1)
     assert receiver.health()["lag"]["oldest_seconds"] >= 0
     inbox = Inbox(receiver.store)
-    inbox.handed_on(CONNECTION, "payment", inbox.news(CONNECTION, "payment", 0).seq)
+    inbox.mark_read(CONNECTION, "payment", inbox.noticed(CONNECTION, "payment", 0).seq)
     assert receiver.health()["lag"] == {"deliveries_unsplit": 0, "notices_unread": 0, "oldest_seconds": None}
 
 
