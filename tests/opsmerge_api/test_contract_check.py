@@ -150,7 +150,7 @@ BREAKS = {
     "references go in a circle": (
         set_in(*SCHEMAS, "Money", to={"allOf": [{"$ref": "#/components/schemas/Money"}]}),
         "GET /psa/invoices",
-        "in a circle",
+        "form a cycle",
     ),
 }
 
