@@ -194,7 +194,7 @@ LISTINGS = (INVOICES, PAYMENTS, CLIENTS, SERVICES, TAX_CODES)
 
 @dataclass(frozen=True)
 class Accounting:
-    """An invoice's accounting block in OpsMerge: its state in the ledger. `synced_at` is as `kinds.moment` returns it."""
+    """An invoice's accounting block in OpsMerge: `synced_at` is as `kinds.moment` returns it."""
 
     provider: str
     connection: str
