@@ -9,6 +9,7 @@ from decimal import Decimal
 import pendulum
 import pytest
 
+from books.core.backoff import backoff_seconds
 from books.core.clock import VirtualClock
 from books.core.faults import Halt, Reject
 from books.ledgers.contract import Company, Customer, LedgerInvoice
@@ -24,7 +25,6 @@ from books.posting.gate import Gate
 from books.posting.journal_in_memory import MemoryJournal
 from books.posting.judging import InvoiceJudge, KnownReferences
 from books.posting.mappings import Mappings, load, parse
-from books.posting.outbox import backoff_seconds
 from books.posting.postings import Outcome, Posting
 
 NOW = pendulum.datetime(2026, 11, 2, 9)
@@ -429,7 +429,7 @@ def test_a_vat_difference_that_is_no_rounding_is_rejected(record, line):
 
 def test_the_backoff_is_full_jitter_within_bounds():
     """From nothing to a bound that doubles, never above a minute."""
-    assert [backoff_seconds(n, 1.0) for n in (1, 2, 3, 10)] == [2.0, 4.0, 8.0, 60.0]
+    assert [backoff_seconds(n, 1.0) for n in (2, 3, 4, 11)] == [2.0, 4.0, 8.0, 60.0]
     assert backoff_seconds(3, 0.0) == 0.0
 
 

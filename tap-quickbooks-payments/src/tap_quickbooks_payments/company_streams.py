@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
+from books.core.batches import batched
 from books.core.faults import Exit, Halt
 from books.ledgers.quickbooks import reading_rows as rows
 from books.ledgers.quickbooks.reading import ACTIVE_OR_NOT, Entity
@@ -94,7 +94,7 @@ class CompanyStream(Extracts):
         """
         del context
         entity = self.objects.entity
-        news = self.tap.news(entity.name, _offset(self._own_state()))
+        noticed = self.tap.noticed(entity.name, _offset(self._own_state()))
         extract = self.tap.reader.extract(entity)
         self._started_at = extract.started_at
         if extract.is_complete:
@@ -102,14 +102,14 @@ class CompanyStream(Extracts):
         shown: dict[str, pendulum.DateTime | None] = {}
         yield from self._rows(extract.rows, shown)
         if self.objects.is_announced:
-            self.tap.found_by_reading(entity.name, shown)
+            self.tap.record_unnoticed(entity.name, shown)
         if not extract.is_complete:
-            yield from self._rows(self.tap.reader.objects(entity, news.not_shown_by(shown)), {})
-        self._keep(extract.cursor(), news.seq)
+            yield from self._rows(self.tap.reader.objects(entity, noticed.missing_from(shown)), {})
+        self._keep(extract.cursor(), noticed.seq)
 
     def _rows(self, source: Iterable[rows.Row], shown: dict[str, pendulum.DateTime | None]) -> Iterator[rows.Row]:
         """The source's rows, turned; `shown` learns which objects they were and when each changed last."""
-        for portion in _portions(source):
+        for portion in batched(source, PORTION_ROWS):
             shown.update((str(each["Id"]), rows.changed_at(each)) for each in portion)
             yield from self._turned(portion)
 
@@ -130,19 +130,13 @@ class CompanyStream(Extracts):
         state[NOTICED] = noticed
         state[CONNECTION] = self.tap.settings.quickbooks.connection
         if not self._follows_nothing:
-            self.tap.handed_on(self.objects.entity.name, noticed)
+            self.tap.mark_read(self.objects.entity.name, noticed)
 
 
 def _offset(state: dict[str, Any]) -> int:
     """How far the inbox was read; 0 where the state does not say."""
     told = str(state.get(NOTICED, ""))
     return int(told) if told.isdigit() else 0
-
-
-def _portions(source: Iterable[rows.Row]) -> Iterator[list[rows.Row]]:
-    iterator = iter(source)
-    while portion := list(islice(iterator, PORTION_ROWS)):
-        yield portion
 
 
 def read_moment(where: str, text: str) -> pendulum.DateTime:

@@ -14,7 +14,7 @@ from books.cli import Context
 from books.cli.output import json_option, print_json, print_table, say
 from books.core import redact
 from books.core.faults import Exit, Halt
-from books.core.files import PULL_LOCK
+from books.core.flocks import PULL_LOCK
 from books.ledgers.notices import fold
 from books.ledgers.quickbooks.webhook import READS, QuickBooksWebhooks
 from books.operations.configuration import meltano_command

@@ -14,7 +14,7 @@ import pendulum
 from books.core import redact
 from books.core.clock import SystemClock
 from books.core.faults import Exit, Halt
-from books.core.files import PUSH_LOCK, try_lock
+from books.core.flocks import PUSH_LOCK, try_lock
 from books.operations import runs
 from books.operations.configuration import Configuration, meltano_command
 from books.store import Store

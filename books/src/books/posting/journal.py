@@ -7,18 +7,19 @@ writes and the other finds its claim refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pendulum
-from sqlalchemy import Connection, Table, and_, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, and_, or_, select
 
+from books.core.batches import batched
 from books.posting import documents
 from books.posting.postings import RECALLED, Outcome, Posting
 from books.store import Store
 from books.store.tables_posting import attempt, learned, left_alone, posting, push_run
+from books.store.upsert import upsert
 
 READ_IDS_MAX = 500
 """Ids of one SELECT; SQLite takes more, this keeps the statement small."""
@@ -122,7 +123,7 @@ class SqlJournal:
         """See `Journal`."""
         found: dict[str, Posting] = {}
         with self._store.read() as conn:
-            for ids in _slices(invoice_ids):
+            for ids in batched(dict.fromkeys(invoice_ids), READ_IDS_MAX):
                 rows = conn.execute(self._postings().where(posting.c.opsmerge_invoice_id.in_(ids))).mappings()
                 found.update((row["opsmerge_invoice_id"], Posting.from_row(dict(row))) for row in rows)
         return found
@@ -160,14 +161,14 @@ class SqlJournal:
         """See `Journal`."""
         with self._store.begin() as conn:
             written = self._write(conn, postings)
-            _upsert(conn, attempt, [_attempt_row(each) for each in written])
+            upsert(conn, attempt, [_attempt_row(each) for each in written])
             return written
 
     def finish(self, postings: Sequence[Posting]) -> list[Posting]:
         """See `Journal`."""
         with self._store.begin() as conn:
             written = self._write(conn, postings)
-            _upsert(conn, attempt, [_attempt_row(each) for each in written if each.attempts])
+            upsert(conn, attempt, [_attempt_row(each) for each in written if each.attempts])
             return written
 
     def lessons(self, kind: str) -> dict[str, Lesson]:
@@ -182,7 +183,7 @@ class SqlJournal:
             return
         with self._store.begin() as conn:
             now = self._store.now(conn)
-            _upsert(conn, learned, [_lesson_row(self._connection, lesson, now) for lesson in lessons])
+            upsert(conn, learned, [_lesson_row(self._connection, lesson, now) for lesson in lessons])
 
     def forget(self, kind: str, ledger_ids: Sequence[str]) -> None:
         """See `Journal`."""
@@ -194,7 +195,7 @@ class SqlJournal:
         """See `Journal`."""
         found: dict[str, str] = {}
         with self._store.read() as conn:
-            for ids in _slices(invoice_ids):
+            for ids in batched(dict.fromkeys(invoice_ids), READ_IDS_MAX):
                 statement = select(left_alone.c.opsmerge_invoice_id, left_alone.c.content_sha256).where(
                     left_alone.c.connection == self._connection, left_alone.c.opsmerge_invoice_id.in_(ids)
                 )
@@ -208,7 +209,7 @@ class SqlJournal:
             for invoice_id, content in contents.items()
         ]
         with self._store.begin() as conn:
-            _upsert(conn, left_alone, rows)
+            upsert(conn, left_alone, rows)
 
     def ended_documents(self, external_ids: Sequence[str]) -> dict[str, str]:
         """See `Journal`."""
@@ -225,7 +226,7 @@ class SqlJournal:
     def record_run(self, run: Mapping[str, Any]) -> None:
         """See `Journal`."""
         with self._store.begin() as conn:
-            _upsert(conn, push_run, [{**run, "connection": self._connection}])
+            upsert(conn, push_run, [{**run, "connection": self._connection}])
 
     def now(self) -> pendulum.DateTime:
         """See `Journal`."""
@@ -237,7 +238,7 @@ class SqlJournal:
 
     def _seqs(self, conn: Connection, invoice_ids: Sequence[str]) -> dict[str, int]:
         seqs: dict[str, int] = {}
-        for ids in _slices(invoice_ids):
+        for ids in batched(dict.fromkeys(invoice_ids), READ_IDS_MAX):
             statement = select(posting.c.opsmerge_invoice_id, posting.c.seq).where(
                 posting.c.connection == self._connection, posting.c.opsmerge_invoice_id.in_(ids)
             )
@@ -253,7 +254,7 @@ class SqlJournal:
         claimed = [each for each in postings if current.get(each.opsmerge_invoice_id) == each.seq]
         numbers = [first, *(self._store.next_seq(conn) for _ in claimed[1:])]
         written = [replace(each, seq=number) for each, number in zip(claimed, numbers, strict=False)]
-        _upsert(conn, posting, [each.to_row() for each in written])
+        upsert(conn, posting, [each.to_row() for each in written])
         return written
 
 
@@ -288,20 +289,3 @@ def _lesson_row(connection: str, lesson: Lesson, now: pendulum.DateTime) -> dict
         "detail": json.dumps(lesson.detail, ensure_ascii=False),
         "learned_at": now,
     }
-
-
-def _upsert(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, or replace those of the same key."""
-    if not rows:
-        return
-    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key]
-    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
-
-
-def _slices(values: Iterable[str]) -> Iterator[list[str]]:
-    unique = list(dict.fromkeys(values))
-    for start in range(0, len(unique), READ_IDS_MAX):
-        yield unique[start : start + READ_IDS_MAX]

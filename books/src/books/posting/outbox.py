@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 
 import pendulum
 
+from books.core.backoff import backoff_seconds
+from books.core.batches import batched
 from books.core.clock import Clock
 from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
 from books.ledgers.contract import Company, Ledger, LedgerInvoice, Member
@@ -36,8 +38,6 @@ SENDINGS_MAX = 5
 """Of one batch in one run, the first included."""
 SENDINGS_MAX_EVER = 12
 """Of one invoice under one key; beyond it a person decides."""
-BACKOFF_BASE_SECONDS = 1.0
-BACKOFF_CAP_SECONDS = 60.0
 LOST_IN_A_ROW_MAX = 3
 """Answers lost one after the other before the run gives up: the network is down."""
 KEYS = uuid.UUID("0d9a4e1e-3c52-5b0f-8a6e-90f1d7b7a0c4")
@@ -118,8 +118,8 @@ class Outbox:
         Raises:
             Halt: no more can be posted now. What was sent is recorded; what was not is as before.
         """
-        for start in range(0, len(ready), batch_size):
-            self._post_batch(ready[start : start + batch_size])
+        for batch in batched(ready, batch_size):
+            self._post_batch(batch)
 
     def _post_batch(self, ready: Sequence[Ready]) -> None:
         before = {each.candidate.id: each.candidate.posting for each in ready}
@@ -215,7 +215,7 @@ class Outbox:
         for sending in range(1, SENDINGS_MAX):
             if not open_:
                 return
-            self._clock.sleep(backoff_seconds(sending, self._clock.random()))
+            self._clock.sleep(backoff_seconds(sending + 1, self._clock.random()))
             self._checkpoint("before_look_up_again")
             absent = self._look_up_again(open_)
             if not absent:
@@ -253,14 +253,14 @@ class Outbox:
                 return _Sent(rows, fault=stopped)
             except Retry as again:
                 refused, self._looked_up = again, None
-                self._clock.sleep(backoff_seconds(tries, self._clock.random()))  # of a 429, `leave` waits the rest
+                self._clock.sleep(backoff_seconds(tries + 1, self._clock.random()))  # of a 429, `leave` waits the rest
         return _Sent(rows, fault=_as_halt(refused) if refused else None)
 
     def _still_absent(self, rows: Sequence[Posting]) -> Sequence[Posting]:
         """Wait for leave to send; then, where that look-up is too old, look up again: those that are absent."""
         if self._turn is None:
             raise TypeError("an outbox sends within a turn: call begin() first")
-        waited_seconds = self._turn.leave()
+        waited_seconds = self._turn.reserve()
         looked_up = self._looked_up
         if looked_up is not None and not must_look_up_again(self._age_seconds(looked_up), waited_seconds):
             return rows
@@ -484,11 +484,6 @@ def request_id(connection: str, ready: Sequence[Ready]) -> str:
     """The batch's key, from its data: the same members with the same bytes have the same key (36 characters)."""
     members = (f"{each.candidate.id}:{each.candidate.generation}:{sha256(each.body)}" for each in ready)
     return str(uuid.uuid5(KEYS, "|".join((connection, *members))))
-
-
-def backoff_seconds(sending: int, chance: float) -> float:
-    """Full jitter: a random wait below a bound that doubles (AWS Architecture Blog on backoff and jitter)."""
-    return chance * min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2.0**sending)
 
 
 def _gave_up() -> Reject:

@@ -12,6 +12,7 @@ from typing import Any
 import pendulum
 
 from books.core import money
+from books.core.batches import batched
 from books.core.clock import Clock
 from books.core.faults import Halt, Reject
 from books.core.printable import printable
@@ -133,8 +134,8 @@ class PushRun:
             )
         self._checkpoint("input_read")
         waiting = [each for each in self._journal.unfinished() if each.opsmerge_invoice_id not in spool]
-        for start in range(0, len(waiting), size):
-            self._process([self._read_stored(each) for each in waiting[start : start + size]])
+        for batch in batched(waiting, size):
+            self._process([self._read_stored(each) for each in batch])
 
     def _record_run(self, run_id: str, started_at: pendulum.DateTime, finished_at: pendulum.DateTime | None) -> None:
         summary = self.summary

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from books.core.files import write_text
 from books.report import words
 from books.report.read import BUCKETS, Report
-from books.report.whole import write_text
 
 DOCUMENTS_SHOWN = 100
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from books.core.files import write_text
 from books.report import words
 from books.report.read import Break, Report
-from books.report.whole import write_text
 
 ITEMS_MAX = 12
 NOTHING = "\u200b"  # takes no room; what it stands in is no address any more

@@ -6,7 +6,6 @@ sees the one or the other and never half of either, and never makes a load wait.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from books.core.faults import Exit, Halt
+from books.core.files import replacing
 
 OF_ONE_RUN = """
 select
@@ -49,10 +49,8 @@ def publish(build: Path, published: Path) -> Path:
             code="nothing_built",
             remedy="run `meltano run reconcile` first",
         )
-    new = published.with_name(published.name + ".new")
-    _copy_settled(build, new)
-    new.replace(published)
-    _sync_folder(published.parent)
+    with replacing(published, durable=True) as new:
+        _copy_settled(build, new)
     return published
 
 
@@ -62,8 +60,6 @@ def _copy_settled(build: Path, new: Path) -> None:
         _require_whole(connection, build)
         connection.execute("force checkpoint")
         shutil.copyfile(build, new)
-    with new.open("rb+") as copied:
-        os.fsync(copied.fileno())
 
 
 @contextmanager
@@ -103,12 +99,3 @@ def _require_whole(connection: duckdb.DuckDBPyConnection, build: Path) -> None:
             code="build_incomplete",
             remedy="run `meltano run reconcile` again",
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

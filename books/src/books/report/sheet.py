@@ -9,8 +9,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from books.core.files import write_text
 from books.report.read import Break, Report, Row
-from books.report.whole import write_text
 
 COLUMNS = (
     "class", "title", "severity", "owner", "number", "external_id", "payment_id", "currency", "period",

@@ -11,10 +11,10 @@ from typing import Any
 
 import xlsxwriter
 
+from books.core.files import write_bytes
 from books.report import words
 from books.report.read import Report
 from books.report.sheet import COLUMNS, values
-from books.report.whole import write_bytes
 
 BREAKS_MAX = 20_000  # more than anybody works through in a sheet; the CSV file has them all
 CELL_LETTERS_MAX = 32_767  # Excel's

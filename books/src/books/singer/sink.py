@@ -7,9 +7,7 @@ services, tax codes and clients may come after the invoices that need them.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from singer_sdk import Target
@@ -18,6 +16,7 @@ from singer_sdk.sinks import RecordSink
 from books.core import paths
 from books.core.clock import Clock, SystemClock
 from books.core.faults import Exit, Halt
+from books.core.files import write_text
 from books.core.printable import printable
 from books.core.settings import TargetSettings
 from books.ledgers.contract import Ledger
@@ -180,17 +179,8 @@ class Intake:
         if self.settings.plan_file and whole:
             path = paths.resolve(self.settings.plan_file)
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_private(path, to_json(plan))
+            write_text(path, to_json(plan), private=True)  # it names customers and amounts
             self._logger.info("  The plan %s is in %s", plan.id, path)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Whole or not at all, and for its owner only: a plan names customers and amounts."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(path)
 
 
 def _plan_to_post(settings: TargetSettings) -> Plan | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, case, or_, select
 
+from books.core.batches import batched
 from books.core.faults import Fault, Reject
 from books.opsmerge import api, belonging, kinds
 from books.opsmerge.api import Accounting
@@ -101,9 +102,9 @@ class AccountingBlocks:
         """Follow rows of the postings stream; old ones and unknown outcomes change nothing. How many were news."""
         wanted = [record for record in records if record.get("outcome") in STATUS]
         changed = 0
-        for start in range(0, len(wanted), CHUNK):
+        for batch in batched(wanted, CHUNK):
             with self._store.begin() as connection:
-                changed += _take_in(connection, wanted[start : start + CHUNK])
+                changed += _take_in(connection, batch)
         return changed
 
     def tell(self, *, clearing: bool = False) -> BlockCounts:

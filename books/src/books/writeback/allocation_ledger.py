@@ -13,6 +13,8 @@ from typing import Any
 import pendulum
 from sqlalchemy import Connection, RowMapping, and_, case, func, select
 
+from books.core.backoff import backoff_seconds
+from books.core.batches import batched
 from books.core.faults import Fault, Reject
 from books.core.money import ZERO
 from books.opsmerge import belonging
@@ -119,7 +121,7 @@ class AllocationLedger:
     def take_in(self, records: Sequence[Mapping[str, Any]], run: str) -> Taken:
         """Follow rows of the payments stream; older versions than known are only marked as seen by this run."""
         taken = Taken()
-        for part in _parts(records):
+        for part in batched(records, CHUNK):
             with self._store.begin() as connection:
                 _Intake(connection, part, run, taken).write()
         return taken
@@ -139,7 +141,7 @@ class AllocationLedger:
             )
             gone = list(connection.execute(select(payment.c.payment_id).where(missing)).scalars())
             connection.execute(payment.update().where(missing).values(status=GONE))
-            for part in _parts(gone):
+            for part in batched(gone, CHUNK):
                 connection.execute(
                     allocation.update()
                     .where(allocation.c.realm_id == realm_id, allocation.c.payment_id.in_(part))
@@ -344,13 +346,8 @@ def _by_realm(keys: Iterable[Key]) -> Iterator[tuple[str, Sequence[str]]]:
     for realm_id, payment_id in sorted(keys):
         realms[realm_id].append(payment_id)
     for realm_id, ids in realms.items():
-        for part in _parts(ids):
+        for part in batched(ids, CHUNK):
             yield realm_id, part
-
-
-def _parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]
 
 
 def _ripe(table: Any, now: pendulum.DateTime) -> Any:
@@ -431,7 +428,7 @@ def _settled(told: Told, now: pendulum.DateTime) -> Any:
 
 def refusal(fault: Fault, attempts: int, now: pendulum.DateTime) -> dict[str, Any]:
     """The columns of a refused try: why, what to do, and when to try again (5 minutes, doubling, at most an hour)."""
-    wait_seconds = min(RETRY_SECONDS * 2 ** min(attempts - 1, 10), RETRY_SECONDS_MAX)
+    wait_seconds = backoff_seconds(attempts, first=RETRY_SECONDS, seconds_max=RETRY_SECONDS_MAX)
     return {
         "attempts": attempts,
         "next_attempt_at": now.add(seconds=wait_seconds),

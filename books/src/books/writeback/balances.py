@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, select, tuple_, update
 
+from books.core.batches import batched
 from books.core.money import ZERO, half_up
 from books.posting import documents
 from books.store import Store
@@ -52,19 +53,19 @@ class Balances:
     def take_in(self, records: Sequence[Mapping[str, Any]]) -> list[Key]:
         """Follow rows of the stream `invoices`; older versions than known change nothing. Which invoices were named."""
         keys = [(str(record["realm_id"]), str(record["id"])) for record in records]
-        for start in range(0, len(records), CHUNK):
+        for batch in batched(records, CHUNK):
             with self._store.begin() as connection:
-                _follow(connection, records[start : start + CHUNK])
+                _follow(connection, batch)
         return keys
 
     def forget_all_but(self, shown: Collection[Key], realm_id: str) -> int:
         """After a complete read: invoices of a company that it did not show no longer exist. How many."""
         gone = sorted(set(self.of_realm(realm_id)) - set(shown))
-        for start in range(0, len(gone), CHUNK):
-            named = tuple_(ledger_balance.c.realm_id, ledger_balance.c.transaction_id).in_(gone[start : start + CHUNK])
+        for batch in batched(gone, CHUNK):
+            named = tuple_(ledger_balance.c.realm_id, ledger_balance.c.transaction_id).in_(batch)
             with self._store.begin() as connection:
                 connection.execute(delete(ledger_balance).where(named))
-                documents.note(connection, realm_id, {key: DELETED for _, key in gone[start : start + CHUNK]})
+                documents.note(connection, realm_id, {key: DELETED for _, key in batch})
         return len(gone)
 
     def settled_by(self, payments: Iterable[Key]) -> list[Key]:
@@ -72,8 +73,8 @@ class Balances:
         found: list[Key] = []
         wanted = sorted(set(payments))
         with self._store.read() as connection:
-            for start in range(0, len(wanted), CHUNK):
-                named = tuple_(allocation.c.realm_id, allocation.c.payment_id).in_(wanted[start : start + CHUNK])
+            for batch in batched(wanted, CHUNK):
+                named = tuple_(allocation.c.realm_id, allocation.c.payment_id).in_(batch)
                 query = select(allocation.c.realm_id, allocation.c.transaction_id).where(named)
                 found.extend((row[0], row[1]) for row in connection.execute(query))
         return found
@@ -87,9 +88,9 @@ class Balances:
     def explain(self, invoices: Iterable[Key]) -> None:
         """Work out anew what the allocations leave unexplained of these invoices."""
         wanted = sorted(set(invoices))
-        for start in range(0, len(wanted), CHUNK):
+        for batch in batched(wanted, CHUNK):
             with self._store.begin() as connection:
-                _explain(connection, wanted[start : start + CHUNK])
+                _explain(connection, batch)
 
     def unexplained(self) -> list[Remainder]:
         """The invoices of ours with a remainder, by number."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select
 
+from books.core.batches import batched
 from books.core.money import ZERO
 from books.opsmerge import api, belonging, kinds
 from books.opsmerge.client import OpsMergeClient
@@ -44,7 +44,7 @@ class Mirror:
         """Read what changed since the last time, and mark the allocations it may matter to. How many rows came."""
         count = 0
         records = self._client.records(api.PAYMENTS, params=self._since())
-        while chunk := list(islice(records, CHUNK)):
+        for chunk in batched(records, CHUNK):
             with self._store.begin() as connection:
                 self._take_in(connection, chunk)
             count += len(chunk)
@@ -131,10 +131,8 @@ class Mirror:
         upsert(connection, opsmerge_read, [{"source": self._source, "updated_at": records[-1]["updated_at"]}])
 
     def _entries(self, connection: Connection, column: Any, values: Sequence[str]) -> Iterator[Entry]:
-        for start in range(0, len(values), CHUNK):
-            query = select(opsmerge_payment).where(
-                opsmerge_payment.c.source == self._source, column.in_(values[start : start + CHUNK])
-            )
+        for batch in batched(values, CHUNK):
+            query = select(opsmerge_payment).where(opsmerge_payment.c.source == self._source, column.in_(batch))
             for row in connection.execute(query).mappings():
                 yield _entry(row)
 
@@ -178,9 +176,8 @@ class View:
 def _linked(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Which of these payments an allocation is linked to."""
     found: set[str] = set()
-    for start in range(0, len(ids), CHUNK):
-        part = ids[start : start + CHUNK]
-        query = select(allocation.c.linked_payment_id).where(allocation.c.linked_payment_id.in_(part))
+    for batch in batched(ids, CHUNK):
+        query = select(allocation.c.linked_payment_id).where(allocation.c.linked_payment_id.in_(batch))
         found.update(str(identifier) for identifier in connection.execute(query).scalars())
     return found
 

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 from books.core import money
+from books.core.files import replacing
 from books.operations.forget.client import Client, Erased
 
 BYTES_MAX = 256 * 1024 * 1024
@@ -78,7 +79,6 @@ def _masked_text(content: bytes, client: Client) -> bytes:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    new = path.with_name(path.name + ".erased")
-    new.write_bytes(content)
-    shutil.copymode(path, new)
-    new.replace(path)
+    with replacing(path) as new:
+        new.write_bytes(content)
+        shutil.copymode(path, new)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, Text, and_, func, or_, select
 
 from books.core import money
+from books.core.batches import batched
 from books.operations.forget.client import Client, Erased, mentions
 from books.posting.postings import DISCONNECTED, GONE, Outcome
 from books.store import Store
@@ -37,7 +38,7 @@ class Erasure:
 def _in(column: Any, values: frozenset[str]) -> ColumnElement[bool]:
     """Membership, in slices that every database takes."""
     ordered = sorted(values) or [""]
-    return or_(*(column.in_(ordered[start : start + IDS_MAX]) for start in range(0, len(ordered), IDS_MAX)))
+    return or_(*(column.in_(batch) for batch in batched(ordered, IDS_MAX)))
 
 
 def _invoices_of(table: Table) -> Callable[[Client], ColumnElement[bool]]:
