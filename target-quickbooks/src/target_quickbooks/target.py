@@ -42,7 +42,7 @@ class TargetQuickBooks(PluginEndings, Target):
         try:
             summary = self.intake.push()
         finally:
-            self.keep_words(self.intake.told)
+            self.keep_words(self.intake.words)
         self.intake.checkpoint("before_state")
         if self.intake.settings.dry_run:
             self.forget_run()

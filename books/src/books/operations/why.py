@@ -41,7 +41,7 @@ LIKE_NUMBERS_MAX = 3
 
 
 def stories(session: Session, number: str) -> list[Row]:
-    """Each posting under a number or OpsMerge id, with all that is known of it."""
+    """Return each posting under a number or OpsMerge id, with all that is known of it."""
     folded = number.strip().lower()
     named = or_(func.lower(posting.c.number) == folded, posting.c.opsmerge_invoice_id == number.strip())
     with session.store.read() as conn:
@@ -52,7 +52,7 @@ def stories(session: Session, number: str) -> list[Row]:
 
 
 def _not_written(session: Session) -> str:
-    """Why nothing of this connection is written to OpsMerge; empty where it is."""
+    """Return why nothing of this connection is written to OpsMerge; empty where it is."""
     test = is_test(session.configuration.plugin("target-opsmerge"))
     return "" if belonging.may_write(session.connection, opsmerge_is_test=test) else belonging.NOT_A_TEST
 
@@ -83,12 +83,12 @@ def _rows(conn: Connection, table: Any, order: Any, **equal: str) -> list[Row]:
 
 
 def drift(session: Session, row: Mapping[str, Any]) -> list[Row]:
-    """What the newest report says of it; nothing where there is none yet."""
+    """Return what the newest report says of an invoice; nothing where there is none yet."""
     return _ask(session, DRIFT, (row["opsmerge_invoice_id"], row["number"]))
 
 
 def _ask(session: Session, sql: str, values: tuple[str, ...]) -> list[Row]:
-    """Rows of the published warehouse; none where there is none, or it is from before these tables."""
+    """Return rows of the published warehouse; none where there is none, or it is from before these tables."""
     import duckdb
 
     path = published(session)
@@ -104,7 +104,7 @@ def _ask(session: Session, sql: str, values: tuple[str, ...]) -> list[Row]:
 
 
 def published(session: Session) -> Path | None:
-    """The warehouse that `books report` published last."""
+    """Return the warehouse that `books report` published last."""
     build = session.configuration.plugin("target-duckdb").get("path")
     path = paths.resolve(build).with_name("books.duckdb") if build else None
     return path if path is not None and path.is_file() else None
@@ -114,7 +114,7 @@ def published(session: Session) -> Path | None:
 
 
 def reasons(session: Session, number: str) -> list[str]:
-    """Why target-quickbooks may not know this number, most certain first."""
+    """Return why target-quickbooks may not know a number, most certain first."""
     found = [_in_opsmerge(session, row) for row in _ask(session, SOURCE, (number.strip(),))]
     like = _alike(session, number)
     if like:

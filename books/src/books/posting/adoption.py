@@ -13,21 +13,21 @@ from books.posting.postings import GONE
 
 @dataclass(frozen=True)
 class Same:
-    """It is there: the same invoice."""
+    """The ledger has it: the same invoice."""
 
     found: LedgerInvoice
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Its number is used by a different invoice."""
+    """A different invoice of the ledger has its number."""
 
     found: LedgerInvoice
 
 
 @dataclass(frozen=True)
 class Absent:
-    """Nothing has its number."""
+    """No invoice of the ledger has its number."""
 
 
 Verdict = Same | Taken | Absent
@@ -90,7 +90,7 @@ def _agrees(found: LedgerInvoice, invoice: Invoice, customer_id: str | None, com
 
 
 def number_taken(found: LedgerInvoice) -> Reject:
-    """The conflict, in words."""
+    """Return the conflict of a number that another invoice of the ledger has."""
     what = "a voided invoice" if found.voided else f"a different invoice of {found.total}"
     return Reject(
         f"the number is taken in the books by {what} (id {found.id})",
@@ -101,7 +101,7 @@ def number_taken(found: LedgerInvoice) -> Reject:
 
 
 def number_twice(other_id: str) -> Reject:
-    """Why an invoice is not posted whose number another one of OpsMerge bears."""
+    """Return the conflict of a number that another invoice of OpsMerge has, which is posted in its place."""
     return Reject(
         f"another invoice in OpsMerge has the same number (id {other_id}), and was sent first",
         code="number_taken",
@@ -111,7 +111,7 @@ def number_twice(other_id: str) -> Reject:
 
 
 def gone(former_id: str | None) -> Reject:
-    """Why an invoice is held that was in the books before a disconnect or a lost store, and is found no more."""
+    """Return why an invoice is held that was posted before a disconnect or a lost store, and is missing now."""
     under = f"its number and the id {former_id}" if former_id else "its number"
     return Reject(
         f"it was posted before, and QuickBooks has no invoice under {under} any more",

@@ -16,7 +16,7 @@ REMEDY = (
 
 
 def changed_after_posting(posting: Posting, candidate: Candidate) -> Reject:
-    """The conflict: what OpsMerge says now is not what was posted."""
+    """Return the conflict of an invoice that OpsMerge changed after it was posted."""
     what = differences(_as_posted(posting), candidate.invoice)
     return Reject(
         f"changed in OpsMerge after it was posted: {', '.join(what) or 'the content'}",
@@ -27,7 +27,7 @@ def changed_after_posting(posting: Posting, candidate: Candidate) -> Reject:
 
 
 def _as_posted(posting: Posting) -> Invoice | None:
-    """The invoice as the store has it; after a second change that is the first change, which serves as well."""
+    """Return the invoice as the store has it; after a second change that is the first change, which serves as well."""
     try:
         return records.parse(money.loads(posting.record))
     except Reject:
@@ -35,13 +35,13 @@ def _as_posted(posting: Posting) -> Invoice | None:
 
 
 def differences(before: Invoice | None, now: Invoice | None) -> list[str]:
-    """What differs, as `total 10.00 -> 12.00`; lines only by name."""
+    """Return what differs, as `total 10.00 -> 12.00`; lines only by name."""
     if before is None or now is None:
         return []
     names = ("number", "issue_date", "due_date", "currency", "client_id", "subtotal", "tax_total", "total")
-    told = [
+    differing = [
         f"{name} {getattr(before, name)} -> {getattr(now, name)}"
         for name in names
         if getattr(before, name) != getattr(now, name)
     ]
-    return told + (["lines"] if before.lines != now.lines else [])
+    return differing + (["lines"] if before.lines != now.lines else [])

@@ -62,7 +62,7 @@ def from_environment(points: Sequence[str] = POINTS) -> Checkpoint:
 
 
 def _pass(name: str) -> None:
-    """Go on."""
+    """Do nothing."""
 
 
 def _signaller(wanted: str, nth: int, number: signal.Signals) -> Checkpoint:

@@ -31,7 +31,7 @@ def ended(conn: Connection, company_id: str, ids: Iterable[str]) -> dict[str, st
 
 
 def note(conn: Connection, company_id: str, statuses: Mapping[str, str]) -> None:
-    """Remember that documents were seen voided or deleted. A deletion is final."""
+    """Write that documents were seen voided or deleted. A deletion is final."""
     known = ended(conn, company_id, statuses)
     rows = [
         {"realm_id": company_id, "transaction_id": key, "status": status}
@@ -42,7 +42,7 @@ def note(conn: Connection, company_id: str, statuses: Mapping[str, str]) -> None
 
 
 def note_live(conn: Connection, company_id: str, ids: Iterable[str]) -> None:
-    """Forget that documents were seen voided: they stand. A deletion is final."""
+    """Delete the note that documents were voided: they are valid. A deletion is final."""
     for some in batched(dict.fromkeys(ids), IDS_MAX):
         conn.execute(
             delete(ended_document).where(

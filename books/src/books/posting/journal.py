@@ -38,7 +38,7 @@ UNFINISHED = (Outcome.UNKNOWN, Outcome.REJECTED, Outcome.CONFLICT, Outcome.HELD)
 
 @dataclass(frozen=True)
 class Lesson:
-    """Something learned of the ledger: `kind` and `key` say of what, `detail` is small JSON."""
+    """A fact that a run learned of the ledger: `kind` and `key` say of what, `detail` is small JSON."""
 
     kind: str
     key: str
@@ -48,14 +48,14 @@ class Lesson:
 
 
 class Journal(Protocol):
-    """What posting asks of its store. Every method is one transaction."""
+    """The store as posting uses it. Every method is one transaction."""
 
     def load(self, invoice_ids: Sequence[str]) -> dict[str, Posting]:
-        """The postings of these invoices, by id; unknown ids are left out."""
+        """Return the postings of these invoices, by id; unknown ids are left out."""
         ...
 
     def unfinished(self) -> Sequence[Posting]:
-        """Postings that may want another look: not in the books, withdrawn in OpsMerge, or a person asked to retry."""
+        """Return postings to decide again: not in the ledger, voided or opted out since, or with a retry asked for."""
         ...
 
     def in_flight(self) -> dict[str, str]:
@@ -63,35 +63,35 @@ class Journal(Protocol):
         ...
 
     def write(self, postings: Sequence[Posting]) -> list[Posting]:
-        """Write rows that are still as they were read; give back those written, with their new `seq`."""
+        """Write rows that are still as they were read, and return those written, with their new `seq`."""
         ...
 
     def intend(self, postings: Sequence[Posting]) -> list[Posting]:
-        """As `write`, and one attempt for each row written: the intent, before the socket opens."""
+        """Write rows as `write` does, and an attempt for each: the intent, before the socket opens."""
         ...
 
     def finish(self, postings: Sequence[Posting]) -> list[Posting]:
-        """As `write`, and the outcome of each row's last attempt."""
+        """Write rows as `write` does, and the outcome of each row's last attempt."""
         ...
 
     def lessons(self, kind: str) -> dict[str, Lesson]:
-        """What was learned of a kind, by key."""
+        """Return what was learned of a kind, by key."""
         ...
 
     def learn(self, lessons: Sequence[Lesson]) -> None:
-        """Remember."""
+        """Write what was learned."""
         ...
 
     def forget(self, kind: str, ledger_ids: Sequence[str]) -> None:
-        """Forget what points at these ids of the ledger."""
+        """Delete what was learned of these ids of the ledger."""
         ...
 
     def is_left_alone(self, invoice_ids: Sequence[str]) -> dict[str, str]:
-        """Content hashes of invoices that were looked for before and not found, by id."""
+        """Return the content hashes of invoices that were looked for before and not found, by id."""
         ...
 
     def leave_alone(self, contents: Mapping[str, str]) -> None:
-        """Remember invoices that were looked for and not found."""
+        """Write that invoices were looked for and not found."""
         ...
 
     def ended_documents(self, external_ids: Sequence[str]) -> dict[str, str]:
@@ -99,7 +99,7 @@ class Journal(Protocol):
         ...
 
     def note_ended(self, statuses: Mapping[str, str]) -> None:
-        """Remember documents of the ledger that were seen voided or deleted."""
+        """Write that documents of the ledger were seen voided or deleted."""
         ...
 
     def record_run(self, run: Mapping[str, Any]) -> None:
@@ -107,7 +107,7 @@ class Journal(Protocol):
         ...
 
     def now(self) -> pendulum.DateTime:
-        """The store's clock."""
+        """Return the time by the store's clock."""
         ...
 
 

@@ -15,7 +15,7 @@ from books.posting.postings import RECALLED, Outcome, Posting
 
 @dataclass
 class MemoryJournal:
-    """A journal in memory: what one method did is there, or the method never ran."""
+    """A journal in memory: each method commits at once, or did not run."""
 
     clock: Clock
     postings: dict[str, Posting] = field(default_factory=dict)

@@ -59,24 +59,24 @@ Report = Callable[[Posting], None]
 
 @dataclass(frozen=True)
 class _Sent:
-    """What came of one sending. With a `fault` the call did not happen, and `claimed` still stands as it was made."""
+    """The result of one call. With a `fault` the call did not happen, and the claim stands as it was made."""
 
     claimed: Sequence[Posting] = ()
     open: Sequence[Posting] = ()
-    """Those whose answer says nothing for certain, though the ledger did answer."""
+    """Those whose outcome is unknown, though the ledger did answer."""
     fault: Reject | Halt | None = None
 
 
 @dataclass(frozen=True)
 class _Moment:
-    """A moment by the store's clock and by the process's own."""
+    """A time by the store's clock, and by the process's own steady clock."""
 
     wall: pendulum.DateTime
     steady_seconds: float
 
 
 class Outbox:
-    """Sends, and records what came of it. Within a turn only: see `begin`."""
+    """Sends invoices and records each outcome. Within a turn only: see `begin`."""
 
     def __init__(
         self,
@@ -99,17 +99,17 @@ class Outbox:
         self._lost_in_a_row = 0
         self._halt: Halt | None = None
         self.stale: list[Candidate] = []
-        """Invoices refused because a reference is gone: worth one more try with fresh references."""
+        """Invoices refused because a customer, item or tax code is gone: posted once more with fresh references."""
         self._ready: dict[str, Ready] = {}
         self._turn: Turn | None = None
         self._looked_up: _Moment | None = None
 
     def begin(self, turn: Turn) -> None:
-        """Send within this turn from now on. What was looked up before it counts for nothing."""
+        """Send within this turn from now on. What was looked up before it is not believed."""
         self._turn, self._looked_up = turn, None
 
     def looked_up(self) -> None:
-        """Note that all that will be sent next was just looked up by number, within this turn."""
+        """Keep that everything to be sent next is looked up by number now, within this turn."""
         self._looked_up = self._moment()
 
     def post(self, ready: Sequence[Ready], batch_size: int) -> None:
@@ -138,7 +138,7 @@ class Outbox:
             raise self._halt
 
     def _split(self, ready: Sequence[Ready], refused: Reject) -> None:
-        """The whole call was refused, so one of its members spoils it: halve, until it stands alone."""
+        """Send halves of a batch that was refused as a whole, until the invoice that spoils it stands alone."""
         if len(ready) == 1:
             self._record(
                 [with_fault(posting_of(ready[0].candidate, self._identity), Outcome.REJECTED, refused, self._now())]
@@ -207,7 +207,7 @@ class Outbox:
             raise self._halt
 
     def _again(self, posting: Posting) -> Posting:
-        """The next intent of a posting that was sent before."""
+        """Return the next intent of a posting that was sent before."""
         return replace(posting, **NO_FAULT, attempts=posting.attempts + 1)
 
     def _see_through(self, open_: Sequence[Posting]) -> None:
@@ -236,7 +236,7 @@ class Outbox:
     # One sending.
 
     def _send(self, rows: Sequence[Posting], point: str) -> _Sent:
-        """Claim these and send them as one call; where the call did not happen for now, look up and claim anew."""
+        """Claim rows and send them as one call; where the call did not happen, look up and claim again, bounded."""
         refused: Retry | None = None
         for tries in range(1, SENDINGS_MAX + 1):
             try:
@@ -253,11 +253,13 @@ class Outbox:
                 return _Sent(rows, fault=stopped)
             except Retry as again:
                 refused, self._looked_up = again, None
-                self._clock.sleep(backoff_seconds(tries + 1, self._clock.random()))  # of a 429, `leave` waits the rest
+                self._clock.sleep(
+                    backoff_seconds(tries + 1, self._clock.random())
+                )  # after a 429 `reserve` waits the rest
         return _Sent(rows, fault=_as_halt(refused) if refused else None)
 
     def _still_absent(self, rows: Sequence[Posting]) -> Sequence[Posting]:
-        """Wait for leave to send; then, where that look-up is too old, look up again: those that are absent."""
+        """Wait for the rate limiter, look up again where the last look-up is too old, and return what is absent."""
         if self._turn is None:
             raise TypeError("an outbox sends within a turn: call begin() first")
         waited_seconds = self._turn.reserve()
@@ -283,7 +285,7 @@ class Outbox:
         return claimed, lambda: self._prove(claimed, made)
 
     def _prove(self, claimed: Sequence[Posting], made: _Moment) -> None:
-        """Check, as the last thing before the bytes leave, that the lock and the claim are ours, and the claim young.
+        """Raise unless lock and claim are still ours, and the claim is young; called right before the bytes leave.
 
         Raises:
             ClaimLost: nothing may be sent under it.
@@ -300,9 +302,9 @@ class Outbox:
     def _let_go(
         self, claimed: Sequence[Posting], before: Mapping[str, Posting | None], fault: Reject | Halt
     ) -> dict[str, Posting]:
-        """Give up a claim under which nothing was sent, and return the rows: the next run decides them anew, at once.
+        """Release claims under which nothing was sent, and return the rows: the next run decides on them at once.
 
-        The rows stay, because another run may have seen them, and left their invoices to us.
+        The rows stay, because another run may have seen them and left their invoices to this one.
         """
         now = self._now()
         rows = []
@@ -318,7 +320,7 @@ class Outbox:
         return {each.opsmerge_invoice_id: each for each in self._journal.write(rows)}
 
     def _call(self, members: Sequence[Posting], prove: Callable[[], None]) -> Sequence[Posting]:
-        """One call; the members whose answer says nothing for certain, though the ledger did answer."""
+        """Send one call, and return the members whose outcome is unknown though the ledger did answer."""
         key = members[0].request_id or ""
         reused = set(self._replaced.values())
         asked = [Member(each.bid or "", (each.body or "").encode(), fold(each.number) in reused) for each in members]
@@ -335,13 +337,13 @@ class Outbox:
         return self._take(members, answers)
 
     def _look_up_again(self, members: Sequence[Posting]) -> list[Posting]:
-        """Adopt those that are there after all; the rest are proved absent."""
+        """Adopt those that are there after all, and return the others, proved absent."""
         absent, settled = self._sort(members)
         self._record(settled)
         return absent
 
     def _sort(self, members: Sequence[Posting]) -> tuple[list[Posting], list[Posting]]:
-        """Look up by number: those that are absent, and those that are settled by what was found."""
+        """Look up by number, and return those that are absent, and those that are settled by what was found."""
         self.looked_up()
         found = by_number(self._ledger.find_invoices([each.number for each in members]))
         settled, absent = [], []
@@ -370,7 +372,7 @@ class Outbox:
         return with_fault(posting, Outcome.CONFLICT, number_taken(verdict.found), self._now())
 
     def _take(self, members: Sequence[Posting], answers: Mapping[str, LedgerInvoice | Fault]) -> list[Posting]:
-        """Commit each member's outcome; give back those that are still open."""
+        """Commit each member's outcome, and return those that are still unknown."""
         now = self._now()
         outcomes: list[Posting] = []
         open_: list[Posting] = []
@@ -399,7 +401,7 @@ class Outbox:
         return still_open
 
     def _let_go_of(self, stopped: Sequence[Posting], halt: Halt) -> None:
-        """Give up those of a batch that did not happen; those that were sent before stay unknown as they are."""
+        """Release the members of a batch that did not happen; those that were sent before stay unknown."""
         first = {each.opsmerge_invoice_id: self._ready.get(each.opsmerge_invoice_id) for each in stopped}
         before = {invoice_id: ready.candidate.posting for invoice_id, ready in first.items() if ready is not None}
         let_go = [
@@ -410,7 +412,7 @@ class Outbox:
         self._let_go(let_go, before, halt)
 
     def _settle_taken(self, taken: Sequence[tuple[Posting, Reject]]) -> None:
-        """The number was used between our look-up and our call: by us (adopt) or by another (conflict)."""
+        """Look up numbers that were used between look-up and call: adopt ours, record a conflict with another's."""
         if not taken:
             return
         found = by_number(self._ledger.find_invoices([each.number for each, _ in taken]))
@@ -430,7 +432,7 @@ class Outbox:
             self.stale.append(ready.candidate)
 
     def _note(self, members: Sequence[Posting], fault: Fault) -> list[Posting]:
-        """Write down why the answer is missing; the outcome stays unknown."""
+        """Write why the answer is missing; the outcome stays unknown."""
         now = self._now()  # nothing leaves after this moment: the settle wait begins
         noted = [with_fault(each, Outcome.UNKNOWN, fault, now) for each in members]
         written = self._journal.finish([replace(each, attempted_at=now, finished_at=None) for each in noted])
@@ -464,14 +466,14 @@ class Outbox:
 
 
 def _not_sent(fault: Reject | Halt) -> Fault:
-    """Why a claim was given up, as the row keeps it."""
+    """Return why a claim was released, as the row keeps it."""
     if fault.code == NOT_SENT:
         return fault
     return Halt(
         f"not sent: {fault.message}",
         exit_code=Exit.TRY_LATER,
         code=NOT_SENT,
-        remedy="Nothing is needed: the next run looks it up and decides anew.",
+        remedy="Nothing is needed: the next run looks it up and decides again.",
         vendor_request_id=fault.vendor_request_id,
     )
 
@@ -481,7 +483,7 @@ def _is_first_sending(posting: Posting, before: Posting | None) -> bool:
 
 
 def request_id(connection: str, ready: Sequence[Ready]) -> str:
-    """The batch's key, from its data: the same members with the same bytes have the same key (36 characters)."""
+    """Return a batch's key, from its data: the same members with the same bytes have the same key (36 characters)."""
     members = (f"{each.candidate.id}:{each.candidate.generation}:{sha256(each.body)}" for each in ready)
     return str(uuid.uuid5(KEYS, "|".join((connection, *members))))
 
@@ -499,7 +501,7 @@ def _claimed_by_another(count: int) -> Halt:
         f"another run has worked on {count} of these invoices meanwhile, so they were not sent",
         exit_code=Exit.TRY_LATER,
         code="claimed_by_another",
-        remedy="Run again: it decides anew on what the other run left.",
+        remedy="Run again: it decides again on what the other run left.",
     )
 
 

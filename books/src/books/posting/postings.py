@@ -16,7 +16,7 @@ from books.ledgers.contract import LedgerInvoice
 
 
 class Outcome(StrEnum):
-    """What came of a posting."""
+    """The outcome of a posting."""
 
     CREATED = "created"
     ADOPTED = "adopted"
@@ -97,7 +97,7 @@ class Posting:
         return cls(**{**values, "outcome": Outcome(values["outcome"])})
 
     def to_row(self) -> dict[str, Any]:
-        """The row of the table."""
+        """Return the row of the table."""
         return {**{each.name: getattr(self, each.name) for each in fields(self)}, "outcome": self.outcome.value}
 
     @property
@@ -107,7 +107,7 @@ class Posting:
 
 
 def with_fault(posting: Posting, outcome: Outcome, fault: Fault, finished_at: pendulum.DateTime) -> Posting:
-    """The posting after a refusal: nothing was written."""
+    """Return the posting after a refusal: nothing was written to the ledger."""
     return replace(
         posting,
         outcome=outcome,

@@ -20,5 +20,5 @@ __all__ = ["BothSides", "Finding", "State", "inspect"]
 
 
 def inspect(sides: BothSides) -> Sequence[Finding]:
-    """Every finding, worst first."""
+    """Return every finding, worst first."""
     return worst_first([*company.inspect(sides), *things.inspect(sides), *invoices.inspect(sides)])

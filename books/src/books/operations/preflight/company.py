@@ -15,7 +15,7 @@ HOME_COUNTRIES = frozenset({"GB", "GBR", "UK"})
 
 
 def inspect(sides: BothSides) -> Iterator[Finding]:
-    """Every finding about the company as a whole."""
+    """Yield every finding about the company as a whole."""
     yield _ready(sides)
     yield _country(sides)
     yield _duplicates(sides)
@@ -26,7 +26,7 @@ def inspect(sides: BothSides) -> Iterator[Finding]:
 
 
 def _ready(sides: BothSides) -> Finding:
-    """The same check that a push makes before its first write."""
+    """Return the finding of the check that a push makes before its first write."""
     try:
         check_company(sides.company)
     except Halt as halt:
@@ -53,7 +53,7 @@ def _country(sides: BothSides) -> Finding:
 
 
 def _duplicates(sides: BothSides) -> Finding:
-    """The same question that a push asks before it creates anything."""
+    """Return the finding of the question that a push asks before it creates anything."""
     answer = sides.rules.duplicate_numbers_checked
     try:
         check_duplicate_numbers(sides.company.connection, answer)
@@ -73,7 +73,7 @@ def _duplicates(sides: BothSides) -> Finding:
 
 
 def _closed(sides: BothSides) -> Finding:
-    """Invoices dated in closed books are told by `invoices`, one by one."""
+    """Return until when the books are closed; `invoices` names the invoices dated before."""
     closed = sides.company.closed_until
     says = f"the books are closed until {closed}" if closed else "no period is closed"
     return Finding(AREA, "closed periods", State.OK, says)
@@ -104,7 +104,7 @@ def _wanted_accounts(sides: BothSides) -> dict[str, str | None]:
 
 
 def account_problems(sides: BothSides) -> list[str]:
-    """Why a missing item could not be created with the default accounts; none where it could, or none are set."""
+    """Return why missing items could not be created with the default accounts; none where nothing is wrong."""
     found = [_account(sides, setting, name) for setting, name in _wanted_accounts(sides).items() if name]
     return [f"{each.what} {each.says}" for each in found if each.state is State.BLOCKS]
 

@@ -32,12 +32,12 @@ class Use:
 
     @property
     def alone(self) -> Invoice:
-        """An invoice of this one line, to ask the resolver about."""
+        """An invoice of this one line, to ask the judge about."""
         return replace(self.invoice, lines=(self.line,))
 
 
 def inspect(sides: BothSides) -> Iterator[Finding]:
-    """A finding per service, tax code and client with something to say; clients without are one finding."""
+    """Yield a finding per service, tax code and client with something to say; clients without are one finding."""
     yield from (_service(sides, use) for use in _uses(sides, "service"))
     yield from (_tax_code(sides, use) for use in _uses(sides, "tax_code"))
     yield from _clients(sides)
@@ -172,7 +172,7 @@ def _clients(sides: BothSides) -> Iterator[Finding]:
 
 
 def _client(sides: BothSides, invoices: Sequence[Invoice], ways: list[str]) -> Finding | None:
-    """What a person has to know of a client; one with nothing to decide is only counted, in `ways`."""
+    """Return what a person has to know of a client; one with nothing to decide is only counted, in `ways`."""
     invoice = invoices[0]
     numbers = tuple(each.number for each in invoices)
     label = f"{sides.choices.catalogue.client_name(invoice)} ({invoice.client_id})"
@@ -190,7 +190,7 @@ def _client(sides: BothSides, invoices: Sequence[Invoice], ways: list[str]) -> F
 
 
 def _new_client(sides: BothSides, invoice: Invoice, label: str, numbers: tuple[str, ...]) -> Finding | None:
-    """What speaks against creating its customer: the name is another party's, or a customer is very like it."""
+    """Return what speaks against creating a customer: the name is another party's, or a customer is very like it."""
     name = sides.judge.customer_name(invoice)
     holder = sides.holders.get(name.casefold())
     if holder is not None:
@@ -230,14 +230,14 @@ def _customer_proposal(sides: BothSides, invoice: Invoice, label: str, name: str
 
 
 def _is_free(sides: BothSides, customer: Customer, client_id: str) -> bool:
-    """Whether no other client stands for this customer: by what was posted before, or by mappings.yml."""
+    """Return whether no other client stands for this customer: by what was posted before, or by mappings.yml."""
     mapped = (named for key, named in sides.rules.mappings.clients.items() if key != client_id)
     by_file = any(named.id == customer.id or named.name == customer.name for named in mapped)
     return not by_file and sides.judge.owner(customer) in (None, client_id)
 
 
 def _names_alone(sides: BothSides, name: str, client_id: str) -> bool:
-    """Whether no other client of OpsMerge has this name in another spelling."""
+    """Return whether no other client of OpsMerge has this name in another spelling."""
     names = sides.choices.catalogue.names().items()
     alike = {
         key for key, other in names if likeness.spelling(sides.ledger.customer_name(other)) == likeness.spelling(name)

@@ -20,7 +20,7 @@ LINE_CHARS_MAX = 4096
 
 
 def write(path: Path, suggestions: Sequence[Suggestion]) -> list[Suggestion]:
-    """Enter suggestions, and return those that were entered. The file is replaced whole, or not at all.
+    """Write suggestions into the file, and return those that were entered. The file is replaced whole, or not at all.
 
     Two that name different things for one key are both left to a person.
 
