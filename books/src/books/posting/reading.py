@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pendulum
 
@@ -69,7 +70,10 @@ def read_documents(
 
 
 class Reader:
-    """Asks the ledger for what decisions need, until every candidate is decided. Writes nothing to the ledger."""
+    """Asks the ledger for what decisions need, until every candidate is decided. Writes nothing to the ledger.
+
+    `sent`: number, folded, to invoice id, of what this run has sent; a look-up may miss what is that young.
+    """
 
     def __init__(
         self,
@@ -79,6 +83,7 @@ class Reader:
         policy: Policy,
         logger: logging.Logger,
         *,
+        sent: Mapping[str, str] | None = None,
         checkpoint: Checkpoint = lambda _point: None,
         before_look_up: Callable[[], None] = lambda: None,
     ) -> None:
@@ -87,6 +92,7 @@ class Reader:
         self._finder = finder
         self._policy = policy
         self._logger = logger
+        self._sent = {} if sent is None else sent
         self._checkpoint = checkpoint
         self._before_look_up = before_look_up
 
@@ -97,6 +103,7 @@ class Reader:
             Halt: the ledger cannot be asked now.
         """
         known = known_to_store(self._journal, candidates, self._policy)
+        known = replace(known, in_flight={**known.in_flight, **self._sent})
         for _ in range(ROUNDS_MAX):
             decisions = decide(candidates, known, found, self._finder.judge, self._policy)
             wanted = {need: [each for each in decisions if each.need is need] for need in Need}

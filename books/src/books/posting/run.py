@@ -18,6 +18,7 @@ from books.core.faults import Halt, Reject
 from books.core.printable import printable
 from books.ledgers.contract import Company, Ledger, NewItem
 from books.posting import checks
+from books.posting.adoption import fold
 from books.posting.candidates import Candidate, identity_of, posting_of, read
 from books.posting.choices import Choices
 from books.posting.crash import Checkpoint
@@ -68,6 +69,8 @@ class _Opened:
     outbox: Outbox
     replaced: dict[str, str]
     """Shared with the outbox, see `Known.replaced`."""
+    sent: dict[str, str]
+    """Shared with the reader: number, folded, to invoice id, of what this run has sent."""
 
 
 class PushRun:
@@ -218,16 +221,18 @@ class PushRun:
             finder = Finder(self._ledger, self._journal, judge)
             parts = (self._ledger, self._journal, self._clock)
             outbox = Outbox(*parts, company, self._checkpoint, self._report, replaced)
+            sent: dict[str, str] = {}
             reader = Reader(
                 self._ledger,
                 self._journal,
                 finder,
                 self._policy,
                 self._logger,
+                sent=sent,
                 checkpoint=self._checkpoint,
                 before_look_up=outbox.looked_up,
             )
-            self._opened = _Opened(finder, reader, Creator(*parts, judge, self._checkpoint), outbox, replaced)
+            self._opened = _Opened(finder, reader, Creator(*parts, judge, self._checkpoint), outbox, replaced, sent)
         return self._opened
 
     def _company(self) -> Company:
@@ -260,6 +265,7 @@ class PushRun:
         invoices = [each.candidate.invoice for each in new if each.judged.customer is None and each.candidate.invoice]
         items = [item for each in new for item in each.judged.items if isinstance(item, NewItem)]
         opened.creator.create_missing(invoices, items)
+        opened.sent.update((fold(each.candidate.number), each.candidate.id) for each in new)
         ready = [each for each in (self._draft(judge, each.candidate) for each in new) if each is not None]
         if new:
             self._checkpoint("drafted")
