@@ -15,7 +15,7 @@ from books.core.faults import Halt, Reject
 from books.ledgers.contract import Company, Customer, LedgerInvoice
 from books.ledgers.pretend import PretendLedger
 from books.posting import checks, records
-from books.posting.adoption import Absent, Same, Taken, by_number, fold, judge
+from books.posting.adoption import Absent, Same, Taken, by_number, fold, identify
 from books.posting.candidates import Candidate
 from books.posting.choices import Catalogue, Choices
 from books.posting.decide import Action, Found, Known, Need, Policy, decide
@@ -391,7 +391,7 @@ ADOPTIONS = {
 def test_which_invoice_is_the_same(record, name):
     """Our note decides; else number, customer, currency, date and net."""
     found, verdict = ADOPTIONS[name]
-    judged = judge("inv_1", records.parse(record(1)), found, "58", COMPANY)
+    judged = identify("inv_1", records.parse(record(1)), found, "58", COMPANY)
     assert type(judged) is verdict
     if name.startswith("two"):
         assert judged.found.id == "9"
@@ -400,7 +400,9 @@ def test_which_invoice_is_the_same(record, name):
 def test_a_retry_looks_past_what_was_voided(record):
     """Only when a person asked for it."""
     voided = [_there(voided=True, source_id="inv_1")]
-    assert isinstance(judge("inv_1", records.parse(record(1)), voided, "58", COMPANY, replaced={voided[0].id}), Absent)
+    assert isinstance(
+        identify("inv_1", records.parse(record(1)), voided, "58", COMPANY, replaced={voided[0].id}), Absent
+    )
 
 
 TAX = {

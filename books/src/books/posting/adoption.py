@@ -33,7 +33,7 @@ class Absent:
 Verdict = Same | Taken | Absent
 
 
-def judge(
+def identify(
     invoice_id: str,
     invoice: Invoice | None,
     found: Sequence[LedgerInvoice],
@@ -43,7 +43,7 @@ def judge(
     replaced: Collection[str] = (),
     former_id: str | None = None,
 ) -> Verdict:
-    """Judge what was found under the invoice's number, or under the id that it was once posted as.
+    """Return what was found under the invoice's number, or under the id that it was once posted as.
 
     Our note decides, and so does `former_id` where no note names another invoice: a bookkeeper may have changed the
     number. Without either, number, customer, currency, date and net must agree. Gross may differ by VAT pennies.

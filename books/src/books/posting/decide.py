@@ -30,7 +30,7 @@ import pendulum
 
 from books.core.faults import Reject
 from books.ledgers.contract import LedgerInvoice
-from books.posting.adoption import Absent, Same, Taken, Verdict, fold, gone, judge, number_taken, number_twice
+from books.posting.adoption import Absent, Same, Taken, Verdict, fold, gone, identify, number_taken, number_twice
 from books.posting.candidates import Candidate, Identity, posting_of
 from books.posting.changes import changed_after_posting
 from books.posting.eligibility import (
@@ -432,7 +432,7 @@ def _look_up(c: Candidate, number: str, context: _Context) -> _Looked | Need:
             customer = context.judge.customer(c.invoice)
     known = context.known.replaced
     replaced = {each.id: fold(each.number) for each in there if c.retry and each.voided and each.id not in known}
-    verdict = judge(
+    verdict = identify(
         c.id,
         c.invoice,
         there,
@@ -476,7 +476,7 @@ def _settle(c: Candidate, posting: Posting, context: _Context) -> Decision:
         return ask(c, Need.NUMBER)
     there = context.found.by_number.get(fold(posting.number), ())
     as_sent = c.invoice if c.is_unchanged else None
-    verdict = judge(c.id, as_sent, there, None, context.judge.company, replaced=context.known.replaced)
+    verdict = identify(c.id, as_sent, there, None, context.judge.company, replaced=context.known.replaced)
     if isinstance(verdict, Same):
         return _settle_found(c, posting, verdict.found, context)
     if isinstance(verdict, Taken) and c.is_unchanged:

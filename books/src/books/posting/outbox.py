@@ -25,7 +25,7 @@ from books.core.batches import batched
 from books.core.clock import Clock
 from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
 from books.ledgers.contract import Company, Ledger, LedgerInvoice, Member
-from books.posting.adoption import Absent, Same, Taken, Verdict, by_number, fold, judge, number_taken
+from books.posting.adoption import Absent, Same, Taken, Verdict, by_number, fold, identify, number_taken
 from books.posting.candidates import Candidate, identity_of, posting_of
 from books.posting.crash import Checkpoint
 from books.posting.fence import CLAIM_SECONDS_MAX, NOT_SENT, ClaimLost, age_seconds, must_look_up_again
@@ -348,16 +348,16 @@ class Outbox:
         found = by_number(self._ledger.find_invoices([each.number for each in members]))
         settled, absent = [], []
         for each in members:
-            verdict = self._judge(each, found)
+            verdict = self._identify(each, found)
             if isinstance(verdict, Absent):
                 absent.append(each)
             else:
                 settled.append(self._settled(each, verdict))
         return absent, settled
 
-    def _judge(self, posting: Posting, found: Mapping[str, Sequence[LedgerInvoice]]) -> Verdict:
+    def _identify(self, posting: Posting, found: Mapping[str, Sequence[LedgerInvoice]]) -> Verdict:
         ready = self._ready.get(posting.opsmerge_invoice_id)
-        return judge(
+        return identify(
             posting.opsmerge_invoice_id,
             ready.candidate.invoice if ready else None,
             found.get(fold(posting.number), ()),
@@ -416,7 +416,7 @@ class Outbox:
         if not taken:
             return
         found = by_number(self._ledger.find_invoices([each.number for each, _ in taken]))
-        verdicts = [(each, refused, self._judge(each, found)) for each, refused in taken]
+        verdicts = [(each, refused, self._identify(each, found)) for each, refused in taken]
         self._record(
             [
                 with_fault(each, Outcome.CONFLICT, refused, self._now())
