@@ -1,28 +1,16 @@
-"""`books status`: connection, tokens, throttle, reads, inbox, jobs, postings, alerts, the last reconciliation."""
+"""`books status`: connection, tokens, limits, reads, inbox, jobs, postings, alerts, the last reconciliation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import click
 
 from books.cli import Context
-from books.cli.alerts import told
 from books.cli.output import json_option, print_json, print_table
-from books.core.clock import SystemClock
-from books.operations import runfolder, runs
-from books.operations.alerts import journal
-from books.operations.alerts.facts import Facts, gather
-from books.operations.alerts.reconciliation import Reconciliation
-from books.operations.alerts.rules import found, judge
 from books.operations.session import Session
-from books.posting import plans
-from books.posting.gate import MAKE_A_PLAN
-
-WRAPPERS = frozenset({"books:daily"})
-"""A run of runs: its code is the worst of others that are here themselves, and newer."""
+from books.operations.status import status
 
 
 @click.command("status")
@@ -30,67 +18,12 @@ WRAPPERS = frozenset({"books:daily"})
 @click.pass_obj
 def command(context: Context, *, as_json: bool) -> int:
     """Show the bridge's health; end with the worst exit code among the plugins' last runs."""
-    session = Session.open(context.environment)
-    facts = gather_all(session)
+    facts = status(Session.open(context.environment))
     if as_json:
         print_json(facts)
     else:
         _print(facts)
     return int(facts["exit_code"])
-
-
-def gather_all(session: Session) -> dict[str, Any]:
-    """Every fact, without a call to QuickBooks or OpsMerge."""
-    facts = gather(session.sources(), SystemClock())
-    with session.store.read() as conn:
-        alerts = journal.current(conn, facts.connection)
-    last = [run for run in facts.plugins if run.plugin not in WRAPPERS]
-    return {
-        "connection": facts.connection,
-        "environment": facts.environment,
-        "tokens": asdict(facts.token),
-        "throttle": {**asdict(facts.governor), "left": _left(facts)},
-        "reads": {"used": facts.governor.metered_reads, "allowed": facts.monthly_reads},
-        "inbox": asdict(facts.inbox) if facts.inbox else None,
-        "postings": facts.outcomes,
-        "jobs": [asdict(each) for each in facts.job_runs],
-        "runs": [asdict(run) for run in last],
-        "at_work": [{"pid": each.pid, "since": each.since, "command": each.words} for each in _at_work()],
-        "refused": [asdict(run) for run in runs.refused(session.store, facts.now)],
-        "reconciliation": _told(facts.reconciliation),
-        "alerts": told(alerts),
-        "warnings": [*_warnings(facts), *plan_warnings(session)],
-        "exit_code": int(runs.worst([run.exit_code for run in last])),
-    }
-
-
-def _at_work() -> list[runfolder.Claim]:
-    return runfolder.at_work(runfolder.folder())
-
-
-def _left(facts: Facts) -> dict[str, int]:
-    used = facts.governor.used
-    return {name: max(0, most - used[name]) for name, most in facts.governor.allowed.items()}
-
-
-def plan_warnings(session: Session) -> list[str]:
-    """That nothing is created before a plan was posted, and what to do about it."""
-    shut = plans.why_shut(session.store, session.connection)
-    return [f"Invoices wait for a plan: {shut}. {MAKE_A_PLAN}"] if shut else []
-
-
-def _told(run: Reconciliation | None) -> dict[str, Any] | None:
-    """What the gates of the newest published run say; None where this machine has none."""
-    return {**asdict(run), "trusted": run.trusted, "critical": list(run.critical.values())} if run else None
-
-
-def _warnings(facts: Facts) -> Iterator[str]:
-    """What is wrong, or will be, by the same rules as the alerts; and a refresh that was cut off."""
-    for cause in found(judge(facts)):
-        yield f"{cause.title}. {cause.message} What to do: {cause.remedy}"
-    if facts.token.cut_off_at:
-        at = facts.token.cut_off_at.to_datetime_string()
-        yield f"A refresh of the tokens was cut off at {at}Z: reconnect if the next one fails."
 
 
 def _print(facts: dict[str, Any]) -> None:
