@@ -62,9 +62,7 @@ NOTHING, WRITE, VOID, LINK, BY_HAND = Effect.NOTHING, Effect.WRITE, Effect.VOID,
         ("linked, and ours as well", TEN, OpsMergeState(linked=HAND, our_payment=OURS), TEN.sha256, VOID),
     ],
 )  # fmt: skip
-def test_what_is_written(
-    case: str, wanted: Any, state: OpsMergeState, written: Any, effect: Effect
-) -> None:
+def test_what_is_written(case: str, wanted: Any, state: OpsMergeState, written: Any, effect: Effect) -> None:
     """Each state of an allocation and of OpsMerge asks for one effect."""
     assert decide(wanted, "inv_1", state, written)[0] is effect, case
 

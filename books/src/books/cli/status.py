@@ -41,7 +41,7 @@ def _print(facts: dict[str, Any]) -> None:
         ["plugin", "finished", "exit code", "message"],
         [(run["plugin"], run["finished_at"], run["exit_code"], run["message"]) for run in facts["runs"]]
         + [
-            (f"{run['plugin']}, a second run", run["finished_at"], run["exit_code"], run["message"])
+            (f"{run['plugin']}, refused second run", run["finished_at"], run["exit_code"], run["message"])
             for run in facts["refused"]
         ],
     )
@@ -50,17 +50,17 @@ def _print(facts: dict[str, Any]) -> None:
 def _ending(run: dict[str, Any]) -> tuple[Any, Any]:
     if run["started_at"] is None or run["finished_at"]:
         return run["finished_at"], run["exit_code"]
-    return "not yet, or cut off", None
+    return "not yet, or killed", None
 
 
 def _health(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     token, throttle = facts["tokens"], facts["throttle"]
     yield "connected", "yes" if token["connected"] else "no"
     yield "tokens encrypted", "yes" if token["encrypted"] else "no"
-    yield "access token ends", token["access_expires_at"]
+    yield "access token expires", token["access_expires_at"]
     yield "last refresh", _aged(token)
-    yield "refresh token dies, unless refreshed", token["refresh_expires_at"]
-    yield "consent ends for good", token["hard_expires_at"]
+    yield "refresh token expires, unless refreshed", token["refresh_expires_at"]
+    yield "consent expires", token["hard_expires_at"]
     yield (
         "calls left",
         ", ".join(f"{throttle['left'][name]} of {most} {_words(name)}" for name, most in throttle["allowed"].items()),
@@ -68,7 +68,7 @@ def _health(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "paused for", f"{throttle['paused_seconds']:.0f} s {throttle['pause_reason']}".strip()
     if throttle["breaker_seconds"]:
         yield "stopped for", f"{throttle['breaker_seconds']:.0f} s after {throttle['consecutive_failures']} failures"
-    yield from (("at work", f"pid {each['pid']} since {each['since']}: {each['command']}") for each in facts["at_work"])
+    yield from (("running", f"pid {each['pid']} since {each['since']}: {each['command']}") for each in facts["at_work"])
     yield "push in flight", "yes" if throttle["push_in_flight"] else "no"
     yield "metered reads this month", f"{facts['reads']['used']:,} of {facts['reads']['allowed']:,}"
     yield "webhook inbox", _inbox(facts["inbox"])
@@ -88,7 +88,7 @@ def _aged(token: dict[str, Any]) -> str:
 
 
 def _words(limit: str) -> str:
-    """`requests a minute` for `requests_per_minute`."""
+    """Return `requests a minute` for `requests_per_minute`."""
     return limit.replace("_per_", " a ")
 
 
@@ -96,7 +96,7 @@ def _inbox(lag: dict[str, Any] | None) -> str:
     if lag is None:
         return "no receiver"
     oldest = "" if lag["oldest_seconds"] is None else f", the oldest for {lag['oldest_seconds']:,.0f} s"
-    return f"{lag['waiting']} waiting{oldest}; webhooks missed {lag['missed']} changes in 30 days"
+    return f"{lag['waiting']} waiting{oldest}; {lag['missed']} changes in 30 days without a webhook"
 
 
 def _reconciliation(run: dict[str, Any] | None) -> str:
