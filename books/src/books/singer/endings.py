@@ -344,10 +344,11 @@ def check_environment(plugin: str, properties: Mapping[str, Any], environment: M
         variable = f"{plugin}_{name}".upper().replace("-", "_")
         value = environment.get(variable, "").strip().lower()
         kinds = schema.get("type", [])
+        remedy = "correct the environment variable, here or in .env"
         if value and "boolean" in kinds and value not in SWITCH_WORDS:
-            raise _misread(variable, "true or false")
+            raise _refusal(f"{variable} must be true or false", remedy)
         if value and "integer" in kinds and not value.lstrip("-").isdigit():
-            raise _misread(variable, "a whole number")
+            raise _refusal(f"{variable} must be a whole number", remedy)
 
 
 def refuse_secrets(properties: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
@@ -361,23 +362,12 @@ def refuse_secrets(properties: Mapping[str, Any], settings: Mapping[str, Any]) -
         if not (schema.get("secret") or name == "store_url") or value is None:
             continue
         if not isinstance(value, str):
-            raise Halt(
+            raise _refusal(
                 f"setting {name} has the wrong type: it must be text, not {type(value).__name__}",
-                exit_code=Exit.MISCONFIGURED,
-                code="setting_refused",
-                remedy=f"put {name} in quotes in meltano.yml, .env or the configuration file",
+                f"put {name} in quotes in meltano.yml, .env or the configuration file",
             )
         if schema.get("secret"):
             redact.register((value,))
-
-
-def _misread(variable: str, wanted: str) -> Halt:
-    return Halt(
-        f"{variable} must be {wanted}",
-        exit_code=Exit.MISCONFIGURED,
-        code="setting_refused",
-        remedy="correct the environment variable, here or in .env",
-    )
 
 
 def exit_code(fault: Fault) -> int:
