@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
+from books.core.batches import batched
 from books.core.faults import Exit, Halt
 from books.ledgers.quickbooks import reading_rows as rows
 from books.ledgers.quickbooks.reading import ACTIVE_OR_NOT, Entity
@@ -109,7 +109,7 @@ class CompanyStream(Extracts):
 
     def _rows(self, source: Iterable[rows.Row], shown: dict[str, pendulum.DateTime | None]) -> Iterator[rows.Row]:
         """Yield the source's objects as rows; note in `shown` which objects they were and when each changed last."""
-        for chunk in _chunks(source):
+        for chunk in batched(source, CHUNK_ROWS):
             shown.update((str(each["Id"]), rows.changed_at(each)) for each in chunk)
             yield from self._converted(chunk)
 
@@ -137,12 +137,6 @@ def _offset(state: dict[str, Any]) -> int:
     """Return how far the inbox was read; 0 where the state does not say."""
     offset = str(state.get(NOTICED, ""))
     return int(offset) if offset.isdigit() else 0
-
-
-def _chunks(source: Iterable[rows.Row]) -> Iterator[list[rows.Row]]:
-    iterator = iter(source)
-    while chunk := list(islice(iterator, CHUNK_ROWS)):
-        yield chunk
 
 
 def read_time(where: str, text: str) -> pendulum.DateTime:

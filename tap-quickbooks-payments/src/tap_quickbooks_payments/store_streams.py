@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from sqlalchemy import Connection, Select, Table, and_, exists, func, or_, select
+from sqlalchemy import Select, Table, and_, exists, func, or_, select
 
 from books.ledgers.quickbooks.reading_rows import text_of
 from books.singer.extracts import Extracts
@@ -95,17 +95,13 @@ class Postings(StoreStream):
         if not str(seq).isdigit():
             raise no_bookmark("the state of postings", seq, "a number such as 12")
         with self.tap.store.read() as connection:
-            newest = _newest_seq(connection)
+            newest = int(connection.execute(select(func.max(posting.c.seq))).scalar_one() or 0)
         if int(seq) > newest:
             self.logger.warning(
                 "The store's newest change is %d, the bookmark is %s: reading all postings", newest, seq
             )
             return None
         return int(seq)
-
-
-def _newest_seq(connection: Connection) -> int:
-    return int(connection.execute(select(func.max(posting.c.seq))).scalar_one() or 0)
 
 
 class PushRuns(StoreStream):

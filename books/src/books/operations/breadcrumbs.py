@@ -57,8 +57,16 @@ def give_up(store: Store, connection: str) -> Iterator[list[Mapping[str, Any]]]:
             learned.delete().where(learned.c.connection == connection, learned.c.kind.not_in([KEPT_LESSON, FORMER_ID]))
         )
         conn.execute(left_alone.delete().where(left_alone.c.connection == connection))
-    yield _rows(store, is_given_up(connection))
-    while chunk := _give_up_chunk(store, connection):
+    with store.read() as conn:
+        earlier = conn.execute(select(*COLUMNS).where(is_given_up(connection))).mappings()
+        given_up: list[Mapping[str, Any]] = [dict(row) for row in earlier]
+    yield given_up
+    while True:
+        with store.begin() as conn:
+            rows = conn.execute(select(*COLUMNS).where(_has_id(connection)).limit(CHUNK)).mappings().all()
+            chunk = [_give_up_one(store, conn, dict(row)) for row in rows]
+        if not chunk:
+            return
         yield chunk
 
 
@@ -70,17 +78,6 @@ def count_in_the_books(store: Store, connection: str) -> int:
 
 def _has_id(connection: str) -> ColumnElement[bool]:
     return and_(posting.c.connection == connection, posting.c.external_id.is_not(None))
-
-
-def _rows(store: Store, where: ColumnElement[bool]) -> list[Mapping[str, Any]]:
-    with store.read() as conn:
-        return [dict(row) for row in conn.execute(select(*COLUMNS).where(where)).mappings()]
-
-
-def _give_up_chunk(store: Store, connection: str) -> list[Mapping[str, Any]]:
-    with store.begin() as conn:
-        rows = conn.execute(select(*COLUMNS).where(_has_id(connection)).limit(CHUNK)).mappings().all()
-        return [_give_up_one(store, conn, dict(row)) for row in rows]
 
 
 def _give_up_one(store: Store, conn: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -70,7 +70,7 @@ def tidy(root: Path) -> None:
         if mode & 0o077:
             root.chmod(mode & 0o700)
     files = [*root.glob(SETTINGS_FILES)]
-    owners = [each for each in processes() if _may_own(each)] if files else []
+    owners = [each for each in processes() if _writes_settings(each)] if files else []
     for file in files:
         with suppress(OSError):
             written_at = file.stat().st_mtime
@@ -78,7 +78,7 @@ def tidy(root: Path) -> None:
                 file.unlink()
 
 
-def _may_own(process: Process) -> bool:
+def _writes_settings(process: Process) -> bool:
     """Return whether a process is a Meltano that writes settings files: `meltano run ...`, not `books:webhooks`."""
     return _is_meltano(process) and not any(re.match(r"books(:|$)", word) for word in process.words)
 

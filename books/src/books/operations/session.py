@@ -106,19 +106,11 @@ def recorded_run(configuration: Configuration, store: Store, step: str) -> Itera
         message = f"{error.message}. {error.remedy}" if isinstance(error, Halt) else f"a bug: {type(error).__name__}"
         raise
     finally:
-        company, ended_at = _company(configuration), SystemClock().now()
-        _record(store, Run(company, step, started_at, ended_at, runs.worst(codes), redact.mask(message), step))
-
-
-def _company(configuration: Configuration) -> str:
-    settings = configuration.plugin("target-quickbooks")
-    realm = settings.get("realm_id")
-    return f"{settings.get('environment', 'sandbox')}:{realm}" if realm else ""
-
-
-def _record(store: Store, run: Run) -> None:
-    """Write the run; a store that cannot be written is logged and changes nothing, because the run is over."""
-    try:
-        runs.record(store, run)
-    except (Halt, SQLAlchemyError) as error:
-        logger.warning("how this run ended could not be recorded in the state store: %s", redact.mask(str(error)))
+        settings, ended_at = configuration.plugin("target-quickbooks"), SystemClock().now()
+        realm = settings.get("realm_id")
+        connection = f"{settings.get('environment', 'sandbox')}:{realm}" if realm else ""
+        run = Run(connection, step, started_at, ended_at, runs.worst(codes), redact.mask(message), step)
+        try:
+            runs.record(store, run)
+        except (Halt, SQLAlchemyError) as error:  # the command is over: its exit code stays
+            logger.warning("how this run ended could not be recorded in the state store: %s", redact.mask(str(error)))

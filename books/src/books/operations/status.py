@@ -10,7 +10,6 @@ from books.core.clock import SystemClock
 from books.operations import runfolder, runs
 from books.operations.alerts import sent
 from books.operations.alerts.facts import Facts, gather
-from books.operations.alerts.reconciliation import Reconciliation
 from books.operations.alerts.rules import found, judge
 from books.operations.alerts.sent import as_rows
 from books.operations.session import Session
@@ -26,8 +25,8 @@ def status(session: Session) -> dict[str, Any]:
     facts = gather(session.sources(), SystemClock())
     with session.store.read() as conn:
         alerts = sent.current(conn, facts.connection)
-    last = [run for run in facts.plugins if run.plugin not in WRAPPERS]
-    limits = facts.governor
+    last = [each for each in facts.plugins if each.plugin not in WRAPPERS]
+    limits, run = facts.governor, facts.reconciliation
     return {
         "connection": facts.connection,
         "environment": facts.environment,
@@ -40,16 +39,18 @@ def status(session: Session) -> dict[str, Any]:
         "inbox": asdict(facts.inbox) if facts.inbox else None,
         "postings": facts.outcomes,
         "jobs": [asdict(each) for each in facts.job_runs],
-        "runs": [asdict(run) for run in last],
+        "runs": [asdict(each) for each in last],
         "at_work": [
             {"pid": each.pid, "since": each.since, "command": each.words}
             for each in runfolder.at_work(runfolder.folder())
         ],
-        "refused": [asdict(run) for run in runs.refused(session.store, facts.now)],
-        "reconciliation": _reconciliation(facts.reconciliation),
+        "refused": [asdict(each) for each in runs.refused(session.store, facts.now)],
+        "reconciliation": {**asdict(run), "trusted": run.trusted, "critical": list(run.critical.values())}
+        if run
+        else None,
         "alerts": as_rows(alerts),
         "warnings": [*_warnings(facts), *plan_warnings(session)],
-        "exit_code": int(runs.worst([run.exit_code for run in last])),
+        "exit_code": int(runs.worst([each.exit_code for each in last])),
     }
 
 
@@ -57,11 +58,6 @@ def plan_warnings(session: Session) -> list[str]:
     """Return a warning, with its remedy, where no invoice is created before a plan is posted."""
     shut = plans.why_shut(session.store, session.connection)
     return [f"Invoices wait for a plan: {shut}. {MAKE_A_PLAN}"] if shut else []
-
-
-def _reconciliation(run: Reconciliation | None) -> dict[str, Any] | None:
-    """Return what the newest published run's checks say; None where this machine has no published run."""
-    return {**asdict(run), "trusted": run.trusted, "critical": list(run.critical.values())} if run else None
 
 
 def _warnings(facts: Facts) -> Iterator[str]:

@@ -119,9 +119,11 @@ def read(database: Path, *, environment: str = "demo", time_zone: str = "Europe/
     zone = ZoneInfo(time_zone)
     with duckdb.connect(str(database), read_only=True) as connection:
         try:
-            return _report(connection, environment, zone)
+            [run] = rows(connection, "select * from statement.run")
+            report = _read(connection, run, environment, zone)
         except duckdb.CatalogException as error:
             raise incomplete(database, error) from error
+    return report if report.trusted else _without_advice(report)
 
 
 def nothing_built(database: Path) -> Halt:
@@ -144,12 +146,6 @@ def incomplete(database: Path, error: duckdb.CatalogException) -> Halt:
     )
 
 
-def _report(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneInfo) -> Report:
-    [run] = rows(connection, "select * from statement.run")
-    report = _read(connection, run, environment, zone)
-    return report if report.trusted else _without_advice(report)
-
-
 def _without_advice(report: Report) -> Report:
     """Return the report without remedies: nobody should act on a run that is not trusted."""
     classes = [{**row, "remedy": NO_ADVICE} for row in report.classes]
@@ -166,11 +162,11 @@ def _read(connection: duckdb.DuckDBPyConnection, run: Row, environment: str, zon
         totals=rows(connection, TOTALS),
         cells=rows(connection, "select * from recon.control_totals order by measure, currency, period"),
         classes=rows(connection, CLASSES),
-        breaks=_breaks(connection, environment, zone),
+        breaks=[_break(row, environment, zone) for row in rows(connection, BREAKS)],
         acceptances=rows(connection, "select * from recon.accepted"),
         ageing=rows(connection, AGEING),
         trend=rows(connection, TREND),
-        movement=_movement(connection, run),
+        movement=rows(connection, MOVEMENT, [run["run_id"]])[0],
         effects=rows(connection, EFFECTS),
         vat=rows(connection, VAT),
     )
@@ -183,10 +179,6 @@ def rows(connection: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | No
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def _breaks(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneInfo) -> list[Break]:
-    return [_break(row, environment, zone) for row in rows(connection, BREAKS)]
-
-
 def _break(row: Row, environment: str, zone: ZoneInfo) -> Break:
     row["story"] = words.story(row.pop("posting"), zone) if row["opsmerge_invoice_id"] else ""
     row["link"] = None if row["class"] == GONE else words.link(environment, row["external_id"], row["payment_id"])
@@ -196,12 +188,6 @@ def _break(row: Row, environment: str, zone: ZoneInfo) -> Break:
 def _accepts(row: Row, one: Break) -> bool:
     same = all(row[name] == one.row[name] for name in ("class", "opsmerge_value", "ledger_value"))
     return same and any(row[name] and row[name] == one.row[name] for name in ("number", "payment_id"))
-
-
-def _movement(connection: duckdb.DuckDBPyConnection, run: Row) -> Row:
-    """Return how many breaks this run opened and resolved, over all currencies."""
-    [row] = rows(connection, MOVEMENT, [run["run_id"]])
-    return row
 
 
 CHECKS = "select * from recon.checks order by is_gate desc, check_name"

@@ -293,7 +293,11 @@ def _ingest(connection: Connection, records: Sequence[Mapping[str, Any]]) -> int
         if key not in newest or _seq(record) >= _seq(newest[key]):
             newest[key] = record
     known = _known(connection, [invoice_id for _, invoice_id in newest])
-    rows = [_row(key, record, known.get(key)) for key, record in newest.items() if _is_newer(record, known.get(key))]
+    rows = [
+        _row(key, record, known.get(key))
+        for key, record in newest.items()
+        if key not in known or _seq(record) > known[key]["seq"]
+    ]
     upsert(connection, accounting_block, rows)
     return len(rows)
 
@@ -302,10 +306,6 @@ def _known(connection: Connection, invoice_ids: Sequence[str]) -> dict[tuple[str
     query = select(accounting_block).where(accounting_block.c.opsmerge_invoice_id.in_(invoice_ids)).with_for_update()
     rows = connection.execute(query).mappings()
     return {(row["connection"], row["opsmerge_invoice_id"]): row for row in rows}
-
-
-def _is_newer(record: Mapping[str, Any], known: RowMapping | None) -> bool:
-    return known is None or _seq(record) > known["seq"]
 
 
 def _row(key: tuple[str, str], record: Mapping[str, Any], known: RowMapping | None) -> dict[str, Any]:

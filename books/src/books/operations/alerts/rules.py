@@ -7,7 +7,7 @@ alert stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pendulum
@@ -194,13 +194,12 @@ def _refused(facts: Facts) -> Cause | None:
         f"{count(facts.outcomes.get('rejected', 0), 'invoice')} rejected and "
         f"{facts.outcomes.get('conflict', 0)} in conflict in {facts.connection}.",
         "`books log` says what is wrong with each and what to do; `books why NUMBER` shows everything about one.",
-        {key: _refusal(each.number, each.outcome, each.fault_code) for key, each in numbers.items()},
+        {key: f"{each.number}: {each.outcome}{_in_brackets(each.fault_code)}" for key, each in numbers.items()},
     )
 
 
-def _refusal(number: str, outcome: str, fault_code: str) -> str:
-    code = f" ({fault_code.replace('_', ' ')})" if fault_code else ""
-    return f"{number}: {outcome}{code}"
+def _in_brackets(fault_code: str) -> str:
+    return f" ({fault_code.replace('_', ' ')})" if fault_code else ""
 
 
 # The reconciliation
@@ -237,7 +236,7 @@ def _critical_breaks(facts: Facts) -> Cause | None:
 
 
 def _nothing_ran(facts: Facts) -> Cause | None:
-    newest = _newest(facts.steps.values())
+    newest = max((each.last.finished_at for each in facts.steps.values()), default=None)
     if newest is None or hours_between(newest, facts.now) <= facts.quiet_hours:
         return None
     return Cause(
@@ -258,7 +257,8 @@ def _overdue(facts: Facts, job: str) -> Cause | None:
     hours = max(facts.quiet_hours, RECONCILE_HOURS) if job in ONCE_A_DAY else facts.quiet_hours
     if last is None or last.good_at is None or hours_between(last.good_at, facts.now) <= hours:
         return None
-    if _nothing_ran(facts) or _is_failing(facts, job):
+    is_failing = any(facts.steps[step].failures for step in facts.jobs[job] if step in facts.steps)
+    if is_failing or _nothing_ran(facts):
         return None  # reported already, by its cause
     return Cause(
         f"overdue:{job}",
@@ -288,14 +288,6 @@ def _failing(facts: Facts, job: str) -> Cause | None:
 
 def _long_failing(streak: Streak, now: pendulum.DateTime) -> bool:
     return streak.good_at is not None and hours_between(streak.good_at, now) >= FAILING_HOURS
-
-
-def _is_failing(facts: Facts, job: str) -> bool:
-    return any(facts.steps[step].failures for step in facts.jobs[job] if step in facts.steps)
-
-
-def _newest(streaks: Iterable[Streak]) -> pendulum.DateTime | None:
-    return max((each.last.finished_at for each in streaks), default=None)
 
 
 def _webhook_silence(facts: Facts) -> Cause | None:

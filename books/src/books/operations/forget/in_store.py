@@ -60,19 +60,6 @@ _IN_THE_BOOKS = or_(posting.c.external_id.is_not(None), func.coalesce(posting.c.
 """Any other posting was never in the books, and a push would send its record: an erased record must not be sent."""
 
 
-def _never_posted(client: Client) -> ColumnElement[bool]:
-    return and_(_in(posting.c.opsmerge_invoice_id, client.invoices), ~_IN_THE_BOOKS, ~_STILL_NEEDED)
-
-
-def _posted(client: Client) -> ColumnElement[bool]:
-    return and_(_in(posting.c.opsmerge_invoice_id, client.invoices), _IN_THE_BOOKS, ~_STILL_NEEDED)
-
-
-def _without_personal_data(row: Row, client: Client) -> dict[str, Any]:
-    """Return the posting's columns without name, address and descriptions; numbers, dates, ids and amounts stay."""
-    return {"record": _bare(row["record"], client), "body": None, "fault_message": None}
-
-
 KEPT_OF_A_RECORD = (
     "id", "number", "status", "issue_date", "due_date", "currency", "client_id", "subtotal", "tax_total", "total",
     "accounting_excluded", "updated_at",
@@ -83,12 +70,13 @@ KEPT_OF_A_LINE = (
 )  # fmt: skip
 
 
-def _bare(record: str, client: Client) -> str:
-    document = money.loads(record)
-    lines = document.get("lines")
+def _without_personal_data(row: Row, client: Client) -> dict[str, Any]:
+    """Return the posting's columns without name, address and descriptions; numbers, dates, ids and amounts stay."""
+    document = money.loads(row["record"])
     kept = {name: document[name] for name in KEPT_OF_A_RECORD if name in document}
-    bare = [{name: line[name] for name in KEPT_OF_A_LINE if name in line} for line in lines] if lines else []
-    return money.dumps({**kept, "client_name": client.tag, "lines": bare, "erased": True})
+    lines = [{name: line[name] for name in KEPT_OF_A_LINE if name in line} for line in document.get("lines") or ()]
+    record = money.dumps({**kept, "client_name": client.tag, "lines": lines, "erased": True})
+    return {"record": record, "body": None, "fault_message": None}
 
 
 def _looked_up_customer(client: Client) -> ColumnElement[bool]:
@@ -115,10 +103,15 @@ ERASED: tuple[StoreRule, ...] = (
     StoreRule(
         posting,
         "invoices in the books: name, e-mail, address, descriptions, the bytes sent; number, ids, amounts, dates stay",
-        _posted,
+        lambda client: and_(_invoices_of(posting)(client), _IN_THE_BOOKS, ~_STILL_NEEDED),
         _without_personal_data,
     ),
-    StoreRule(posting, "invoices that were never in the books: the rows", _never_posted, None),
+    StoreRule(
+        posting,
+        "invoices that were never in the books: the rows",
+        lambda client: and_(_invoices_of(posting)(client), ~_IN_THE_BOOKS, ~_STILL_NEEDED),
+        None,
+    ),
     StoreRule(learned, "the customer in QuickBooks as it was looked up: the rows", _looked_up_customer, None),
     StoreRule(
         accounting_block,
