@@ -128,14 +128,6 @@ def test_a_missing_scope_is_named(tenant: Any, operation: Any, call: Any) -> Non
     assert operation.scope in halt.value.remedy
 
 
-def test_scopes_are_checked_beforehand(tenant: Any) -> None:
-    """All missing scopes are named at once, before the first call that needs one."""
-    tenant.control.seed({"keys": {"om_narrow_key": ["psa_invoices:read"]}})
-    tenant.client().require_scopes(*api.OPERATIONS)
-    with pytest.raises(Halt, match="clients:read, psa_payments:write"):
-        tenant.client("om_narrow_key").require_scopes(api.LIST_CLIENTS, api.GET_INVOICE, api.PUT_PAYMENT)
-
-
 def test_an_unreachable_host_is_named() -> None:
     """Nobody listening ends the run with exit 75 and the host's name, after bounded tries."""
     with closing(socket.socket()) as taken:

@@ -13,10 +13,10 @@ from books.core.clock import VirtualClock
 from books.core.faults import Halt, Reject
 from books.ledgers.pretend import Fate, PretendLedger
 from books.posting import fence, records
+from books.posting.choices import Catalogue, Choices
 from books.posting.journal_in_memory import MemoryJournal
 from books.posting.mappings import Mappings
 from books.posting.postings import Outcome
-from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 
 AGES = {
@@ -114,13 +114,13 @@ def test_a_wait_between_look_up_and_claim_is_followed_by_another_look_up(world):
     other = SimpleNamespace(**{**vars(world), "journal": MemoryJournal(world.clock), "deeds": {}})
 
     def wait_long():
-        world.ledger.wait_for_leave = lambda: 0.0
+        world.ledger.wait_for_permit = lambda: 0.0
         world.clock.advance(30)
         world.ledger.lose_lock()
         assert _push(other) is None
         return 30.0
 
-    world.ledger.wait_for_leave = wait_long
+    world.ledger.wait_for_permit = wait_long
     assert _push(world) is None
     assert len(world.ledger.invoices) == 2
     assert {each.outcome for each in world.journal.postings.values()} == {Outcome.ADOPTED}

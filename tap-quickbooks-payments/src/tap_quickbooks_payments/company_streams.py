@@ -94,7 +94,7 @@ class CompanyStream(Extracts):
         """
         del context
         entity = self.objects.entity
-        news = self.tap.news(entity.name, _offset(self._own_state()))
+        noticed = self.tap.noticed(entity.name, _offset(self._own_state()))
         extract = self.tap.reader.extract(entity)
         self._started_at = extract.started_at
         if extract.is_complete:
@@ -102,10 +102,10 @@ class CompanyStream(Extracts):
         shown: dict[str, pendulum.DateTime | None] = {}
         yield from self._rows(extract.rows, shown)
         if self.objects.is_announced:
-            self.tap.found_by_reading(entity.name, shown)
+            self.tap.record_unnoticed(entity.name, shown)
         if not extract.is_complete:
-            yield from self._rows(self.tap.reader.objects(entity, news.not_shown_by(shown)), {})
-        self._keep(extract.cursor(), news.seq)
+            yield from self._rows(self.tap.reader.objects(entity, noticed.missing_from(shown)), {})
+        self._keep(extract.cursor(), noticed.seq)
 
     def _rows(self, source: Iterable[rows.Row], shown: dict[str, pendulum.DateTime | None]) -> Iterator[rows.Row]:
         """Yield the source's objects as rows; note in `shown` which objects they were and when each changed last."""
@@ -130,7 +130,7 @@ class CompanyStream(Extracts):
         state[NOTICED] = noticed
         state[CONNECTION] = self.tap.settings.quickbooks.connection
         if not self._reads_everything:
-            self.tap.handed_on(self.objects.entity.name, noticed)
+            self.tap.mark_read(self.objects.entity.name, noticed)
 
 
 def _offset(state: dict[str, Any]) -> int:

@@ -20,7 +20,7 @@ from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.singer.endings import TAP_CAPABILITIES, PluginEndings
 from books.store import Store
 from books.store.tables_posting import posting
-from books.webhooks.inbox import Inbox, News
+from books.webhooks.inbox import Inbox, NoticedObjects
 from tap_quickbooks_payments.company_streams import ALL, CompanyStream
 from tap_quickbooks_payments.store_streams import Postings, PushRuns
 
@@ -73,17 +73,17 @@ class TapQuickBooksPayments(PluginEndings, Tap):
         inbox.split(QuickBooksWebhooks(()), quickbooks.environment, [quickbooks.realm_id])
         return inbox
 
-    def news(self, entity: str, after: int) -> News:
+    def noticed(self, entity: str, after: int) -> NoticedObjects:
         """Return the objects that webhooks announced since an offset in the inbox."""
-        return self.inbox.news(self.settings.quickbooks.connection, fold(entity), after)
+        return self.inbox.noticed(self.settings.quickbooks.connection, fold(entity), after)
 
-    def handed_on(self, entity: str, seq: int) -> None:
+    def mark_read(self, entity: str, seq: int) -> None:
         """Note in the inbox that the objects announced up to `seq` were read."""
-        self.inbox.handed_on(self.settings.quickbooks.connection, fold(entity), seq)
+        self.inbox.mark_read(self.settings.quickbooks.connection, fold(entity), seq)
 
-    def found_by_reading(self, entity: str, changed: Mapping[str, pendulum.DateTime | None]) -> None:
+    def record_unnoticed(self, entity: str, changed: Mapping[str, pendulum.DateTime | None]) -> None:
         """Record the changes that no webhook has announced."""
-        found = self.inbox.found_by_reading(self.settings.quickbooks.connection, fold(entity), changed)
+        found = self.inbox.record_unnoticed(self.settings.quickbooks.connection, fold(entity), changed)
         if found:
             self.logger.info("%d changes of %s were found by reading, before any webhook announced them", found, entity)
 

@@ -1,4 +1,4 @@
-"""The locks that flock(1) takes in a scheduler's lines: they keep our own starts of a job and the scheduler's apart."""
+"""The file locks that the scheduler's lines take with flock(1), so that a job never runs twice at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import fcntl
 
 PUSH_LOCK = ".push.lock"
 PULL_LOCK = ".pull.lock"
-"""Files in the project's folder, as the README's cron lines name them."""
+"""Files in the project's folder, as named in the README's cron lines."""
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the lock of an open file if nobody has it. The system frees it with the file's last descriptor."""
+    """Lock an open file if nobody holds it; return whether it is ours. The system frees it with the last descriptor."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

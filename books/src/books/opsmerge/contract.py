@@ -1,6 +1,6 @@
-"""What is assumed of the OpsMerge API, held against its live description: path, method, parameters, fields and types.
+"""Compare what `books.opsmerge.api` assumes with OpsMerge's own OpenAPI document.
 
-`books.opsmerge.api` is the assumption, and the only place where it is written down.
+Compared are path, method, parameters, fields and types.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OPTIONAL: Mapping[str, frozenset[str]] = {
     "clients": frozenset({"email", "billing_address", "active"}),
     "services": frozenset({"active"}),
 }
-"""Fields per list without which nothing goes wrong: they stay empty."""
+"""Fields per list that may be missing: they stay empty."""
 
 SENT: Mapping[Operation, Mapping[str, Kind]] = {
     api.PUT_ACCOUNTING: {
@@ -51,10 +51,10 @@ SENT: Mapping[Operation, Mapping[str, Kind]] = {
     },
     api.PUT_PAYMENT: {"amount": AMOUNT, "paid_on": DAY, **dict.fromkeys(("currency", "method", "reference"), TEXT)},
 }
-"""The fields of the bodies that we send."""
+"""The fields of the request bodies."""
 
 READ_TOO = {"number": {"integer", "string"}, "integer": {"number", "string"}}
-"""Types that are read as well: a number may come as text, exact."""
+"""Types that are also accepted: a number may be sent as text."""
 
 LISTS = {listing.operation: listing for listing in api.LISTINGS}
 ANSWERS = {**LISTS, api.GET_INVOICE: api.INVOICES, api.PUT_ACCOUNTING: api.INVOICES, api.PUT_PAYMENT: api.PAYMENTS}
@@ -62,7 +62,7 @@ ANSWERS = {**LISTS, api.GET_INVOICE: api.INVOICES, api.PUT_ACCOUNTING: api.INVOI
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference: where, what the live API says instead, what follows, and whether something stops working."""
+    """One difference: where, what the live API has instead, the effect, and whether something stops working."""
 
     place: str
     what: str
@@ -71,7 +71,7 @@ class Difference:
 
 
 def compare(description: Description, api_url_path: str) -> list[Difference]:
-    """Every difference, those that break something first. `api_url_path` is the path of api_url, e.g. `/api/v1`."""
+    """Return every difference, breaking ones first. `api_url_path` is the path of api_url, e.g. `/api/v1`."""
     described = {
         (method, prefix + _template(path)): (item, operation)
         for method, path, item, operation in description.operations()
@@ -87,10 +87,10 @@ def compare(description: Description, api_url_path: str) -> list[Difference]:
 
 
 def read_pages(client: OpsMergeClient) -> list[Difference]:
-    """Read the first page of each list and report the first row of each that cannot be read: the API as it really is.
+    """Read the first page of each list from the live API; report the first row of each that cannot be read.
 
     Raises:
-        Halt: OpsMerge cannot be used now, or does not take the key.
+        Halt: OpsMerge cannot be used now, or refuses the key.
     """
     return [each for listing in api.LISTINGS if (each := _read_page(client, listing)) is not None]
 
@@ -131,7 +131,7 @@ def _as_far_as_it_can_be_read(part: Iterator[Difference], place: str, effect: st
 
 
 def _absent(method: str, path: str, described: Mapping[tuple[str, str], object]) -> str:
-    """That a call is not there, and what may be meant."""
+    """Return that a call is missing, and the nearest one there is."""
     methods = sorted(other for other, there in described if there == path)
     if methods:
         return f"the path has no {method}; it has {', '.join(methods)}"
@@ -151,7 +151,7 @@ def _parameters(
 
 
 def _body(description: Description, place: str, operation: Operation, there: Json) -> Iterator[Difference]:
-    """The fields that we send: each must be known and take our type, and nothing else may be required."""
+    """Compare the fields that we send: each must exist with our type, and nothing else may be required."""
     if operation not in SENT:
         return
     schema = description.body_schema(there.get("requestBody"))
@@ -193,7 +193,7 @@ def _fields(
     lost: str,
     above: str = "",
 ) -> Iterator[Difference]:
-    """Each field that we read: it must be there, and of a type that we read."""
+    """Compare each field that we read: it must exist, with a type that we accept."""
     for each in fields:
         name, where = above + each.name, f"{place}, {above}{each.path}"
         found = description.property_of(schema, each.path)
@@ -215,7 +215,7 @@ def _fields(
 
 
 def _template(path: str) -> str:
-    """A path whatever its placeholders are called."""
+    """Return a path with its placeholders' names removed."""
     return re.sub(r"\{[^}]*\}", "{}", path)
 
 
