@@ -181,7 +181,7 @@ def test_a_failed_gate_is_told_and_its_breaks_are_not(world):
     """Do not act: the promise that was not kept; what such a run calls critical is left as it was."""
     run = reconciliation(failed_gates={"both_sides_fresh": "both were read"}, critical={"k": "INV-1: I03"})
     assert set(world.wrong(reconciliation=run)) == {"gate_failed"}
-    assert "not shown: both were read" in world.wrong(reconciliation=run)["gate_failed"].items.values()
+    assert "check failed: both were read" in world.wrong(reconciliation=run)["gate_failed"].items.values()
 
 
 def test_critical_breaks_are_told_one_by_one(world):

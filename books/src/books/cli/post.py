@@ -10,11 +10,11 @@ import click
 from sqlalchemy import select
 
 from books.cli import Context
-from books.cli.log import wrong
 from books.cli.output import json_option, print_json, print_table, say
 from books.cli.plan import FOLDER
 from books.core.faults import Exit, Halt
 from books.operations import jobs
+from books.operations.log import fault_text as wrong
 from books.operations.session import Session
 from books.posting import plan as plans
 from books.posting.gate import GATES

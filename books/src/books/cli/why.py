@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from books.cli import Context
-from books.cli.log import wrong
 from books.cli.output import json_option, print_json, say, show
 from books.core.faults import Exit
+from books.operations.log import fault_text as wrong
 from books.operations.session import Session
 from books.operations.why import reasons, stories
-from books.writeback.allocation_ledger import LEFT
+from books.writeback.allocation_store import LEFT
 
 STORY = {
     "created": "It is in QuickBooks, created by us.",

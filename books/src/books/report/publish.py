@@ -1,7 +1,7 @@
-"""Publish the warehouse: what a run built becomes, whole and at once, what readers open.
+"""Publish the warehouse: replace the file that readers open by a copy of what a run built.
 
-Loads and dbt write `build.duckdb`; readers open `books.duckdb`. One rename swaps the old for the new, so that a reader
-sees the one or the other and never half of either, and never makes a load wait.
+Loads and dbt write `build.duckdb`; readers open `books.duckdb`. One rename replaces the old file, so that a reader
+sees the old or the new warehouse, never a mixture, and never makes a load wait.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from statement.run as run
 
 
 def publish(build: Path, published: Path) -> Path:
-    """Put a copy of `build` in the place of `published`; return `published`.
+    """Replace `published` by a copy of `build`; return `published`.
 
-    A kill at any moment leaves the old file whole; at worst a file ending in `.new` stays, for the next run to
+    A kill at any time leaves the old file intact; at worst a file ending in `.new` stays, for the next run to
     overwrite.
 
     Raises:
         Halt: there is nothing built yet (misconfigured), another process is writing it, or the last reconciliation in
-            it did not come to its end (try later).
+            it did not finish (try later).
     """
     if not build.is_file():
         raise Halt(
@@ -55,16 +55,16 @@ def publish(build: Path, published: Path) -> Path:
 
 
 def _copy_settled(build: Path, new: Path) -> None:
-    """Copy while we hold the database, so that nobody writes into it meanwhile; its log is folded in first."""
+    """Copy while holding the database, so that no other process writes meanwhile; first write its log into the file."""
     with writing(build) as connection:
-        _require_whole(connection, build)
+        _require_complete(connection, build)
         connection.execute("force checkpoint")
         shutil.copyfile(build, new)
 
 
 @contextmanager
 def writing(build: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the warehouse that is built, alone.
+    """Open the warehouse that is being built, exclusively.
 
     Raises:
         Halt: another process is writing it (try later).
@@ -82,19 +82,19 @@ def writing(build: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def _require_whole(connection: duckdb.DuckDBPyConnection, build: Path) -> None:
-    """Refuse a build that was killed between load and last table: its tables are of different runs."""
+def _require_complete(connection: duckdb.DuckDBPyConnection, build: Path) -> None:
+    """Raise for a build that was killed between load and last table: its tables are of different runs."""
     if not connection.execute(
         "select 1 from duckdb_tables() where schema_name = 'statement' and table_name = 'run'"
     ).fetchone():
-        return  # nothing reconciled yet; raw tables alone are whole
+        return  # nothing reconciled yet; raw tables alone are complete
     try:
         [(of_one_run,)] = connection.execute(OF_ONE_RUN).fetchall()
     except duckdb.CatalogException:
-        of_one_run = False  # killed in the first run of all, or while one table stood for another
+        of_one_run = False  # killed in the very first run, or while a table was being replaced
     if not of_one_run:
         raise Halt(
-            f"the last reconciliation in {build.name} did not come to its end; what was published before stays",
+            f"the last reconciliation in {build.name} did not finish; the published warehouse is unchanged",
             exit_code=Exit.TRY_LATER,
             code="build_incomplete",
             remedy="run `meltano run reconcile` again",
