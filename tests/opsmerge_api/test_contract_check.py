@@ -69,7 +69,7 @@ def test_every_field_that_is_read_is_compared(schema, field):
         del holder[name]
 
     (first, *_) = [each for each in check(changed(take_away)) if each.place.endswith(field.path)]
-    assert (first.what.partition(";")[0], bool(first.effect)) == ("there is none", True)
+    assert (first.what.partition(";")[0], bool(first.effect)) == ("is missing", True)
 
     def make_boolean(_document, _paths, schemas):
         holder, name = properties(schemas, schema, field.path)
@@ -118,10 +118,10 @@ BREAKS = {
     "a path is renamed": (
         moved("/psa/tax-codes", "/psa/tax_codes"),
         "GET /psa/tax-codes",
-        "nearest is /api/v1/psa/tax_codes",
+        "the nearest is /api/v1/psa/tax_codes",
     ),
     "a method differs": (other_method, "PUT /psa/invoices/{id}/accounting", "no PUT; it has PATCH"),
-    "a parameter is gone": (no_updated_since, "GET /psa/payments, parameter updated_since", "there is none"),
+    "a parameter is gone": (no_updated_since, "GET /psa/payments, parameter updated_since", "is missing"),
     "an id is a number": (
         set_in(*SCHEMAS, "Payment", "allOf", 1, "properties", "id", to={"type": "integer"}),
         "GET /psa/payments, answer, id",
@@ -217,7 +217,7 @@ def test_what_is_harmless_is_no_difference(name):
 def test_what_stays_empty_is_no_break():
     """A note that is not there stays empty: exit code 0."""
     document = changed(lambda _document, _paths, schemas: schemas["Invoice"]["properties"].pop("notes"))
-    assert {(each.breaks, each.what) for each in check(document)} == {(False, "there is none")}
+    assert {(each.breaks, each.what) for each in check(document)} == {(False, "is missing")}
 
 
 RUBBISH = {
