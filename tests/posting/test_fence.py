@@ -13,10 +13,10 @@ from books.core.clock import VirtualClock
 from books.core.faults import Halt, Reject
 from books.ledgers.pretend import Fate, PretendLedger
 from books.posting import fence, records
+from books.posting.choices import Catalogue, Choices
 from books.posting.journal_in_memory import MemoryJournal
 from books.posting.mappings import Mappings
 from books.posting.postings import Outcome
-from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 
 AGES = {

@@ -17,9 +17,9 @@ from books.core.faults import Exit, Halt
 from books.operations import jobs
 from books.operations.session import Session
 from books.posting import plan as plans
+from books.posting.gate import GATES
 from books.posting.plan import Plan
 from books.posting.postings import IN_THE_BOOKS
-from books.posting.triage import GATES
 from books.store.tables_posting import posting
 
 JOB = "push-invoices"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ def judge(
     for each in candidates:
         if each.source_id == invoice_id or (each.id == former_id and each.source_id is None):
             return Same(each)
-    others = [each for each in candidates if invoice is None or _fold(each.number) == _fold(invoice.number)]
+    others = [each for each in candidates if invoice is None or fold(each.number) == fold(invoice.number)]
     for each in others:
         if invoice is not None and _agrees(each, invoice, customer_id, company):
             return Same(each)
@@ -63,8 +64,17 @@ def _oldest_first(each: LedgerInvoice) -> tuple[int, str]:
     return (int(each.id) if each.id.isdigit() else 0, each.id)
 
 
-def _fold(number: str) -> str:
+def fold(number: str) -> str:
+    """Return a number as ledgers compare it: without regard to case."""
     return number.strip().casefold()
+
+
+def by_number(found: Sequence[LedgerInvoice]) -> dict[str, list[LedgerInvoice]]:
+    """Return invoices by their number, folded."""
+    numbers: defaultdict[str, list[LedgerInvoice]] = defaultdict(list)
+    for each in found:
+        numbers[fold(each.number)].append(each)
+    return numbers
 
 
 def _agrees(found: LedgerInvoice, invoice: Invoice, customer_id: str | None, company: Company) -> bool:
@@ -93,10 +103,10 @@ def number_taken(found: LedgerInvoice) -> Reject:
 def number_twice(other_id: str) -> Reject:
     """Why an invoice is not posted whose number another one of OpsMerge bears."""
     return Reject(
-        f"another invoice in OpsMerge has the same number (id {other_id}), and was taken first",
+        f"another invoice in OpsMerge has the same number (id {other_id}), and was sent first",
         code="number_taken",
         field="number",
-        remedy="Renumber one of the two in OpsMerge; it is sent when it changes.",
+        remedy="Renumber this one in OpsMerge; it is sent when it changes.",
     )
 
 

@@ -6,8 +6,8 @@ from books.core import money
 from books.core.faults import Reject
 from books.ledgers.contract import Invoice
 from books.posting import records
+from books.posting.candidates import Candidate
 from books.posting.postings import Posting
-from books.posting.triage import Candidate
 
 REMEDY = (
     "Make the same change in QuickBooks, or undo it in OpsMerge; for a new document: void this one in QuickBooks, "

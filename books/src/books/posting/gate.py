@@ -9,8 +9,15 @@ from dataclasses import dataclass, replace
 
 from books.core import money
 from books.core.faults import Reject
+from books.posting.candidates import Candidate
 from books.posting.plan import CREATE, NEW_CUSTOMER, SEND_AGAIN, Plan, PlanRow
-from books.posting.triage import CHANGED_SINCE_PLAN, NOT_IN_PLAN, PLAN_DIFFERS, PLAN_NEEDED, Candidate
+
+PLAN_NEEDED = "plan_needed"
+NOT_IN_PLAN = "not_in_plan"
+CHANGED_SINCE_PLAN = "changed_since_plan"
+PLAN_DIFFERS = "plan_differs"
+GATES = frozenset({PLAN_NEEDED, NOT_IN_PLAN, CHANGED_SINCE_PLAN, PLAN_DIFFERS})
+"""Fault codes of postings held by a plan or for want of one: due again at every push."""
 
 MAKE_A_PLAN = "`books plan`, look at it, then `books post --plan FILE`."
 DUE_AGAIN = "Nothing, if the next push may post it; else make a new plan with `books plan`."

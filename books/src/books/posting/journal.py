@@ -30,6 +30,9 @@ POSTED_BEFORE = "posted"
 FORMER_ID = "former_id"
 """The kind of lesson that keeps which id an invoice had before a disconnect, until it is found again."""
 
+REPLACED = "replaced"
+"""The kind of lesson that keeps which voided documents a retry has replaced: they are never adopted again."""
+
 UNFINISHED = (Outcome.UNKNOWN, Outcome.REJECTED, Outcome.CONFLICT, Outcome.HELD)
 
 
@@ -53,6 +56,10 @@ class Journal(Protocol):
 
     def unfinished(self) -> Sequence[Posting]:
         """Postings that may want another look: not in the books, withdrawn in OpsMerge, or a person asked to retry."""
+        ...
+
+    def in_flight(self) -> dict[str, str]:
+        """Return number to invoice id, of invoices that were sent and whose outcome is unknown."""
         ...
 
     def write(self, postings: Sequence[Posting]) -> list[Posting]:
@@ -134,6 +141,16 @@ class SqlJournal:
         statement = self._postings().where(or_(waiting, posting.c.retry)).order_by(posting.c.seq)
         with self._store.read() as conn:
             return [Posting.from_row(dict(row)) for row in conn.execute(statement).mappings()]
+
+    def in_flight(self) -> dict[str, str]:
+        """See `Journal`."""
+        sent = select(posting.c.number, posting.c.opsmerge_invoice_id).where(
+            posting.c.connection == self._connection,
+            posting.c.outcome == Outcome.UNKNOWN.value,
+            posting.c.attempts > 0,
+        )
+        with self._store.read() as conn:
+            return {row[0]: row[1] for row in conn.execute(sent)}
 
     def write(self, postings: Sequence[Posting]) -> list[Posting]:
         """See `Journal`."""

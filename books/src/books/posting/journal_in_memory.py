@@ -33,6 +33,11 @@ class MemoryJournal:
         """See `Journal`."""
         return [each for each in self.postings.values() if each.retry or _waits(each)]
 
+    def in_flight(self) -> dict[str, str]:
+        """See `Journal`."""
+        sent = [each for each in self.postings.values() if each.outcome is Outcome.UNKNOWN and each.attempts]
+        return {each.number: each.opsmerge_invoice_id for each in sent}
+
     def write(self, postings: Sequence[Posting]) -> list[Posting]:
         """See `Journal`."""
         written = []

@@ -25,13 +25,13 @@ from books.core.batches import batched
 from books.core.clock import Clock
 from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
 from books.ledgers.contract import Company, Ledger, LedgerInvoice, Member
-from books.posting.adoption import Absent, Same, Taken, Verdict, judge, number_taken
+from books.posting.adoption import Absent, Same, Taken, Verdict, by_number, fold, judge, number_taken
+from books.posting.candidates import Candidate, identity_of, posting_of
 from books.posting.crash import Checkpoint
 from books.posting.fence import CLAIM_SECONDS_MAX, NOT_SENT, ClaimLost, age_seconds, must_look_up_again
 from books.posting.journal import Journal
-from books.posting.postings import NO_FAULT, Outcome, Posting, with_fault
+from books.posting.postings import NO_FAULT, Outcome, Posting, adopted, created, with_fault
 from books.posting.records import sha256
-from books.posting.triage import Candidate
 from books.transport.call import Turn
 
 SENDINGS_MAX = 5
@@ -321,10 +321,7 @@ class Outbox:
         """One call; the members whose answer says nothing for certain, though the ledger did answer."""
         key = members[0].request_id or ""
         reused = set(self._replaced.values())
-        asked = [
-            Member(each.bid or "", (each.body or "").encode(), each.number.strip().casefold() in reused)
-            for each in members
-        ]
+        asked = [Member(each.bid or "", (each.body or "").encode(), fold(each.number) in reused) for each in members]
         try:
             answers = self._ledger.create_invoices(asked, key, prove)
         except ServerError as failed:
@@ -361,7 +358,7 @@ class Outbox:
         return judge(
             posting.opsmerge_invoice_id,
             ready.candidate.invoice if ready else None,
-            found.get(posting.number.casefold(), ()),
+            found.get(fold(posting.number), ()),
             ready.customer_id if ready else None,
             self._company,
             replaced=self._replaced,
@@ -483,80 +480,10 @@ def _is_first_sending(posting: Posting, before: Posting | None) -> bool:
     return posting.attempts == (before.attempts if before else 0) + 1
 
 
-def identity_of(ledger: Ledger) -> tuple[str, str, str]:
-    """(connection, provider, company id) of new rows."""
-    return ledger.connection, ledger.capabilities.provider, ledger.connection.rpartition(":")[2]
-
-
-def posting_of(candidate: Candidate, identity: tuple[str, str, str]) -> Posting:
-    """The row of a candidate, about its content and mapping as they are now, with no word of an earlier refusal."""
-    connection, provider, realm_id = identity
-    invoice = candidate.invoice
-    base = candidate.posting or Posting(
-        connection=connection,
-        opsmerge_invoice_id=candidate.id,
-        provider=provider,
-        realm_id=realm_id,
-        number=candidate.number,
-        outcome=Outcome.HELD,
-        content_sha256=candidate.content_sha256,
-        seen_sha256=candidate.content_sha256,
-        mapping_sha256=candidate.mapping_sha256,
-        record=candidate.record,
-    )
-    return replace(
-        base,
-        **NO_FAULT,
-        number=candidate.number,
-        content_sha256=candidate.content_sha256,
-        seen_sha256=candidate.content_sha256,
-        mapping_sha256=candidate.mapping_sha256,
-        record=candidate.record,
-        currency=invoice.currency if invoice else base.currency,
-        net=invoice.subtotal if invoice else base.net,
-        tax=invoice.tax_total if invoice else base.tax,
-        total=invoice.total if invoice else base.total,
-        issue_date=invoice.issue_date if invoice else base.issue_date,
-    )
-
-
 def request_id(connection: str, ready: Sequence[Ready]) -> str:
     """The batch's key, from its data: the same members with the same bytes have the same key (36 characters)."""
     members = (f"{each.candidate.id}:{each.candidate.generation}:{sha256(each.body)}" for each in ready)
     return str(uuid.uuid5(KEYS, "|".join((connection, *members))))
-
-
-def by_number(found: Sequence[LedgerInvoice]) -> dict[str, list[LedgerInvoice]]:
-    """Invoices by their number, without regard to case."""
-    numbers: defaultdict[str, list[LedgerInvoice]] = defaultdict(list)
-    for each in found:
-        numbers[each.number.strip().casefold()].append(each)
-    return numbers
-
-
-def created(posting: Posting, answer: LedgerInvoice, now: pendulum.DateTime) -> Posting:
-    """The posting after the ledger said yes."""
-    return _in_the_books(posting, answer, Outcome.CREATED, now)
-
-
-def adopted(posting: Posting, found: LedgerInvoice, now: pendulum.DateTime) -> Posting:
-    """The posting after it was found in the ledger."""
-    return _in_the_books(posting, found, Outcome.ADOPTED, now)
-
-
-def _in_the_books(posting: Posting, there: LedgerInvoice, outcome: Outcome, now: pendulum.DateTime) -> Posting:
-    return replace(
-        posting,
-        **NO_FAULT,
-        outcome=outcome,
-        external_id=there.id,
-        ledger_total=there.total,
-        ledger_tax=there.tax,
-        intuit_tid=there.vendor_request_id or posting.intuit_tid,
-        finished_at=now,
-        settled_outcome=None,
-        retry=False,
-    )
 
 
 def _gave_up() -> Reject:

@@ -13,6 +13,8 @@ from typing import Any
 
 from books.core import money
 from books.core.faults import Exit, Halt
+from books.ledgers.contract import Invoice, NewItem
+from books.posting.judging import Judged
 from books.posting.postings import Outcome, Posting
 from books.posting.records import sha256
 
@@ -80,6 +82,27 @@ class PlanRow:
             remedy=posting.remedy or "",
             content_sha256=posting.content_sha256,
             mapping_sha256=posting.mapping_sha256,
+        )
+
+    @classmethod
+    def to_create(cls, invoice: Invoice, judged: Judged, content_sha256: str, mapping_sha256: str) -> PlanRow:
+        """Return the row of an invoice that would be created."""
+        customer = judged.customer
+        new_items = dict.fromkeys(item.name for item in judged.items if isinstance(item, NewItem))
+        return cls(
+            opsmerge_invoice_id=invoice.id,
+            number=invoice.number,
+            action=CREATE,
+            customer=f"{customer.name} ({customer.id})" if customer else f"{judged.customer_name}{NEW_CUSTOMER}",
+            new_items=tuple(new_items),
+            issue_date=invoice.issue_date.isoformat(),
+            currency=invoice.currency,
+            net=invoice.subtotal,
+            tax=invoice.tax_total,
+            total=invoice.total,
+            ledger_tax=judged.ledger_tax,
+            content_sha256=content_sha256,
+            mapping_sha256=mapping_sha256,
         )
 
     @classmethod

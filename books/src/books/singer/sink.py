@@ -23,12 +23,12 @@ from books.ledgers.contract import Ledger
 from books.ledgers.quickbooks import open_client
 from books.ledgers.quickbooks.ledger import QuickBooksLedger
 from books.posting import crash, mappings, plans, records
+from books.posting.choices import Catalogue, Choices
 from books.posting.gate import Gate
 from books.posting.journal import SqlJournal
 from books.posting.plan import Plan, PlanRow, to_json
 from books.posting.plan import load as load_plan
 from books.posting.preview import PreviewJournal
-from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 from books.posting.spool import Spool
 from books.posting.summary import Summary
