@@ -137,17 +137,17 @@ BREAKS = {
         "GET /clients, answer, next_cursor",
         "there are data, next",
     ),
-    "a reference leads nowhere": (
+    "a reference to what does not exist": (
         set_in(*SCHEMAS, "Invoice", "properties", "total", to={"$ref": "#/components/schemas/Pounds"}),
         "GET /psa/invoices/{id}",
-        "leads nowhere",
+        "does not exist",
     ),
     "a reference leaves the document": (
         set_in(*SCHEMAS, "Line", "properties", "net", to={"$ref": "money.yaml#/Pounds"}),
         "GET /psa/invoices",
         "not in this document",
     ),
-    "references go in a circle": (
+    "references form a cycle": (
         set_in(*SCHEMAS, "Money", to={"allOf": [{"$ref": "#/components/schemas/Money"}]}),
         "GET /psa/invoices",
         "form a cycle",
@@ -222,15 +222,15 @@ def test_what_stays_empty_is_no_break():
 
 RUBBISH = {
     "nothing": (b"", "is empty"),
-    "a page": (b"<html><body>Not found</body></html>", "no JSON or YAML object"),
-    "a list": (b"[1, 2]", "no JSON or YAML object"),
+    "a page": (b"<html><body>Not found</body></html>", "not a JSON or YAML object"),
+    "a list": (b"[1, 2]", "not a JSON or YAML object"),
     "half a document": (TEXT.encode()[:3000] + b"\n  : [", "neither JSON nor YAML"),
     "no text": (b"\x00\xff\xfe\x01" * 50, "neither JSON nor YAML"),
     "another version": (b'{"swagger": "2.0", "paths": {}}', "not an OpenAPI 3"),
     "another JSON": (b'{"error": "no"}', "not an OpenAPI 3"),
     "too deep in JSON": (b"[" * 200_000, "neither|nested|read"),
     "too deep in YAML": (b"openapi: 3.1.0\npaths: " + b"[" * 5_000, "neither|nested|read"),
-    "a tag that runs code": (b"!!python/object/apply:os.system ['true']", "no JSON or YAML object"),
+    "a tag that runs code": (b"!!python/object/apply:os.system ['true']", "not a JSON or YAML object"),
 }
 
 
