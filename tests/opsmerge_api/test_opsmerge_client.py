@@ -184,7 +184,7 @@ INVOICE = {"id": "inv_1", "number": "INV-2026-0001", "updated_at": "2026-11-02T0
         (lambda: JSONResponse({}, 404), "404", Exit.MISCONFIGURED),
         (
             lambda: JSONResponse({"data": [{**INVOICE, "total": 10.005}], "next_cursor": None}),
-            "INV-2026-0001: total: 10.005 is finer",
+            "INV-2026-0001: total: 10.005 has more decimal places",
             Exit.FAILED,
         ),
         (
@@ -232,7 +232,7 @@ def test_times_have_one_form(times: str) -> None:
     [
         ({}, "api_key is required"),
         ({"api_key": "  "}, "api_key is required"),
-        ({"api_key": "om_canary\nX-Evil: 1"}, "api_key holds"),
+        ({"api_key": "om_canary\nX-Evil: 1"}, "api_key has spaces"),
         ({"api_key": "om_k", "api_url": "http://app.opsmerge.cloud/api/v1"}, "api_url must be an https address"),
         ({"api_key": "om_k", "api_url": "https://u:canary@app.opsmerge.cloud/api/v1"}, "api_url must be"),
         ({"api_key": "om_k", "api_url": "ftp://app.opsmerge.cloud"}, "api_url must be"),

@@ -209,7 +209,7 @@ def test_pages_without_an_end_stop_the_read():
     row = {"MetaData": {"CreateTime": "2026-11-02T10:00:00-08:00"}}
     page = {"QueryResponse": {"Invoice": [{"Id": str(number), **row} for number in range(1000)]}, **TIME}
     reader = CompanyReader(Answering(page), VirtualClock(), {}, overlap_seconds=0)
-    with pytest.raises(Halt, match="no end"):
+    with pytest.raises(Halt, match="do not end"):
         list(reader.everything(INVOICE).rows)
 
 

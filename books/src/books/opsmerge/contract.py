@@ -23,11 +23,11 @@ from books.opsmerge.kinds import AMOUNT, DAY, MOMENT, TEXT, Kind
 LOST: Mapping[Operation, str] = {
     api.WHO: "the key cannot be checked beforehand",
     api.LIST_INVOICES: "no invoice can be read, so nothing is posted",
-    api.LIST_PAYMENTS: "payments that people enter in OpsMerge are not seen, and would be doubled",
-    api.LIST_CLIENTS: "renamed clients are not seen",
-    api.LIST_SERVICES: "the item mappings made in OpsMerge are not seen",
-    api.LIST_TAX_CODES: "the tax code mappings made in OpsMerge are not seen",
-    api.GET_INVOICE: "it is not seen what an invoice shows already",
+    api.LIST_PAYMENTS: "payments entered by hand in OpsMerge cannot be read, and would be duplicated",
+    api.LIST_CLIENTS: "renamed clients are not noticed",
+    api.LIST_SERVICES: "item mappings set in OpsMerge cannot be read",
+    api.LIST_TAX_CODES: "tax code mappings set in OpsMerge cannot be read",
+    api.GET_INVOICE: "an invoice cannot be read before it is written",
     api.PUT_ACCOUNTING: "OpsMerge shows neither the ledger's id nor the error",
     api.PUT_PAYMENT: "paid invoices do not become Paid",
     api.VOID_PAYMENT: "a payment voided in the ledger stays in OpsMerge",
@@ -80,8 +80,8 @@ def compare(description: Description, api_url_path: str) -> list[Difference]:
     base = api_url_path.rstrip("/")
     if not any(path.startswith(f"{base}/") for _, path in described):
         below = " or ".join(description.prefixes)
-        what = f"the API is below {below or '/'}, and api_url ends with {base or '/'}"
-        return [Difference("base address", what, f"every call fails: end OPSMERGE_API_URL with {below or '/'}")]
+        what = f"the API's path is {below or '/'}, but api_url ends with {base or '/'}"
+        return [Difference("base address", what, f"every call fails: make OPSMERGE_API_URL end with {below or '/'}")]
     found = [each for operation in api.OPERATIONS for each in _operation(description, described, base, operation)]
     return sorted(dict.fromkeys(found), key=lambda each: not each.breaks)
 
@@ -120,10 +120,10 @@ def _operation(
         _body(description, place, operation, there),
         _answer(description, place, operation, there),
     ):
-        yield from _as_far_as_it_can_be_read(part, place, LOST[operation])
+        yield from _until_unresolved(part, place, LOST[operation])
 
 
-def _as_far_as_it_can_be_read(part: Iterator[Difference], place: str, effect: str) -> Iterator[Difference]:
+def _until_unresolved(part: Iterator[Difference], place: str, effect: str) -> Iterator[Difference]:
     try:
         yield from part
     except UnresolvedError as error:
@@ -136,7 +136,7 @@ def _absent(method: str, path: str, described: Mapping[tuple[str, str], object])
     if methods:
         return f"the path has no {method}; it has {', '.join(methods)}"
     near = difflib.get_close_matches(path, {there for _, there in described}, n=1)
-    return f"there is no such path{f'; nearest is {near[0]}' if near else ''}"
+    return f"there is no such path{f'; the nearest is {near[0]}' if near else ''}"
 
 
 def _parameters(
@@ -200,7 +200,7 @@ def _fields(
         missing_is_harmless = name in optional or above.removesuffix(".") in optional
         if found is None:
             effect = "it stays empty" if missing_is_harmless else lost
-            yield Difference(where, "there is none", effect, breaks=not missing_is_harmless)
+            yield Difference(where, "is missing", effect, breaks=not missing_is_harmless)
         elif isinstance(each, Field):
             types = description.types(found)
             if types and not types & ({each.kind.json_type} | READ_TOO.get(each.kind.json_type, set())):
@@ -220,7 +220,7 @@ def _template(path: str) -> str:
 
 
 def _instead(names: Sequence[str] | set[str]) -> str:
-    return f"there is none; there are {', '.join(sorted(names)) or 'none at all'}"
+    return f"is missing; the document has: {', '.join(sorted(names)) or 'none'}"
 
 
 def _is_not(types: frozenset[str], kind: Kind) -> str:

@@ -178,7 +178,7 @@ class Store:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": advisory_key(name)})
 
     def next_seq(self, connection: Connection) -> int:
-        """The next number of the store's one rising sequence.
+        """Return the next number of the store's only sequence.
 
         In PostgreSQL the counter is held until the transaction ends, so that numbers become visible in their order.
         """

@@ -212,76 +212,30 @@ def _element(text: str, name: str) -> str:
     return html.unescape(found.group(1)).strip() if found else ""
 
 
+_SEVERITY = (Meaning.DEAD, Meaning.SETTINGS, Meaning.FAILED, Meaning.LATER, Meaning.RECORD)
+
+
 def classify(errors: Sequence[VendorError], vendor_request_id: str | None = None) -> Fault:
     """Return the fault for the errors of one answer: the most severe one decides."""
     error = min(errors, key=lambda each: _SEVERITY.index(_rule(each.code).meaning))
-    rule = _rule(error.code)
-    return _BUILD[rule.meaning](error, rule, vendor_request_id)
-
-
-_SEVERITY = (Meaning.DEAD, Meaning.SETTINGS, Meaning.FAILED, Meaning.LATER, Meaning.RECORD)
+    code, rule, tid = error.code, _rule(error.code), vendor_request_id
+    detail = error.detail or error.message
+    text = f"{rule.words} ({code or 'no code'}: {detail[:500]})" if detail else f"{rule.words} ({code})"
+    if rule.meaning is Meaning.RECORD:
+        code = code or "no_code"
+        return Reject(text, code=code, field=error.element, remedy=rule.remedy, vendor_request_id=tid)
+    if rule.meaning is Meaning.LATER:
+        return Retry(text, code=code, remedy=rule.remedy, vendor_request_id=tid)
+    if rule.meaning is Meaning.FAILED:
+        return ServerError(text, code=code, remedy=rule.remedy, vendor_request_id=tid)
+    if rule.meaning is Meaning.DEAD:
+        text = f"{rule.words} ({code})"  # without the detail: a 401's quotes the token
+    exit_code = Exit.DEAD_CONNECTION if rule.meaning is Meaning.DEAD else Exit.MISCONFIGURED
+    return Halt(text, exit_code=exit_code, code=code, remedy=rule.remedy, vendor_request_id=tid)
 
 
 def _rule(code: str) -> Rule:
     return RULES.get(code, UNLISTED)
-
-
-def _text(error: VendorError, rule: Rule) -> str:
-    detail = error.detail or error.message
-    return f"{rule.words} ({error.code or 'no code'}: {detail[:500]})" if detail else f"{rule.words} ({error.code})"
-
-
-def _record(error: VendorError, rule: Rule, tid: str | None) -> Fault:
-    return Reject(
-        _text(error, rule),
-        code=error.code or "no_code",
-        field=error.element,
-        remedy=rule.remedy,
-        vendor_request_id=tid,
-    )
-
-
-def _later(error: VendorError, rule: Rule, tid: str | None) -> Fault:
-    return Retry(
-        _text(error, rule),
-        code=error.code,
-        remedy=rule.remedy,
-        vendor_request_id=tid,
-    )
-
-
-def _failed(error: VendorError, rule: Rule, tid: str | None) -> Fault:
-    return ServerError(_text(error, rule), code=error.code, remedy=rule.remedy, vendor_request_id=tid)
-
-
-def _dead(error: VendorError, rule: Rule, tid: str | None) -> Fault:
-    # A 401's detail quotes the token, so the vendor's text is left out.
-    return Halt(
-        f"{rule.words} ({error.code})",
-        exit_code=Exit.DEAD_CONNECTION,
-        code=error.code,
-        remedy=rule.remedy,
-        vendor_request_id=tid,
-    )
-
-
-def _settings(error: VendorError, rule: Rule, tid: str | None) -> Fault:
-    return Halt(
-        _text(error, rule),
-        exit_code=Exit.MISCONFIGURED,
-        code=error.code,
-        remedy=rule.remedy,
-        vendor_request_id=tid,
-    )
-
-
-_BUILD = {
-    Meaning.RECORD: _record,
-    Meaning.LATER: _later,
-    Meaning.FAILED: _failed,
-    Meaning.DEAD: _dead,
-    Meaning.SETTINGS: _settings,
-}
 
 
 def read(response: Response) -> dict[str, Any]:
@@ -293,7 +247,7 @@ def read(response: Response) -> dict[str, Any]:
     payload, errors = _open(response)
     tid = response.headers.get("intuit_tid")
     if response.status == 429:  # noqa: PLR2004 -- Too Many Requests, whatever the body is
-        raise _throttled(tid)
+        raise Retry("rate limited (3001)", code="3001", remedy=RULES["3001"].remedy, vendor_request_id=tid)
     if response.status >= 500:  # noqa: PLR2004 -- whatever the body says, a 5xx does not prove that nothing happened
         raise _server_error(response.status, errors, tid)
     if errors:
@@ -312,15 +266,6 @@ def _open(response: Response) -> tuple[dict[str, Any] | None, list[VendorError]]
     except ValueError:
         return None, errors_in_xml(response.body.decode("utf-8", "replace"))
     return (payload if isinstance(payload, dict) else None), errors_in(payload)
-
-
-def _throttled(tid: str | None) -> Retry:
-    return Retry(
-        "rate limited (3001)",
-        code="3001",
-        remedy=RULES["3001"].remedy,
-        vendor_request_id=tid,
-    )
 
 
 def _server_error(status: int, errors: Sequence[VendorError], tid: str | None) -> ServerError:

@@ -90,7 +90,7 @@ def _each(read: Callable[[Any], Iterable[Notice | Unreadable]], events: Iterable
 
 
 def _cloud_event(event: Any) -> Iterator[Notice | Unreadable]:
-    """`{"type": "qbo.payment.created.v1", "intuitaccountid": realm, "intuitentityid": id, "id": ..., "time": ...}`."""
+    """Read a CloudEvent: `type` (`qbo.payment.created.v1`), `intuitaccountid` (realm), `intuitentityid`, `id`, time."""
     if not isinstance(event, dict):
         yield _unreadable("an event is not an object", event)
         return
