@@ -8,7 +8,6 @@ judged as (
     case when is_other_date then case when is_other_month then 'H03' else 'H02' end end as date_rule,
     case when is_other_due_date then 'H04' end as due_date_rule
   from {{ ref('differences') }}
-  where is_other_date or is_other_due_date
 ),
 
 timed as (

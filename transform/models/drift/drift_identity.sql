@@ -35,7 +35,6 @@ compared as (
     coalesce(number, ledger_number) as shown_number,
     {{ timed("'I13'", 'is_edited_since_push') }} as number_class
   from {{ ref('differences') }}
-  where is_other_number or is_recreated
 ),
 
 -- Numbers of a year's series that no OpsMerge invoice bears, voided ones included: one row per gap.

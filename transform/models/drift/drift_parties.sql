@@ -7,7 +7,6 @@ judged as (
     coalesce(number, ledger_number) as shown_number,
     case when is_other_customer then 'H01' when is_other_name then 'H05' end as customer_rule
   from {{ ref('differences') }}
-  where is_other_customer or is_other_name
 ),
 
 misplaced as (

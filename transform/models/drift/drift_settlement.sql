@@ -34,7 +34,6 @@ timed as (
     {{ timed('remainder_rule', 'false') }} as remainder_class,
     {{ timed("'S05'", 'false') }} as status_class
   from judged
-  where settlement_rule is not null or remainder_rule is not null or is_status_unfit
 ),
 
 -- What is owed differs because a payment does, or else because OpsMerge contradicts itself.
