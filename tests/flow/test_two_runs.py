@@ -12,7 +12,7 @@ from meltano_project import COMMAND_SECONDS_MAX
 
 from books.operations import runfolder
 
-OTHER = "is at work since"
+OTHER = "has been running since"
 
 
 def start(bridge) -> subprocess.Popen:

@@ -1,4 +1,4 @@
-"""Erasing in files that this project wrote: reports, logs and plans. Files that a person wrote are only named."""
+"""Erase a client in files that this project wrote: reports, logs and plans. Other files are only named."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from io import BytesIO
 from pathlib import Path
 
 from books.core import money
+from books.core.files import replacing
 from books.operations.forget.client import Client, Erased
 
 BYTES_MAX = 256 * 1024 * 1024
-"""A larger file is none of ours."""
+"""No file of this project is larger."""
 
 
 def erase(folders: Iterable[Path], client: Client, *, act: bool) -> list[Erased]:
@@ -32,10 +33,10 @@ def erase(folders: Iterable[Path], client: Client, *, act: bool) -> list[Erased]
 
 
 def mentioned(paths: Iterable[Path], client: Client) -> list[Path]:
-    """Which of these files name the client."""
-    spelt = [client.id, *client.texts]
+    """Return which of these files name the client."""
+    names = [client.id, *client.texts]
     texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file()}
-    return [path for path, text in texts.items() if any(each.casefold() in text.casefold() for each in spelt)]
+    return [path for path, text in texts.items() if any(each.casefold() in text.casefold() for each in names)]
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -45,7 +46,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _masked(path: Path, client: Client) -> bytes | None:
-    """The file's new content; None where it does not mention the client."""
+    """Return the file's new content; None where it does not mention the client."""
     content = path.read_bytes()
     if zipfile.is_zipfile(BytesIO(content)):
         return _masked_zip(content, client)
@@ -54,7 +55,7 @@ def _masked(path: Path, client: Client) -> bytes | None:
 
 
 def _masked_zip(content: bytes, client: Client) -> bytes | None:
-    """A workbook is XML files in a ZIP."""
+    """Return a workbook's new content: XML files in a ZIP. None where it does not mention the client."""
     out, changed = BytesIO(), False
     with zipfile.ZipFile(BytesIO(content)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         for member in old.infolist():
@@ -66,19 +67,18 @@ def _masked_zip(content: bytes, client: Client) -> bytes | None:
 
 
 def _masked_text(content: bytes, client: Client) -> bytes:
-    """However the name is spelt there: plain, in HTML or XML, in JSON."""
+    """Return the content with the client masked, whether the name is written plain, in HTML or XML, or in JSON."""
     text = content.decode("utf-8", "surrogateescape")
-    spellings = {
-        spelt
+    escaped = {
+        form
         for each in client.texts
-        for spelt in (each, html.escape(each), html.escape(each, quote=False), money.dumps(each)[1:-1])
+        for form in (each, html.escape(each), html.escape(each, quote=False), money.dumps(each)[1:-1])
     }
-    other = Client(client.id, names=frozenset(spellings))
+    other = Client(client.id, names=frozenset(escaped))
     return other.masked(text).encode("utf-8", "surrogateescape")
 
 
 def _replace(path: Path, content: bytes) -> None:
-    new = path.with_name(path.name + ".erased")
-    new.write_bytes(content)
-    shutil.copymode(path, new)
-    new.replace(path)
+    with replacing(path) as new:
+        new.write_bytes(content)
+        shutil.copymode(path, new)
