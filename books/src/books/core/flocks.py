@@ -6,7 +6,7 @@ import fcntl
 
 PUSH_LOCK = ".push.lock"
 PULL_LOCK = ".pull.lock"
-"""Files in the project's folder, as named in the README's cron lines."""
+"""Files in the project's folder, as named in the cron lines of docs/operations.md."""
 
 
 def try_lock(descriptor: int) -> bool:
