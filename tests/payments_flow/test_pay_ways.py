@@ -1,4 +1,4 @@
-"""Each way in which an invoice can be settled, or settled no more, through real `meltano run` and real HTTP.
+"""Each way in which an invoice can be settled, or settled no more, through the real plugins and real HTTP.
 
 One push of an invoice for each case, and three `pull-payments`: after a first day of the bookkeeper's, after a second,
 and after nothing at all.
@@ -66,7 +66,7 @@ class Days:
 
     def pull(self) -> None:
         before = len(self.bridge.opsmerge.requests())
-        run = self.bridge.pull()
+        run = self.bridge.pipe("pull-payments")
         assert run.code == 0, run.out
         requests = self.bridge.opsmerge.requests()[before:]
         documents = {case: self.bridge.opsmerge_invoice(each) for case, each in self.ids.items()}
@@ -86,7 +86,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     with both_simulators() as (opsmerge, quickbooks):
         bridge = make_bridge(tmp_path_factory.mktemp("pay") / "project", opsmerge.url, quickbooks.url)
         ids = {case: bridge.open_invoice() for case in CASES}
-        pushed = bridge.push()
+        pushed = bridge.pipe("push-invoices")
         assert pushed.code == 0, pushed.out
         numbers = {case: bridge.opsmerge_invoice(each)["number"] for case, each in ids.items()}
         days = Days(bridge, ids, numbers)
