@@ -155,14 +155,22 @@ class Bridge:
 
 
 @contextmanager
-def both_simulators() -> Iterator[tuple[Simulator, Simulator]]:
-    """OpsMerge and QuickBooks, for fixtures that outlive a test; the plugin's own two live as long as one."""
-    states = (opsmerge.OpsMergeState(), quickbooks.QuickBooksState())
+def both_simulators(folder: Path | None = None) -> Iterator[tuple[Simulator, Simulator]]:
+    """OpsMerge and QuickBooks, for fixtures that outlive a test; the plugin's own two live as long as one.
+
+    `folder` is where `sandbox serve --state` has kept theirs; without it they begin anew.
+    """
+    states = (
+        opsmerge.OpsMergeState(folder / "opsmerge" if folder else None),
+        quickbooks.QuickBooksState(folder / "quickbooks" if folder else None),
+    )
     apps = (opsmerge.create_app(states[0]), quickbooks.create_app(states[1]))
     with running(apps[0]) as opsmerge_url, running(apps[1]) as quickbooks_url:
         urls = (opsmerge_url, quickbooks_url)
         one, two = (Simulator(urls[each], Control(urls[each]), states[each], apps[each]) for each in (0, 1))
         yield one, two
+        for state in states:
+            state.close()
 
 
 def make_bridge(folder: Path, opsmerge_url: str, quickbooks_url: str) -> Bridge:
