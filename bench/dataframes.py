@@ -1,7 +1,7 @@
-"""The core joins of the reconciliation in pandas or in Polars: link, pair, classify, prove the VAT, join the payments.
+"""Run the core joins of the reconciliation in pandas or Polars: link, pair, classify, check the VAT, join payments.
 
 Use: python bench/dataframes.py pandas|polars FOLDER. Reads Parquet files of flat columns, money in whole
-pennies; prints how many documents of each class were found. Run by `make bench` in an environment of its own.
+pennies; prints how many documents of each class were found. `make bench` runs it in a separate environment.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def in_pandas(folder: Path) -> dict[str, int]:
-    """The joins in pandas."""
+    """Run the joins in pandas."""
     import duckdb
     import pandas as pd
 
@@ -40,7 +40,7 @@ def in_pandas(folder: Path) -> dict[str, int]:
 
 
 def in_polars(folder: Path) -> dict[str, int]:
-    """The joins in Polars, lazily."""
+    """Run the joins in Polars, lazily."""
     import polars as pl
 
     def table(name: str) -> pl.LazyFrame:
@@ -72,7 +72,7 @@ def in_polars(folder: Path) -> dict[str, int]:
 
 
 def main() -> None:
-    """Run one and print what it found; whoever starts it measures."""
+    """Run one engine and print its counts; the caller measures."""
     engine, folder = sys.argv[1], Path(sys.argv[2])
     found = {"pandas": in_pandas, "polars": in_polars}[engine](folder)
     print(json.dumps({"found": dict(sorted(found.items()))}))

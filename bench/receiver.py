@@ -1,7 +1,7 @@
 """Measure webhooks on the simulators: from a recorded payment to Paid in OpsMerge, and how fast the receiver answers.
 
-Everything runs as a user runs it: `sandbox serve`, `meltano run`, `books webhooks serve`, in a project folder of its
-own. Clients, simulators and receiver share this machine.
+Everything runs as a user runs it: `sandbox serve`, `meltano run`, `books webhooks serve`, in a separate project
+folder. Clients, simulators and receiver share this machine.
 Use: python bench/receiver.py [--payments 10] [--rate 100] [--seconds 30] [--json | --markdown]
 """
 
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from tables import table
 
 from sandbox.control import Control
 from sandbox.quickbooks.webhooks import sign
@@ -45,12 +46,12 @@ PARTS = ("delivery", "debounce", "Meltano's start-up", "read", "write")
 
 
 class NotMeasuredError(RuntimeError):
-    """Something did not come about in time."""
+    """Something did not happen in time."""
 
 
 @dataclass
 class Way:
-    """One payment's way to Paid: seconds in all, and of each part."""
+    """One payment's way to Paid: seconds in total and per part."""
 
     seconds: float
     parts: dict[str, float]
@@ -58,9 +59,9 @@ class Way:
 
 @dataclass
 class Answers:
-    """How the receiver answered: seconds from when each delivery was due, and what is in its store afterwards."""
+    """The receiver's answers: seconds from when each delivery was due, and what its store holds afterwards."""
 
-    asked: int
+    sent: int
     seconds: list[float] = field(default_factory=list)
     refused: int = 0
     kept: int = 0
@@ -68,7 +69,7 @@ class Answers:
 
 @dataclass
 class Place:
-    """A project folder, wired to two running simulators."""
+    """A project folder, connected to two running simulators."""
 
     root: Path
     environment: dict[str, str]
@@ -96,7 +97,7 @@ class Place:
             raise NotMeasuredError(f"meltano run {job} failed:\n{(done.stdout + done.stderr)[-2000:]}")
 
     def invoice(self, invoice_id: str) -> dict[str, Any]:
-        """An invoice as OpsMerge shows it."""
+        """Return an invoice as OpsMerge shows it."""
         answer = self.session.get(f"{self.api}/psa/invoices/{invoice_id}", headers=KEY, timeout=10)
         return dict(answer.json())
 
@@ -119,7 +120,7 @@ def main() -> int:
 
 
 def measure(payments: int = 10, rate: int = 100, seconds: int = 30) -> dict[str, Any]:
-    """All figures of one run."""
+    """Return all figures of one run."""
     with place() as here:
         ways = ways_to_paid(here, payments)
         answers = answer_times(here, rate, seconds)
@@ -129,7 +130,7 @@ def measure(payments: int = 10, rate: int = 100, seconds: int = 30) -> dict[str,
         "way": _spread([way.seconds for way in ways]),
         "rate": rate,
         "seconds": seconds,
-        "deliveries": answers.asked,
+        "deliveries": answers.sent,
         "refused": answers.refused,
         "kept": answers.kept,
         "answer_ms": {name: at(answers.seconds, share) * 1000 for name, share in QUANTILES.items()},
@@ -140,7 +141,7 @@ QUANTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 
 
 def at(values: Sequence[float], share: float) -> float:
-    """The value that this share of all does not exceed."""
+    """Return the quantile: the value that this share of all does not exceed."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
@@ -153,7 +154,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 @contextmanager
 def place() -> Iterator[Place]:
-    """Simulators in memory and a project in an empty folder; nothing of this checkout's state is touched."""
+    """Run simulators in memory and a project in an empty folder; this checkout's state is not touched."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "project"
         root.mkdir()
@@ -189,7 +190,7 @@ def _process(command: list[str], folder: Path, environment: dict[str, str]) -> I
 
 
 def _environment(root: Path, urls: dict[str, str]) -> dict[str, str]:
-    """Meltano's own variables for plugin settings: they win over meltano.yml."""
+    """Return Meltano's variables for plugin settings: they take precedence over meltano.yml."""
     opsmerge, quickbooks = f"{urls['opsmerge_url']}/api/v1", urls["quickbooks_url"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MELTANO", "TAP_", "TARGET_"))}
     return {
@@ -215,35 +216,35 @@ class Receiver:
     session: requests.Session
 
     def job(self) -> dict[str, Any]:
-        """What /healthz says of the job it starts."""
+        """Return what /healthz says about the job that it starts."""
         return dict(self.session.get(f"{self.url}/healthz", timeout=10).json()["job"])
 
 
 @contextmanager
 def receiver(here: Place, *options: str) -> Iterator[Receiver]:
-    """Start it on a free port, which it prints."""
+    """Start the receiver on a free port, which it prints."""
     command = [str(here.root / ".venv" / "bin" / "books"), "webhooks", "serve", "--port", "0", *options]
     with _process(command, here.root, here.environment) as process, requests.Session() as session:
         session.trust_env = False
-        said = process.stderr.readline() if process.stderr else ""
-        found = re.search(r"http://127\.0\.0\.1:\d+", said)
+        line = process.stderr.readline() if process.stderr else ""
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
         if not found:
-            raise NotMeasuredError(f"the receiver did not start: {said}")
+            raise NotMeasuredError(f"the receiver did not start: {line}")
         threading.Thread(target=_drain, args=(process,), daemon=True).start()
         yield Receiver(found[0], session)
 
 
 def _drain(process: subprocess.Popen[str]) -> None:
-    """Read what the jobs say, so that a full pipe stops none of them."""
+    """Read the jobs' output, so that a full pipe does not block them."""
     for _ in process.stderr or ():
         pass
 
 
-def _wait_for(condition: Callable[[], Any], seconds: float, words: str) -> None:
+def _wait_for(condition: Callable[[], Any], seconds: float, problem: str) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise NotMeasuredError(words)
+            raise NotMeasuredError(problem)
         time.sleep(POLL_SECONDS)
 
 
@@ -251,7 +252,7 @@ def _wait_for(condition: Callable[[], Any], seconds: float, words: str) -> None:
 
 
 def ways_to_paid(here: Place, payments: int) -> list[Way]:
-    """Record payments one after the other, each when the last one's job has ended."""
+    """Record payments one after the other, each after the last one's job has ended."""
     ids = _posted_invoices(here, payments)
     with receiver(here) as receiving:
         hooks = {"url": f"{receiving.url}/webhooks/quickbooks", "verifier_token": VERIFIER, "auto": True}
@@ -266,7 +267,7 @@ def _posted_invoices(here: Place, count: int) -> list[str]:
     line = {"description": "Support", "quantity": 1, "unit_price": 100, "service_id": "svc_1", "tax_code_id": "tax_1"}
     ids = [here.opsmerge.deed("create_invoice", client_id="cl_1", lines=[line])["id"] for _ in range(count)]
     here.meltano("push-invoices")
-    here.meltano("pull-payments")  # the first one reads everything; what follows reads changes
+    here.meltano("pull-payments")  # the first one reads everything; the others read changes
     return ids
 
 
@@ -297,14 +298,14 @@ def _now() -> float:
 
 
 def _received_at(here: Place) -> float:
-    """When the newest delivery was kept, by the receiver's own clock, which is this machine's."""
+    """Return when the newest delivery was stored, by the receiver's clock, which is this machine's."""
     with closing(sqlite3.connect(here.store)) as store:
         (at,) = store.execute("SELECT max(received_at) FROM webhook_delivery").fetchone()
     return _seconds(str(at))
 
 
 def _first_call(control: Control, skipped: int, path: str) -> float:
-    """When the job first called, by the simulator's log, whose clock is this machine's; our own polls do not count."""
+    """Return when the job made its first call, by the simulator's log; our own polls do not count."""
     rows = (row for row in control.requests()[skipped:] if path in row["path"])
     return _seconds(next(row["at"] for row in rows))
 
@@ -318,12 +319,12 @@ def _seconds(text: str) -> float:
 
 
 def answer_times(here: Place, rate: int, seconds: int) -> Answers:
-    """Send deliveries at a fixed rate, whatever the answers take; each is timed from when it was due."""
+    """Send deliveries at a fixed rate, however long the answers take; each is timed from when it was due."""
     answers = Answers(rate * seconds)
     before = _deliveries(here)
     with receiver(here, "--no-start-job") as receiving, ThreadPoolExecutor(SENDERS) as senders:
         url = f"{receiving.url}/webhooks/quickbooks"
-        bodies = [_body(number) for number in range(answers.asked)]
+        bodies = [_body(number) for number in range(answers.sent)]
         sender = _Sender(url)
         list(senders.map(sender.warm_up, range(SENDERS)))
         begin = time.perf_counter() + 0.5
@@ -336,7 +337,7 @@ def answer_times(here: Place, rate: int, seconds: int) -> Answers:
 
 
 class _Sender:
-    """Posts signed deliveries, each thread over a connection of its own, as a sender with keep-alive does."""
+    """Posts signed deliveries; each thread has its own connection, as a sender with keep-alive does."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -347,7 +348,7 @@ class _Sender:
         self._session().get(self._url.replace("/webhooks/quickbooks", "/healthz"), timeout=10)
 
     def send(self, body: bytes, due_at: float) -> tuple[float, int]:
-        """Send when it is due. Seconds from then to the answer, and its status; 0 where none came."""
+        """Send when due; return the seconds from then to the answer, and its status (0: no answer)."""
         time.sleep(max(0.0, due_at - time.perf_counter()))
         headers = {"intuit-signature": sign(body, VERIFIER), "Content-Type": "application/json"}
         try:
@@ -360,7 +361,7 @@ class _Sender:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
             self._local.session.trust_env = False
-        return self._local.session  # type: ignore[no-any-return] # a thread's own
+        return self._local.session  # type: ignore[no-any-return] # per thread
 
 
 def _body(number: int) -> bytes:
@@ -382,7 +383,7 @@ def _deliveries(here: Place) -> int:
         return int(store.execute("SELECT count(*) FROM webhook_delivery").fetchone()[0])
 
 
-# Words
+# Output
 
 
 def _plain(figures: dict[str, Any]) -> str:
@@ -401,7 +402,7 @@ def _kept(figures: dict[str, Any]) -> str:
 
 
 def markdown(figures: dict[str, Any]) -> str:
-    """A section for docs/benchmarks.md."""
+    """Return the section for docs/benchmarks.md."""
     way = {"**all**": figures["way"], **figures["ways"]}
     ways = [[name, *(f"{each[column]:.2f}" for column in ("min", "median", "max"))] for name, each in way.items()]
     answer = [f"{figures['answer_ms'][name]:.1f}" for name in QUANTILES]
@@ -410,19 +411,14 @@ def markdown(figures: dict[str, Any]) -> str:
         "## Webhooks\n\n"
         f"From a bookkeeper recording a payment to Paid in OpsMerge, {figures['payments']} payments one by one, as a"
         " user runs it (`sandbox serve`, `books webhooks serve`, `meltano run pull-payments`), in seconds:\n\n"
-        f"{_table(['part', 'min', 'median', 'max'], ways)}\n\n"
+        f"{table(['part', 'min', 'median', 'max'], ways)}\n\n"
         "Delivery is the simulator's (it sends within 0.25 s; Intuit within 5 minutes). Debounce is the receiver's wait"
-        " for the rest of a deed's notices. Read is from the job's first call to QuickBooks to its first to"
+        " for the other notices of the same action. Read is from the job's first call to QuickBooks to its first to"
         " OpsMerge.\n\n"
         f"The receiver's answer, {figures['rate']} deliveries a second for {figures['seconds']} s, timed from when each"
         " was due; the clients are on the same machine:\n\n"
-        + _table(["deliveries", "refused", "in the store", "p50 ms", "p99 ms", "max ms"], [[*counts, *answer]])
+        + table(["deliveries", "refused", "in the store", "p50 ms", "p99 ms", "max ms"], [[*counts, *answer]])
     )
-
-
-def _table(columns: list[str], rows: list[list[str]]) -> str:
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The sections of `make bench` on the warehouse: reconciliation and report, and the loader, each beside others.
+"""The sections of `make bench` about the warehouse: reconciliation, report and loader, each compared with others.
 
-pandas, Polars and the public target-duckdb live in environments made for the run. Where the package registry cannot
-be reached, a line in their place says so.
+pandas, Polars and the public target-duckdb are installed into environments made for the run. If the package registry
+cannot be reached, a line says so instead.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from tables import table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BIN = Path(sys.executable).parent
 SIZES = (10_000, 100_000, 1_000_000)
 REPORT_INVOICES = 100_000
-REPORT_CPU_SECONDS_MAX = 20  # twice what it is to take, since a second of CPU does less where cores are shared
+REPORT_CPU_SECONDS_MAX = 20  # twice the goal, since a second of CPU does less where cores are shared
 PUBLIC_TARGET = "target-duckdb==0.8.0"
 FRAMES = ("pandas==3.1.1", "polars==2.1.0", "duckdb==1.5.6")
 LOADED = (10_000, 100_000, 500_000, 1_000_000)
@@ -32,7 +33,7 @@ COMPARED = 100_000
 KIBIBYTE = 1024
 
 NONE = "\u2013"
-# A process begins with the peak of the one that starts it: a small one in between keeps ours out of the figure.
+# A process inherits the peak memory of its parent: a small process in between keeps ours out of the figure.
 MEASURE = """
 import json, os, sys, time
 started = time.perf_counter()
@@ -71,7 +72,7 @@ PENNIES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took."""
+    """The cost of a process."""
 
     seconds: float
     cpu_seconds: float
@@ -80,11 +81,15 @@ class Cost:
 
 
 def measured(command: list[Any], *, stdin: Path | None = None, **variables: Any) -> Cost:
-    """Run a command to its good end."""
+    """Run a command and return its cost.
+
+    Raises:
+        RuntimeError: it failed.
+    """
     source = stdin.open("rb") if stdin else subprocess.DEVNULL
-    with tempfile.NamedTemporaryFile("r") as told:
+    with tempfile.NamedTemporaryFile("r") as figures:
         done = subprocess.run(
-            [sys.executable, "-S", "-c", MEASURE, told.name, *(str(part) for part in command)],
+            [sys.executable, "-S", "-c", MEASURE, figures.name, *(str(part) for part in command)],
             stdin=source,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -95,12 +100,12 @@ def measured(command: list[Any], *, stdin: Path | None = None, **variables: Any)
         )
         if done.returncode != 0:
             raise RuntimeError(f"{command[:3]} ended with {done.returncode}:\n{done.stdout[-2000:]}")
-        seconds, cpu_seconds, kibibytes = json.load(told)
+        seconds, cpu_seconds, kibibytes = json.load(figures)
     return Cost(seconds, cpu_seconds, kibibytes / KIBIBYTE, done.stdout)
 
 
 def environment(folder: Path, *packages: str) -> Path | None:
-    """The Python of a new environment with these packages; None where they cannot be had."""
+    """Return the Python of a new environment with these packages; None if they cannot be installed."""
     uv = BIN / "uv"
     made = [[uv, "venv", "-q", "--python", sys.executable, folder]]
     made.append([uv, "pip", "install", "-q", "--compile-bytecode", "--python", folder / "bin" / "python", *packages])
@@ -110,14 +115,8 @@ def environment(folder: Path, *packages: str) -> Path | None:
     return folder / "bin" / "python"
 
 
-def table(columns: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, figures to the right."""
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def load_now() -> str:
-    """How busy the machine is, said beside figures that depend on it."""
+    """Return the machine's load, to print beside figures that depend on it."""
     return f"{os.getloadavg()[0]:.1f}"
 
 
@@ -125,7 +124,7 @@ def load_now() -> str:
 
 
 def reconciliation() -> str:
-    """`dbt build` over two sides of n invoices, beside the core joins in pandas and Polars; and the report of each."""
+    """Measure `dbt build` over two sides of n invoices, the core joins in pandas and Polars, and the report."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         busy = load_now()
@@ -155,13 +154,13 @@ def reconciliation() -> str:
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What one size took."""
+    """The costs of one size."""
 
     size: int
     build: Cost
     report: Cost
     worst_report: Cost | None
-    """That of as many breaks as there are invoices."""
+    """The report with as many breaks as there are invoices."""
     frames: dict[str, Cost]
 
 
@@ -201,7 +200,7 @@ def _dbt(database: Path, folder: Path) -> Cost:
 
 
 def _require_right(database: Path, others: list[dict[str, int]]) -> None:
-    """A fast wrong answer is none."""
+    """Raise if a result is wrong: speed does not count then."""
     with duckdb.connect(str(database), read_only=True) as connection:
         failed = connection.execute("select check_name from recon.checks where is_gate and not ok").fetchall()
         [unexplained] = connection.execute("select sum(abs(unexplained)) from recon.control_totals").fetchone() or [
@@ -224,7 +223,7 @@ def _reported(database: Path, folder: Path) -> Cost:
 
 
 def _reported_worst(database: Path, folder: Path) -> Cost:
-    """The report when everything is wrong, which may take longer, but not out of proportion."""
+    """Return the cost of the report if every invoice is a break: it may take longer, within limits."""
     with duckdb.connect(str(database)) as connection:
         connection.execute(
             "insert into recon.drift select drift.* replace (drift_key || i as drift_key, number || '/' || i as number,"
@@ -281,7 +280,7 @@ INVOICES = {
 
 
 def loader() -> str:
-    """Nested records into DuckDB: ours at three sizes, and the public target at one of them."""
+    """Measure loading nested records into DuckDB: ours at several sizes, the public target at one of them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         busy = load_now()
@@ -331,8 +330,8 @@ def _load_twice(command: Path, config: dict[str, str], records: Path) -> Loaded:
         "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print(*c.execute(sys.argv[2]).fetchone())"
     )
     query = "select count(*), replace(any_value(typeof(total)), ' ', '') from raw.invoices"
-    told = measured([command.with_name("python"), "-c", code, config["path"], query]).printed.split()
-    return first, again, int(told[0]), told[1]
+    output = measured([command.with_name("python"), "-c", code, config["path"], query]).printed.split()
+    return first, again, int(output[0]), output[1]
 
 
 def _loaded_row(name: str, count: int, loaded: Loaded, ours: Loaded) -> list[str]:
@@ -352,7 +351,7 @@ def _loaded_row(name: str, count: int, loaded: Loaded, ours: Loaded) -> list[str
 
 
 def _singer(count: int) -> Iterator[str]:
-    """A SCHEMA, the records, a STATE; the same on every machine."""
+    """Yield a SCHEMA, the records and a STATE, the same on every machine."""
     shape = {"type": "object", "properties": INVOICES}
     yield json.dumps({"type": "SCHEMA", "stream": "invoices", "key_properties": ["id"], "schema": shape}) + "\n"
     for number in range(count):

@@ -1,7 +1,7 @@
-"""`make bench`: what the bridge costs, as ratios in one run, into docs/benchmarks.md.
+"""`make bench`: measure the bridge in one run, mostly as ratios, and write docs/benchmarks.md.
 
-Each section is a function that measures and gives back Markdown; add one to SECTIONS. Figures of seconds are this
-machine's; calls, reads and ratios are the same everywhere.
+Each section is a function that measures and returns Markdown; add one to SECTIONS. Seconds are this machine's;
+calls, reads and ratios are the same everywhere.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 import pendulum
 import reconciliation
 import requests
+from tables import table
 
 from books.core.clock import Clock, SystemClock, VirtualClock
 from books.core.settings import QuickBooksSettings
@@ -80,17 +81,12 @@ def _head() -> str:
     )
 
 
-def _table(columns: list[str], rows: list[list[str]]) -> str:
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 # Posting: the target against one call per invoice.
 
 
 @dataclass
 class Push:
-    """What one push of the same invoices took."""
+    """The cost of one push of the same invoices."""
 
     calls: int = 0
     metered_reads: int = 0
@@ -102,14 +98,14 @@ class Push:
 
 @dataclass
 class Company:
-    """A simulated company with an item, and customers where they are known before."""
+    """A simulated company with an item and, if known before, its customers."""
 
     url: str
     control: Control
     calls: list[tuple[str, str]] = field(default_factory=list)
 
     def count(self, push: Push) -> None:
-        """Take calls and reads from the simulator's own log of requests; tokens are not counted."""
+        """Count calls and reads in the simulator's log of requests, without token calls."""
         seen = [(each["method"], each["path"]) for each in self.control.requests() if "/v3/" in each["path"]]
         push.calls = len(seen)
         push.metered_reads = sum(method == "GET" or path.endswith("/query") for method, path in seen)
@@ -128,7 +124,7 @@ def _company(*, known: bool) -> Iterator[Company]:
 
 
 def posting() -> str:
-    """1,000 invoices: the target, and a target that makes one call for each."""
+    """Measure 1,000 invoices with target-quickbooks, and with a target that makes one call for each."""
     naive, known, new = (_median(each) for each in (_naive, lambda: _ours(known=True), lambda: _ours(known=False)))
     known.budget_seconds, new.budget_seconds = _waits(known=True), _waits(known=False)
     rows = [
@@ -139,7 +135,7 @@ def posting() -> str:
     columns = ["target", "calls", "metered reads", "s without limits", "s in the budgets", "CPU ms per invoice"]
     return (
         f"## Posting {INVOICES:,} invoices of {CLIENTS} customers\n\n"
-        f"{_table([*columns, 'fewer calls', 'faster in the budgets'], rows)}\n\n"
+        f"{table([*columns, 'fewer calls', 'faster in the budgets'], rows)}\n\n"
         f"Median of {ROUNDS}. The one-call target looks each customer up once and posts each invoice by itself: no"
         " intent, no look-up of numbers, no retry. Seconds are over loopback, where a call costs next to nothing; the"
         " default budgets (450 requests and 36 batches a minute, 8 requests a second) add the waits that the governor"
@@ -176,7 +172,7 @@ def _ours(*, known: bool) -> Push:
 
 
 def _waits(*, known: bool) -> float:
-    """How long the default budgets make the target wait."""
+    """Return how long the default budgets make the target wait."""
     clock = VirtualClock()
     with _company(known=known) as company:
         _run_target(company.url, clock, {})
@@ -207,7 +203,7 @@ def _run_target(url: str, clock: Clock, budgets: dict[str, int]) -> None:
         with redirect_stdout(printed):
             TargetQuickBooks(config=config, clock=clock).listen(io.StringIO(_messages()))
         if '{"upto": ' not in printed.getvalue():
-            raise RuntimeError("the target did not come to its end")
+            raise RuntimeError("the target did not finish")
 
 
 def _messages() -> str:
@@ -251,7 +247,7 @@ def _invoice(number: int) -> dict[str, Any]:
 
 
 class OneCallEach:
-    """The usual target: for each record its customer, if not yet known, and one POST."""
+    """The usual kind of target: per record one POST, and a look-up of its customer if not yet known."""
 
     def __init__(self, url: str, slot: Callable[[CallKind], None]) -> None:
         self._base = f"{url}/v3/company/{REALM}"
@@ -265,7 +261,7 @@ class OneCallEach:
         self._ids: dict[tuple[str, str], str] = {}
 
     def post(self, record: dict[str, Any]) -> None:
-        """One invoice."""
+        """Post one invoice."""
         lines = [
             {
                 "DetailType": "SalesItemLineDetail",
@@ -304,15 +300,15 @@ def _naive() -> Push:
             target.post(_invoice(number))
         company.count(push)
     kinds = [CallKind.READ] * push.metered_reads + [CallKind.WRITE] * (push.calls - push.metered_reads)
-    push.budget_seconds = _granted(kinds, {})[-1]
+    push.budget_seconds = _permitted_at(kinds, {})[-1]
     return push
 
 
-# The governor: how much of the budget is used, and never more.
+# The rate limiter: how much of the budget is used, and never more.
 
 
-def _granted(kinds: list[CallKind], budgets: dict[str, int]) -> list[float]:
-    """When each call of a list may go, on a virtual clock, asked one after the other."""
+def _permitted_at(kinds: list[CallKind], budgets: dict[str, int]) -> list[float]:
+    """Return when each call of a list is permitted, one after the other, on a virtual clock."""
     clock = VirtualClock()
     settings = QuickBooksSettings(realm_id=REALM, client_id="c", client_secret="s", **budgets)  # noqa: S106 -- no secret
     with tempfile.TemporaryDirectory() as folder:
@@ -327,7 +323,7 @@ def _granted(kinds: list[CallKind], budgets: dict[str, int]) -> list[float]:
 
 
 def sustained() -> str:
-    """An hour of batches, at the default budgets and at what QuickBooks publishes."""
+    """Measure an hour of batches, at the default budgets and at QuickBooks' published limits."""
     rows = [_sustained_row("defaults", {}, 36), _sustained_row("QuickBooks' published limits", PUBLISHED, 40)]
     columns = [
         "budgets",
@@ -338,7 +334,7 @@ def sustained() -> str:
         "windows over it",
     ]
     return (
-        f"## Sustained rate\n\n{_table(columns, rows)}\n\n"
+        f"## Sustained rate\n\n{table(columns, rows)}\n\n"
         f"{SUSTAINED_MINUTES} minutes on a virtual clock through the real governor and its store, {BATCH} invoices in a"
         " batch, a look-up of numbers with every third. The budget is per company, so more processes do not change it."
         " The first minute's burst is left out of the rate."
@@ -348,7 +344,7 @@ def sustained() -> str:
 def _sustained_row(name: str, budgets: dict[str, int], batches_per_minute: int) -> list[str]:
     count = batches_per_minute * (SUSTAINED_MINUTES + 1)
     kinds = [kind for number in range(count) for kind in _calls_of(number)]
-    stamps = [at for at, kind in zip(_granted(kinds, budgets), kinds, strict=True) if kind is CallKind.BATCH]
+    stamps = [at for at, kind in zip(_permitted_at(kinds, budgets), kinds, strict=True) if kind is CallKind.BATCH]
     after = [at for at in stamps if at > stamps[batches_per_minute - 1]]
     rate = len(after) / ((after[-1] - stamps[batches_per_minute - 1]) / WINDOW_SECONDS)
     most = max(
@@ -364,7 +360,7 @@ def _calls_of(number: int) -> list[CallKind]:
 
 
 def simulator() -> str:
-    """The QuickBooks simulator itself: every test and figure above rests on its speed."""
+    """Measure the QuickBooks simulator itself: every test and figure above depends on its speed."""
     import simulator
 
     figures = simulator.measure(invoices=100_000, seconds=5)
@@ -373,15 +369,15 @@ def simulator() -> str:
 
 
 def webhooks() -> str:
-    """From a recorded payment to Paid, and how fast the receiver answers."""
+    """Measure from a recorded payment to Paid, and how fast the receiver answers."""
     import receiver
 
     return receiver.markdown(receiver.measure())
 
 
 def plain(value: float) -> str:
-    """Four figures of a number, never with an exponent."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"  # noqa: PLR2004 -- from there on no decimals
+    """Return a number with four significant figures, without an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"  # noqa: PLR2004 -- no decimals from there on
 
 
 SECTIONS: dict[str, Callable[[], str]] = {

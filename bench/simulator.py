@@ -1,7 +1,7 @@
 """Measure the QuickBooks simulator in one run: invoices posted in batches, a large company seeded, its pages read.
 
 Prints rates, and ratios that hold on any machine: a batch against single posts, the last page against the first, a
-large company against a small one. `--check` ends with 1 when a promise of the README is not kept.
+large company against a small one. `--check` exits with 1 if a promise of the README is not kept.
 Use: python bench/simulator.py [--invoices 100000] [--seconds 5] [--json] [--check]
 """
 
@@ -34,21 +34,21 @@ PAGE_SECONDS_MAX = 1.0
 
 
 @dataclass
-class Client:
-    """A connected app."""
+class Connection:
+    """An app that is connected to the simulator."""
 
     url: str
     control: Control
     session: requests.Session
 
     def post(self, path: str, body: Any) -> dict[str, Any]:
-        """POST JSON; the answer's bytes are read, but only parsed when it is not 200."""
+        """POST JSON; the answer is read completely, but only a small one is parsed."""
         answer = self.session.post(f"{self.url}/v3/company/{REALM}/{path}", data=json.dumps(body))
         answer.raise_for_status()
-        return dict(answer.json()) if len(answer.content) < 2000 else {}  # noqa: PLR2004 -- small answers are looked at
+        return dict(answer.json()) if len(answer.content) < 2000 else {}  # noqa: PLR2004 -- small answers
 
     def rows(self, start: int) -> int:
-        """How many invoices a page holds."""
+        """Return how many invoices a page has."""
         where = "MetaData.LastUpdatedTime >= '2000-01-01'"
         query = f"select * from Invoice where {where} startposition {start} maxresults {PAGE}"
         answer = self.session.get(f"{self.url}/v3/company/{REALM}/query", params={"query": query})
@@ -57,8 +57,8 @@ class Client:
 
 
 @contextmanager
-def connected() -> Iterator[Client]:
-    """A fresh simulator in this process, on one core, without limits."""
+def connected() -> Iterator[Connection]:
+    """Run a new simulator in this process, on one core, without rate limits."""
     state = QuickBooksState()
     with running(create_app(state)) as url:
         control, session = Control(url), requests.Session()
@@ -73,27 +73,27 @@ def connected() -> Iterator[Client]:
                 "Content-Type": "application/json",
             }
         )
-        yield Client(url, control, session)
+        yield Connection(url, control, session)
     state.close()
 
 
 def invoice(number: str) -> dict[str, Any]:
-    """An invoice of one line with VAT for customer 1."""
+    """Return an invoice of one line with VAT for customer 1."""
     detail = {"Qty": 2, "UnitPrice": 5, "TaxCodeRef": {"value": "6"}}
     line = {"DetailType": "SalesItemLineDetail", "Amount": 10, "SalesItemLineDetail": detail}
     return {"CustomerRef": {"value": "1"}, "DocNumber": number, "Line": [line]}
 
 
-def batch(client: Client, name: str) -> None:
-    """Thirty invoices in one request."""
+def batch(client: Connection, name: str) -> None:
+    """Post thirty invoices in one request."""
     items = [{"bId": str(n), "operation": "create", "Invoice": invoice(f"{name}-{n}")} for n in range(BATCH)]
     client.post(f"batch?requestid={name}", {"BatchItemRequest": items})
 
 
 def rate(seconds: float, work: Callable[[int], None]) -> tuple[float, float]:
-    """How often `work` gets done each second, and each second of a core's own time.
+    """Return how often `work` is done per second, and per second of CPU time.
 
-    The second figure is what a core does that nothing else uses; client and simulator share it.
+    The second figure is what one core does that nothing else uses; client and simulator share it.
     """
     began, worked, count = time.perf_counter(), time.process_time(), 0
     while (spent := time.perf_counter() - began) < seconds:
@@ -103,7 +103,7 @@ def rate(seconds: float, work: Callable[[int], None]) -> tuple[float, float]:
 
 
 def median_seconds(work: Callable[[], object], times: int = 5) -> float:
-    """The median duration of some work."""
+    """Return the median duration of some work."""
     durations = []
     for _ in range(times):
         began = time.perf_counter()
@@ -113,7 +113,7 @@ def median_seconds(work: Callable[[], object], times: int = 5) -> float:
 
 
 def measure(invoices: int, seconds: float) -> dict[str, float]:
-    """All figures of one run."""
+    """Return all figures of one run."""
     with connected() as client:
         client.post("customer", {"DisplayName": "Bench"})
         batched, batched_alone = (figure * BATCH for figure in rate(seconds, lambda n: batch(client, f"b{n}")))
@@ -142,7 +142,7 @@ def measure(invoices: int, seconds: float) -> dict[str, float]:
 
 
 def broken_promises(figures: dict[str, float]) -> list[str]:
-    """What the README promises and these figures do not keep."""
+    """Return the README's promises that these figures do not keep."""
     kept = {
         f"{PER_SECOND_MIN} invoices a second of one core": (
             figures["invoices_per_core_second_in_batches_of_30"] >= PER_SECOND_MIN
@@ -154,7 +154,7 @@ def broken_promises(figures: dict[str, float]) -> list[str]:
 
 
 def main() -> int:
-    """Measure, print, and judge where asked to."""
+    """Measure, print, and check if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--invoices", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=5.0)

@@ -1,7 +1,7 @@
-"""`make catalogs`: what each tap of meltano.yml sends, written into `catalogs/`, so that no run has to discover it.
+"""`make catalogs`: write the catalog of each tap of meltano.yml into `catalogs/`, so that no run needs discovery.
 
-Meltano takes a tap's `catalog` as it is: no process for discovery, and no file that two runs write at once. What is
-selected, and how it is replicated, stays in meltano.yml (`select`, `metadata`), from which this is made.
+Meltano uses a tap's `catalog` as it is: no discovery process, and no file that two runs write at once. The selection
+and replication settings stay in meltano.yml (`select`, `metadata`); the catalogs are generated from them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FOLDER = ROOT / "catalogs"
 TAPS = {"tap-opsmerge": "TapOpsMerge", "tap-quickbooks-payments": "TapQuickBooksPayments"}
 EVERYTHING = ("*.*",)
 
-# No call is made and no store opened: what a tap can send does not depend on its settings.
+# No call is made and no store opened: the catalog does not depend on these values.
 SETTINGS = {
     "api_key": "om_none",
     "realm_id": "1",
@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 def main() -> int:
-    """Write every catalog; say which have changed."""
+    """Write every catalog; print which have changed."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     FOLDER.mkdir(exist_ok=True)
     for path, text in catalogs():
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def catalogs() -> Iterator[tuple[Path, str]]:
-    """Each catalog's file and its text."""
+    """Yield each catalog's file and text."""
     plugins = {
         each["name"]: each for each in yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["extractors"]
     }

@@ -1,6 +1,6 @@
-"""`make run`: the whole flow on the bundled simulators, from draft invoices to the drift report.
+"""`make run`: run the whole flow on the bundled simulators, from draft invoices to the drift report.
 
-The simulators keep their state under `.demo/`: run again, and nothing is pushed twice.
+The simulators keep their state in `.demo/`: run it again, and nothing is pushed twice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ JOB_SECONDS_MAX = 600
 
 
 class StepFailedError(Exception):
-    """A step of the demo ended with an error; the log says why."""
+    """A step of the demo failed; its log says why."""
 
 
 def main() -> int:
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _flow(environment: dict[str, str]) -> None:
-    """Push, let the bookkeeper work, bring payments back, reconcile, show the report."""
+    """Push, let the bookkeeper work, pull payments, reconcile, show the report."""
     _meltano(environment, "push-invoices", "Push open invoices to QuickBooks, record ids and errors in OpsMerge")
     if _deeds(environment, "first", "The bookkeeper records payments, edits, deletes and copies invoices"):
         _meltano(environment, "pull-payments", "Bring payments back to OpsMerge")
@@ -63,7 +63,7 @@ def _flow(environment: dict[str, str]) -> None:
 
 
 def _meltano(environment: dict[str, str], job: str, title: str) -> None:
-    """Run one job of meltano.yml; show what the plugins sum up; keep the whole log."""
+    """Run one job of meltano.yml; print the plugins' summaries; keep the whole log."""
     log = LOGS / f"{job}.log"
     began = _announce(title)
     command = [str(BIN / "meltano"), "--environment", "demo", "run", "--force", job]
@@ -91,14 +91,14 @@ SUMMARY = re.compile(
 
 
 def _summaries(log: Path) -> Iterator[str]:
-    """What the plugins sum up at their end, from Meltano's log."""
+    """Yield the plugins' summaries in Meltano's log."""
     for line in log.read_text().splitlines():
         if found := SUMMARY.search(line):
             yield found["words"]
 
 
 def _deeds(environment: dict[str, str], stage: str, title: str) -> bool:
-    """Let the bookkeeper work; say whether there was anything left to do."""
+    """Let the bookkeeper work; return whether there was anything to do."""
     began = _announce(title)
     command = [str(BIN / "sandbox"), "deeds", stage]
     command += ["--opsmerge-url", environment["DEMO_OPSMERGE_URL"]]
@@ -114,7 +114,7 @@ def _deeds(environment: dict[str, str], stage: str, title: str) -> bool:
 
 @contextlib.contextmanager
 def _simulators(opsmerge_port: int, quickbooks_port: int) -> Iterator[dict[str, str]]:
-    """Both simulators, started and stopped; yields the environment that points the plugins at them."""
+    """Run both simulators; yield the environment variables that point the plugins at them."""
     began = _announce("Start the simulators of OpsMerge and QuickBooks Online")
     ready = STATE / "ready.json"
     ready.unlink(missing_ok=True)
@@ -142,7 +142,7 @@ def _wait_ready(process: subprocess.Popen[bytes], ready: Path) -> dict[str, str]
 
 
 def _environment(urls: dict[str, str]) -> dict[str, str]:
-    """Meltano's own variables for plugin settings: they win over meltano.yml."""
+    """Return Meltano's variables for plugin settings: they take precedence over meltano.yml."""
     opsmerge, quickbooks = urls["opsmerge_url"], urls["quickbooks_url"]
     token_url = f"{quickbooks}/oauth2/v1/tokens/bearer"
     return {

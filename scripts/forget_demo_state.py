@@ -1,4 +1,4 @@
-"""Clear Meltano's bookmarks of the demo environment, and of no other. Called by `make reset-demo`."""
+"""Delete Meltano's bookmarks of the demo environment only. Called by `make reset-demo`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from meltano.core.state_service import StateService
 
 
 def main() -> None:
-    """Clear every state whose id belongs to the environment `demo`."""
+    """Delete every state of the environment `demo`."""
     project = Project.find(str(Path(__file__).parent.parent))
     if not (project.root / ".meltano" / "meltano.db").exists():
         return

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import requests
 
-from books.cli.disconnect import Parted, part
 from books.core.clock import VirtualClock
 from books.core.settings import QuickBooksSettings
+from books.operations.disconnect import Disconnected, disconnect
 from books.operations.session import Session
 from books.store import Store
 from tap_opsmerge.tap import TapOpsMerge
@@ -93,13 +93,13 @@ class Office:
         self._write_back(self._tap("payments", ("payments", "invoices")))
         return self.log
 
-    def disconnect(self) -> Parted:
+    def disconnect(self) -> Disconnected:
         """The command."""
         plugins = {"target-opsmerge": self.to_opsmerge, "target-quickbooks": self.to_quickbooks}
         configuration: Any = SimpleNamespace(environment=self._environment, plugin=lambda name: plugins.get(name, {}))
         with closing(self.store()) as store:
             session = Session(configuration, QuickBooksSettings.from_config(self.to_quickbooks), store)
-            return part(session, lambda _point: None)
+            return disconnect(session, lambda _point: None)
 
     def read_past(self) -> None:
         """Move the bookmarks over all that OpsMerge shows, as a push of an older version did without a look."""

@@ -41,7 +41,7 @@ def test_after_a_rehearsal_of_1f79c9d_the_next_runs_mend_everything(world: Any) 
     posts = len(world.quickbooks.control.requests())
     said = production.push()
     assert world.links(ids) == right
-    assert "6 told, 4 of them taken over" in said
+    assert "6 updated, 4 of them taken over" in said
     said = production.pull()
     assert [world.shown(each)["status"] for each in ids] == ["open"] * 6
     assert "2 payments of non-production companies were voided" in said
@@ -71,7 +71,7 @@ def test_going_live_after_a_sandbox_that_wrote_takes_everything_over(world: Any)
     sandbox.pull()
     assert [world.shown(each)["status"] for each in ids] == ["paid", "open", "open"]
     said = production.first_push()
-    assert "3 told, 3 of them taken over" in said
+    assert "3 updated, 3 of them taken over" in said
     production.pull()
     assert {connection for connection, _ in world.links(ids)} == {production.connection}
     assert [world.shown(each)["status"] for each in ids] == ["open"] * 3
@@ -95,7 +95,7 @@ def test_a_sandbox_at_a_real_opsmerge_posts_shows_and_writes_nothing(world: Any)
     paid = sandbox.pull()
     assert (len(world.in_quickbooks(sandbox)), world.writes()) == (7, [])
     numbers = ", ".join(world.number(each) for each in ids[:5])
-    assert f"OpsMerge invoices {numbers} and 2 more would be written (7 blocks, 0 payments), and were not" in said
+    assert f"OpsMerge invoices {numbers} and 2 more would be written (7 blocks, 0 payments), but were not" in said
     assert "(7 blocks, 1 payments)" in paid
     sandbox.is_test = True
     sandbox.pull()
@@ -110,8 +110,8 @@ def test_a_sandbox_may_clear_its_own_ids_anywhere(world: Any) -> None:
     sandbox.push()
     sandbox.is_test = False
     world.set_block(ids[0], "production:1", "9")
-    parted = sandbox.disconnect()
-    assert (parted.invoices_given_up, parted.opsmerge_told, parted.opsmerge_left) == (3, 2, 1)
+    disconnected = sandbox.disconnect()
+    assert (disconnected.invoices_given_up, disconnected.opsmerge_told, disconnected.opsmerge_left) == (3, 2, 1)
     assert world.links(ids) == [("production:1", "9"), (sandbox.connection, None), (sandbox.connection, None)]
 
 
@@ -167,7 +167,7 @@ def test_a_posted_invoice_that_another_production_company_took_is_left_with_its_
     said = production.pull()
     assert world.writes() == before
     assert "1 left" in said
-    assert f"OpsMerge invoices {world.number(ids[0])} left as they are: it belongs to production:999" in said
+    assert f"OpsMerge invoices {world.number(ids[0])} were not changed: it belongs to production:999" in said
     world.set_block(ids[0], "production:999", None)
     production.push()
     production.pull()

@@ -17,7 +17,7 @@ from books.ledgers.quickbooks import open_client as open_quickbooks
 from books.ledgers.quickbooks.ledger import QuickBooksLedger
 from books.operations import why as story
 from books.operations.preflight import State, inspect
-from books.operations.preflight.facts import Rules, gather
+from books.operations.preflight.gather import Rules, gather
 from books.operations.session import Session
 from books.opsmerge import OpsMergeSettings, open_client
 from books.posting.journal import SqlJournal
@@ -53,13 +53,13 @@ def test_preflight_names_the_invoices_of_another_company(world: Any) -> None:
         ledger = QuickBooksLedger(open_quickbooks(settings, store, clock), settings.connection)
         opsmerge = open_client(OpsMergeSettings.from_config(production.to_opsmerge), clock)
         rules = Rules(Mappings(), None, "post", None, None)
-        facts = gather(ledger, opsmerge, store, clock, rules)
+        facts = gather(ledger, opsmerge, store, rules)
         assert SqlJournal(store, settings.connection).load(ids) == {}
     [found] = [each for each in inspect(facts) if each.what == "belongs to another company"]
     assert (found.state, found.numbers) == (State.WARNING, (world.number(ids[0]),))
     assert OTHER in found.says
     assert "`books disconnect`" in found.remedy
-    assert [each.number for each in facts.source.invoices] == [world.number(ids[1])]
+    assert [each.number for each in facts.invoices] == [world.number(ids[1])]
 
 
 def test_why_says_whose_an_invoice_is_that_was_left(world: Any, tmp_path: Path) -> None:
@@ -72,12 +72,12 @@ def test_why_says_whose_an_invoice_is_that_was_left(world: Any, tmp_path: Path) 
     production.push()
     with duckdb.connect(str(tmp_path / "books.duckdb")) as warehouse:
         warehouse.execute("CREATE SCHEMA raw_opsmerge")
-        columns = "number VARCHAR, status VARCHAR, issue_date DATE, accounting_excluded BOOLEAN, accounting JSON, "
-        columns += "subtotal DECIMAL(15, 2), total DECIMAL(15, 2)"
-        warehouse.execute(f"CREATE TABLE raw_opsmerge.invoices ({columns})")
-        block = f'{{"connection": "{OTHER}", "external_id": "42"}}'
         warehouse.execute(
-            "INSERT INTO raw_opsmerge.invoices VALUES ('INV-X', 'open', '2026-11-02', false, ?, 1, 1)", [block]
+            "CREATE TABLE raw_opsmerge.invoices AS SELECT 'inv_x' AS id, 'INV-X' AS number, 'open' AS status, "
+            "DATE '2026-11-02' AS issue_date, 'GBP' AS currency, 'cl_1' AS client_id, 'Acme' AS client_name, "
+            "'[]'::JSON AS lines, 1.00 AS subtotal, 0.20 AS tax_total, 1.20 AS total, false AS accounting_excluded, "
+            "?::JSON AS accounting",
+            [f'{{"connection": "{OTHER}", "external_id": "42"}}'],
         )
     with closing(production.store()) as store:
         session = session_of(production, store, tmp_path)

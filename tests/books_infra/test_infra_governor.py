@@ -72,14 +72,14 @@ def test_no_window_ever_holds_more_than_its_budget(arrivals: Any, per_second: in
         grants.append((now, kind))
     for limit in limits:
         stamps = [stamp for stamp, kind in grants if kind in limit.kinds]
-        for first, last in zip(stamps, stamps[limit.grants :], strict=False):
+        for first, last in zip(stamps, stamps[limit.calls :], strict=False):
             assert last - first > limit.window_seconds
 
 
 def test_the_budgets_are_the_settings() -> None:
     """The configured budgets bound requests a second, requests a minute and batches a minute."""
     settings = QuickBooksSettings(realm_id="1", client_id="c", client_secret="s")
-    assert [(limit.name, limit.grants, limit.window_seconds) for limit in limits_of(settings)] == [
+    assert [(limit.name, limit.calls, limit.window_seconds) for limit in limits_of(settings)] == [
         ("requests_per_second", 8, 1.0),
         ("requests_per_minute", 450, 60.0),
         ("batches_per_minute", 36, 60.0),
@@ -144,7 +144,7 @@ def test_a_pause_holds_everybody_to_the_second(governor: Governor, store: Store,
 def test_a_wait_that_is_too_long_ends_the_run_at_once(governor: Governor, clock: VirtualClock) -> None:
     """Where the pause is longer than we may wait, exit code 75 comes now and not after waiting."""
     governor.pause(A, 301, "429")
-    with pytest.raises(Halt, match="may go in 301 seconds") as caught:
+    with pytest.raises(Halt, match="may be made in 301 seconds") as caught:
         take(governor, clock)
     assert caught.value.exit_code is Exit.TRY_LATER
     assert clock.monotonic() == 0
@@ -159,15 +159,15 @@ def test_a_pause_is_bounded_by_a_day(governor: Governor) -> None:
 def test_five_failures_stop_the_calls_and_one_trial_opens_them(governor: Governor, clock: VirtualClock) -> None:
     """After five failures in a row calls stop; then one at a time tries; an answer opens the way for all."""
     for _n in range(4):
-        governor.failed(A)
+        governor.record_failure(A)
     assert take(governor, clock) == 0
-    governor.failed(A)
+    governor.record_failure(A)
     assert take(governor, clock) == pytest.approx(30, abs=0.01)
     with pytest.raises(Halt):  # the trial is out: the next waits for what becomes of it
         take(governor, clock, wait=20)
-    governor.failed(A)
+    governor.record_failure(A)
     assert take(governor, clock) == pytest.approx(60, abs=0.01)
-    governor.answered(A, metered=False)
+    governor.record_answer(A, metered=False)
     assert take(governor, clock) == 0
     assert governor.state(A).consecutive_failures == 0
 
@@ -175,7 +175,7 @@ def test_five_failures_stop_the_calls_and_one_trial_opens_them(governor: Governo
 def test_metered_reads_are_counted_per_month(governor: Governor, clock: VirtualClock) -> None:
     """Each month's successful reads can be looked up; the next month begins at nothing."""
     for metered in (True, True, False):
-        governor.answered(A, metered=metered)
+        governor.record_answer(A, metered=metered)
     assert governor.state(A).metered_reads == 2
     clock.advance(31 * 86_400)
     assert governor.state(A).metered_reads == 0

@@ -34,7 +34,7 @@ def test_a_secret_of_the_wrong_kind_is_named_and_not_printed(tmp_path, caplog, p
     ended = CliRunner().invoke(plugin.get_singer_command(), ["--config", str(config)], input="")
     said = f"{ended.output}{caplog.text}{ended.exception}{ended.exc_info}"
     assert "918273" not in said
-    assert f"setting {setting} must be a text" in said
+    assert f"setting {setting} has the wrong type: it must be text" in said
     assert ended.exit_code == 78
 
 

@@ -254,7 +254,7 @@ def test_a_store_is_private(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     store.close()
     (tmp_path / "state" / "books.db").chmod(0o640)
-    with pytest.raises(Halt, match="read or written by others") as caught:
+    with pytest.raises(Halt, match="other users may read or write it") as caught:
         Store.open(f"sqlite:///{tmp_path}/state/books.db")
     assert caught.value.remedy == f"chmod 600 {tmp_path}/state/books.db"
     assert caught.value.exit_code is Exit.MISCONFIGURED

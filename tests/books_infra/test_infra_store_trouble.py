@@ -110,7 +110,7 @@ def test_a_full_disk_and_a_read_only_one_are_said(sqlite_store: Store, path: Pat
             for _ in range(200):
                 conn.execute(notes.insert().values(words="canary" * 1000))
 
-    halted(fill, Exit.TRY_LATER, str(path), word, "disk has room")
+    halted(fill, Exit.TRY_LATER, str(path), word, "disk has space")
     with sqlite3.connect(path) as other:
         assert other.execute("SELECT words FROM notes").fetchall() == [("kept",)]
 
@@ -155,7 +155,7 @@ def test_a_damaged_file_is_named_with_the_way_back(sqlite_store: Store, path: Pa
 def test_a_store_of_a_newer_version_is_named(sqlite_store: Store, path: Path) -> None:
     with sqlite_store.begin() as conn:
         conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    halted(lambda: Store.open(f"sqlite:///{path}"), Exit.MISCONFIGURED, str(path), "9999", "update this one")
+    halted(lambda: Store.open(f"sqlite:///{path}"), Exit.MISCONFIGURED, str(path), "9999", "update this version")
 
 
 # --- one store by several names ------------------------------------------------------------------------------------

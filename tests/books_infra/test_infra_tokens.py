@@ -84,14 +84,14 @@ def test_tokens_are_kept_before_they_are_used(
     def full(*_args: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(TokenStore, "_remember", full)
+    monkeypatch.setattr(TokenStore, "_mark_used", full)
     with pytest.raises(OSError, match="disk full"):
         tokens.access_token()
     assert row(store)["access_token"] is None
     assert tokens.state().cut_off_at is not None
     monkeypatch.undo()
     message = halted(tokens.access_token).message
-    assert "a refresh was cut off at 2026-11-02" in message
+    assert "a refresh was interrupted at 2026-11-02" in message
 
 
 def test_a_newly_pasted_token_wins(tokens_for: Any, vendor: Any) -> None:
@@ -245,7 +245,7 @@ def test_a_wrong_or_missing_key_is_said(tokens_for: Any, vendor: Any) -> None:
         halt = halted(tokens_for(token_key=key).access_token)
         assert halt.exit_code is Exit.MISCONFIGURED
         assert words in halt.message
-    assert "no Fernet key" in halted(lambda: tokens_for(token_key="password")).message
+    assert "not a Fernet key" in halted(lambda: tokens_for(token_key="password")).message
     vendor.service.live.add("RT-pasted-2")
     fresh = tokens_for(token_key=Fernet.generate_key().decode(), refresh_token="RT-pasted-2")
     assert fresh.access_token() == "access-canary-0002"
@@ -344,7 +344,7 @@ def test_new_tokens_wait_for_a_store_that_is_away(
     else:
         halt = halted(tokens.access_token)
         assert (halt.exit_code, str(path) in halt.message) == (Exit.TRY_LATER, True)
-        assert "could not be kept" in halt.message
+        assert "could not be stored" in halt.message
         assert "books connect" in halt.remedy
     store.close()
 

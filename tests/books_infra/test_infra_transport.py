@@ -18,12 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.responses import JSONResponse
 
+from books.core.backoff import backoff_seconds
 from books.core.clock import VirtualClock
 from books.core.faults import Exit, Fault, Halt, Retry, Unknown
 from books.store import Store
 from books.transport import CallKind, Request, Response, build, build_with_turns, governor_of
 from books.transport.http import HttpTransport
-from books.transport.policy import backoff_seconds, retry_after_seconds, throttle_seconds, wait_seconds
+from books.transport.policy import retry_after_seconds, throttle_seconds, wait_seconds
 from books.transport.retrying import Retrying
 
 NOW = pendulum.datetime(2026, 11, 2, 9, 0, 0)
@@ -290,7 +291,7 @@ def test_a_proof_is_asked_right_before_each_sending(turns: Any, vendor: Any) -> 
     """After a 401 it is asked again; what it raises is raised, and no byte of the call leaves."""
     proofs: list[int] = []
     with turns.turn() as turn:
-        turn.leave()
+        turn.reserve()
         vendor.service.api_statuses = [401]
         assert turns.batch(lambda: proofs.append(len(vendor.service.api_calls))).status == 200
         assert proofs == [0, 1]
@@ -304,10 +305,10 @@ def test_a_turn_holds_the_push_lock_and_takes_leave_ahead(turns: Any, clock: Vir
     with turns.turn() as turn:
         assert turns.state().push_in_flight
         assert turn.is_held()
-        assert (turn.leave(), turn.leave()) == (0.0, 0.0)
+        assert (turn.reserve(), turn.reserve()) == (0.0, 0.0)
         assert turns.batch(lambda: None).status == 200
         assert turns.state().used["batches_per_minute"] == 2
-        assert turn.leave() == pytest.approx(60, abs=1)
+        assert turn.reserve() == pytest.approx(60, abs=1)
     assert not turns.state().push_in_flight
 
 
@@ -367,7 +368,7 @@ def test_a_401_is_refreshed_once(company: Any, vendor: Any) -> None:
     assert company(BATCH).status == 200
     assert vendor.service.refreshes == 2
     vendor.service.api_statuses = [401, 401]
-    with pytest.raises(Halt, match="refuses this connection's token") as caught:
+    with pytest.raises(Halt, match="refused a token that was refreshed") as caught:
         company(BATCH)
     assert caught.value.exit_code is Exit.DEAD_CONNECTION
     assert vendor.service.refreshes == 3
@@ -391,5 +392,5 @@ def test_a_store_that_fails_after_the_call_does_not_hide_the_answer(
     def gone(*args: Any, **kwargs: Any) -> None:
         raise Halt("no store", exit_code=Exit.TRY_LATER)
 
-    monkeypatch.setattr(Governor, "answered", gone)
+    monkeypatch.setattr(Governor, "record_answer", gone)
     assert company(BATCH).status == 200

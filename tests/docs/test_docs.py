@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = {
     each.name: each for each in (TapOpsMerge, TapQuickBooksPayments, TargetQuickBooks, TargetOpsMerge, TargetDuckDB)
 }
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
 HISTORY = ROOT / "CHANGELOG.md"
 SDK_SETTINGS = re.compile(
     r"add_record_metadata|batch_config|batch_size_rows|faker_|flattening_|load_method|stream_map|validate_records"

@@ -183,8 +183,8 @@ def test_cancel_ends_the_command_and_the_page_says_so(desk):
     page = requests.get(answer, timeout=SECONDS_MAX)
     code, out, err = terminal.end()
     assert (code, "Connected" in out) == (69, False)
-    assert "Cancel was pressed" in err
-    assert "Cancel was pressed" in page.text
+    assert "Cancel was clicked" in err
+    assert "Cancel was clicked" in page.text
     assert page.headers["cache-control"] == "no-store"
 
 

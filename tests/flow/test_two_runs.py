@@ -12,7 +12,7 @@ from meltano_project import COMMAND_SECONDS_MAX, both_simulators
 
 from books.operations import runfolder
 
-OTHER = "is at work since"
+OTHER = "has been running since"
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,7 @@ def test_the_log_can_be_filtered_by_client_and_time(books):
     window = ("log", "--json", "--client", rows[0]["client_id"], "--since", day, "--until", day)
     assert [row["number"] for row in json.loads(books(*window).out)] == [row["number"] for row in rows]
     wrong = books("log", "--since", "yesterday")
-    assert (wrong.code, "is no day or time" in wrong.out) == (1, True)
+    assert (wrong.code, "is not a date or time" in wrong.out) == (1, True)
 
 
 def test_retry_marks_what_is_named_and_says_what_it_does_not_know(books):

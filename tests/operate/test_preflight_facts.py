@@ -13,7 +13,7 @@ from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks import open_client
 from books.ledgers.quickbooks.ledger import QuickBooksLedger
 from books.operations.preflight import State, inspect
-from books.operations.preflight.facts import Rules, gather
+from books.operations.preflight.gather import Rules, gather
 from books.opsmerge import OpsMergeSettings
 from books.opsmerge import open_client as open_opsmerge
 from books.posting.journal import Lesson, SqlJournal
@@ -61,10 +61,17 @@ class Company:
         lines = details.pop("lines", [line])
         return self.opsmerge.deed("create_invoice", client_id="cl_1", lines=lines, **details)
 
+    def document(self):
+        """Return the id of an invoice in QuickBooks."""
+        detail = {"ItemRef": {"name": "Support"}, "TaxCodeRef": {"name": "20.0% S"}}
+        line = {"DetailType": "SalesItemLineDetail", "Amount": "100.00", "SalesItemLineDetail": detail}
+        body = {"DocNumber": "POSTED-1", "CustomerRef": {"name": "Hartley & Sons"}, "Line": [line]}
+        return self.quickbooks.seed({"entities": {"Invoice": [body]}})["ids"]["Invoice"]["POSTED-1"]
+
     def facts(self, **rules):
         wanted = {"mappings": Mappings(), "post_from": None, "vat_difference": "post"}
         wanted |= {"income_account": None, "expense_account": None, **rules}
-        return gather(self.ledger, self.source, self.store, self.clock, Rules(**wanted))
+        return gather(self.ledger, self.source, self.store, Rules(**wanted))
 
     def inspect(self, **rules):
         return {(each.area, each.what): each for each in inspect(self.facts(**rules))}
@@ -95,7 +102,7 @@ def test_only_what_a_push_would_post_is_counted(company):
     blank = {each.name: "x" for each in posting.c if not each.nullable and each.name not in values}
     numbers = {"attempts": 1, "seq": 1, "generation": 1, "retry": False, "outcome": "created"}
     with company.store.begin() as conn:
-        conn.execute(insert(posting).values(**{**blank, **numbers, **values}))
+        conn.execute(insert(posting).values(**{**blank, **numbers, **values, "record": "{}"}))
     assert company.inspect()["invoice", "1 due"].state is State.OK
 
 
@@ -180,11 +187,12 @@ def test_an_invoice_withdrawn_after_posting_and_a_credit_are_named(company):
     from datetime import date
 
     posted, credit = company.bill(), company.bill(net=-100, issue_date="2026-01-05")
-    values = {"connection": f"sandbox:{REALM}", "opsmerge_invoice_id": posted["id"], "external_id": "7"}
+    document_id = company.document()
+    values = {"connection": f"sandbox:{REALM}", "opsmerge_invoice_id": posted["id"], "external_id": document_id}
     blank = {each.name: "x" for each in posting.c if not each.nullable and each.name not in values}
     numbers = {"attempts": 1, "seq": 1, "generation": 1, "retry": False, "outcome": "created"}
     with company.store.begin() as conn:
-        conn.execute(insert(posting).values(**{**blank, **numbers, **values}))
+        conn.execute(insert(posting).values(**{**blank, **numbers, **values, "record": "{}"}))
     assert ("invoice", "voided after posting") not in company.inspect()
     company.opsmerge.deed("void_invoice", number=posted["number"])
     for rules in ({}, {"post_from": date(2026, 11, 1)}):
@@ -194,7 +202,7 @@ def test_an_invoice_withdrawn_after_posting_and_a_credit_are_named(company):
         assert "voided in OpsMerge after it was posted" in voided.says
         refused = found["invoice", "negative total"]
         assert (refused.state, refused.numbers) == (State.BLOCKS, (credit["number"],))
-    company.journal.note_ended({"7": "voided"})
+    company.journal.note_ended({document_id: "voided"})
     assert ("invoice", "voided after posting") not in company.inspect()
 
 

@@ -1,4 +1,4 @@
-"""The rules of allocations, as plain functions: which version counts, and what OpsMerge must be told."""
+"""The rules of allocations, as plain functions: which version counts, and what is written to OpsMerge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from hypothesis import strategies as some
 
 from books.core.faults import Reject
 from books.opsmerge.payments import Entry, Settlement
-from books.writeback.allocations import DELETED, GONE, Effect, There, Version, decide, read_payment, read_version
+from books.writeback.allocations import (
+    DELETED,
+    GONE,
+    Effect,
+    OpsMergeState,
+    Version,
+    decide,
+    read_payment,
+    read_version,
+)
 
 TEN = Settlement(Decimal("10.00"), "GBP", "2026-11-02", "BACS", "BACS 8831")
 FIVE = Settlement(Decimal("5.00"), "GBP", "2026-11-02", "BACS", "BACS 8831")
@@ -31,31 +40,31 @@ NOTHING, WRITE, VOID, LINK, BY_HAND = Effect.NOTHING, Effect.WRITE, Effect.VOID,
 
 
 @pytest.mark.parametrize(
-    ("case", "wanted", "there", "written", "effect"),
+    ("case", "wanted", "state", "written", "effect"),
     [
-        ("new", TEN, There(), None, WRITE),
-        ("already there", TEN, There(ours=OURS), TEN.sha256, NOTHING),
-        ("already there, our store was lost", TEN, There(ours=OURS), None, NOTHING),
-        ("there in OpsMerge's own words", TEN, There(ours=entry(REWORDED)), TEN.sha256, NOTHING),
-        ("amount differs", TEN, There(ours=entry(FIVE)), FIVE.sha256, WRITE),
-        ("only the reference changed", TEN, There(ours=entry(OTHER)), "old", WRITE),
-        ("voided by a person", TEN, There(ours=entry(voided=True)), TEN.sha256, WRITE),
-        ("on another invoice", TEN, There(ours=entry(invoice="inv_2")), TEN.sha256, VOID),
-        ("no longer wanted", None, There(ours=OURS), TEN.sha256, VOID),
-        ("no longer wanted, voided", None, There(ours=entry(voided=True)), TEN.sha256, NOTHING),
-        ("no longer wanted, never there", None, There(), None, NOTHING),
-        ("a twin by hand", TEN, There(by_hand=(HAND,)), None, LINK),
-        ("by hand, another amount", TEN, There(by_hand=(entry(FIVE, by_hand=True),)), None, WRITE),
-        ("linked", TEN, There(linked=HAND), None, NOTHING),
-        ("linked, voided by a person", TEN, There(linked=entry(by_hand=True, voided=True)), None, WRITE),
-        ("linked, amount changed", FIVE, There(linked=HAND), None, BY_HAND),
-        ("linked, no longer wanted", None, There(linked=HAND), None, BY_HAND),
-        ("linked, and ours as well", TEN, There(linked=HAND, ours=OURS), TEN.sha256, VOID),
+        ("new", TEN, OpsMergeState(), None, WRITE),
+        ("already there", TEN, OpsMergeState(our_payment=OURS), TEN.sha256, NOTHING),
+        ("already there, our store was lost", TEN, OpsMergeState(our_payment=OURS), None, NOTHING),
+        ("there in OpsMerge's own words", TEN, OpsMergeState(our_payment=entry(REWORDED)), TEN.sha256, NOTHING),
+        ("amount differs", TEN, OpsMergeState(our_payment=entry(FIVE)), FIVE.sha256, WRITE),
+        ("only the reference changed", TEN, OpsMergeState(our_payment=entry(OTHER)), "old", WRITE),
+        ("voided by a person", TEN, OpsMergeState(our_payment=entry(voided=True)), TEN.sha256, WRITE),
+        ("on another invoice", TEN, OpsMergeState(our_payment=entry(invoice="inv_2")), TEN.sha256, VOID),
+        ("no longer wanted", None, OpsMergeState(our_payment=OURS), TEN.sha256, VOID),
+        ("no longer wanted, voided", None, OpsMergeState(our_payment=entry(voided=True)), TEN.sha256, NOTHING),
+        ("no longer wanted, never there", None, OpsMergeState(), None, NOTHING),
+        ("a twin by hand", TEN, OpsMergeState(by_hand=(HAND,)), None, LINK),
+        ("by hand, another amount", TEN, OpsMergeState(by_hand=(entry(FIVE, by_hand=True),)), None, WRITE),
+        ("linked", TEN, OpsMergeState(linked=HAND), None, NOTHING),
+        ("linked, voided by a person", TEN, OpsMergeState(linked=entry(by_hand=True, voided=True)), None, WRITE),
+        ("linked, amount changed", FIVE, OpsMergeState(linked=HAND), None, BY_HAND),
+        ("linked, no longer wanted", None, OpsMergeState(linked=HAND), None, BY_HAND),
+        ("linked, and ours as well", TEN, OpsMergeState(linked=HAND, our_payment=OURS), TEN.sha256, VOID),
     ],
 )  # fmt: skip
-def test_what_opsmerge_must_be_told(case: str, wanted: Any, there: There, written: Any, effect: Effect) -> None:
+def test_what_is_written(case: str, wanted: Any, state: OpsMergeState, written: Any, effect: Effect) -> None:
     """Each state of an allocation and of OpsMerge asks for one effect."""
-    assert decide(wanted, "inv_1", there, written)[0] is effect, case
+    assert decide(wanted, "inv_1", state, written)[0] is effect, case
 
 
 @pytest.mark.parametrize(
@@ -72,7 +81,7 @@ def test_references_compare_as_people_write_them(ours: Any, theirs: Any, same: b
     """A payment by hand is the same when amount, currency and reference agree, whatever the case and blanks."""
     wanted = Settlement(Decimal("10.00"), "GBP", "2026-11-02", None, ours)
     hand = entry(Settlement(Decimal("10.00"), "gbp", "2026-11-05", "cash", theirs), by_hand=True)
-    assert (decide(wanted, "inv_1", There(by_hand=(hand,)), None)[0] is LINK) is same
+    assert (decide(wanted, "inv_1", OpsMergeState(by_hand=(hand,)), None)[0] is LINK) is same
 
 
 @pytest.mark.parametrize(
@@ -141,7 +150,7 @@ def test_a_payment_settles_invoices(case: str, record: Any, amounts: dict[str, s
 @pytest.mark.parametrize("amount", [Decimal("-1.00"), Decimal("1.005"), "NaN", "ten"])
 def test_an_impossible_amount_is_refused(amount: Any) -> None:
     """An amount that is negative or not in whole pennies is refused with the payment's and the invoice's names."""
-    with pytest.raises(Reject, match="payment 2 gives invoice INV-2026-0001"):
+    with pytest.raises(Reject, match="payment 2, invoice INV-2026-0001"):
         read_payment(row(part(amount)))
 
 

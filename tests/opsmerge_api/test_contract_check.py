@@ -69,7 +69,7 @@ def test_every_field_that_is_read_is_compared(schema, field):
         del holder[name]
 
     (first, *_) = [each for each in check(changed(take_away)) if each.place.endswith(field.path)]
-    assert (first.what.partition(";")[0], bool(first.effect)) == ("there is none", True)
+    assert (first.what.partition(";")[0], bool(first.effect)) == ("is missing", True)
 
     def make_boolean(_document, _paths, schemas):
         holder, name = properties(schemas, schema, field.path)
@@ -118,10 +118,10 @@ BREAKS = {
     "a path is renamed": (
         moved("/psa/tax-codes", "/psa/tax_codes"),
         "GET /psa/tax-codes",
-        "nearest is /api/v1/psa/tax_codes",
+        "the nearest is /api/v1/psa/tax_codes",
     ),
     "a method differs": (other_method, "PUT /psa/invoices/{id}/accounting", "no PUT; it has PATCH"),
-    "a parameter is gone": (no_updated_since, "GET /psa/payments, parameter updated_since", "there is none"),
+    "a parameter is gone": (no_updated_since, "GET /psa/payments, parameter updated_since", "is missing"),
     "an id is a number": (
         set_in(*SCHEMAS, "Payment", "allOf", 1, "properties", "id", to={"type": "integer"}),
         "GET /psa/payments, answer, id",
@@ -135,22 +135,22 @@ BREAKS = {
     "the cursor is called otherwise": (
         set_in(*SCHEMAS, "ClientPage", "properties", to={"data": {"type": "array"}, "next": {"type": "string"}}),
         "GET /clients, answer, next_cursor",
-        "there are data, next",
+        "the document has: data, next",
     ),
-    "a reference leads nowhere": (
+    "a reference to what does not exist": (
         set_in(*SCHEMAS, "Invoice", "properties", "total", to={"$ref": "#/components/schemas/Pounds"}),
         "GET /psa/invoices/{id}",
-        "leads nowhere",
+        "does not exist",
     ),
     "a reference leaves the document": (
         set_in(*SCHEMAS, "Line", "properties", "net", to={"$ref": "money.yaml#/Pounds"}),
         "GET /psa/invoices",
         "not in this document",
     ),
-    "references go in a circle": (
+    "references form a cycle": (
         set_in(*SCHEMAS, "Money", to={"allOf": [{"$ref": "#/components/schemas/Money"}]}),
         "GET /psa/invoices",
-        "in a circle",
+        "form a cycle",
     ),
 }
 
@@ -217,20 +217,20 @@ def test_what_is_harmless_is_no_difference(name):
 def test_what_stays_empty_is_no_break():
     """A note that is not there stays empty: exit code 0."""
     document = changed(lambda _document, _paths, schemas: schemas["Invoice"]["properties"].pop("notes"))
-    assert {(each.breaks, each.what) for each in check(document)} == {(False, "there is none")}
+    assert {(each.breaks, each.what) for each in check(document)} == {(False, "is missing")}
 
 
 RUBBISH = {
     "nothing": (b"", "is empty"),
-    "a page": (b"<html><body>Not found</body></html>", "no JSON or YAML object"),
-    "a list": (b"[1, 2]", "no JSON or YAML object"),
+    "a page": (b"<html><body>Not found</body></html>", "not a JSON or YAML object"),
+    "a list": (b"[1, 2]", "not a JSON or YAML object"),
     "half a document": (TEXT.encode()[:3000] + b"\n  : [", "neither JSON nor YAML"),
     "no text": (b"\x00\xff\xfe\x01" * 50, "neither JSON nor YAML"),
     "another version": (b'{"swagger": "2.0", "paths": {}}', "not an OpenAPI 3"),
     "another JSON": (b'{"error": "no"}', "not an OpenAPI 3"),
     "too deep in JSON": (b"[" * 200_000, "neither|nested|read"),
     "too deep in YAML": (b"openapi: 3.1.0\npaths: " + b"[" * 5_000, "neither|nested|read"),
-    "a tag that runs code": (b"!!python/object/apply:os.system ['true']", "no JSON or YAML object"),
+    "a tag that runs code": (b"!!python/object/apply:os.system ['true']", "not a JSON or YAML object"),
 }
 
 
@@ -327,6 +327,6 @@ def test_nobody_there_and_plain_http_are_said():
     """Exit code 75 where nobody listens; 78 for a document that anybody on the way could change."""
     with pytest.raises(Halt) as nobody:
         fetch_description("http://127.0.0.1:9/doc", "http://127.0.0.1:9/api/v1", None, VirtualClock())
-    with pytest.raises(Halt, match="not reached by https") as plain:
+    with pytest.raises(Halt, match="not an https address") as plain:
         fetch_description("http://192.0.2.1/doc", "https://app.opsmerge.cloud/api/v1", None, VirtualClock())
     assert (nobody.value.exit_code, plain.value.exit_code) == (Exit.TRY_LATER, Exit.MISCONFIGURED)

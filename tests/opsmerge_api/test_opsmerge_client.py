@@ -128,14 +128,6 @@ def test_a_missing_scope_is_named(tenant: Any, operation: Any, call: Any) -> Non
     assert operation.scope in halt.value.remedy
 
 
-def test_scopes_are_checked_beforehand(tenant: Any) -> None:
-    """All missing scopes are named at once, before the first call that needs one."""
-    tenant.control.seed({"keys": {"om_narrow_key": ["psa_invoices:read"]}})
-    tenant.client().require_scopes(*api.OPERATIONS)
-    with pytest.raises(Halt, match="clients:read, psa_payments:write"):
-        tenant.client("om_narrow_key").require_scopes(api.LIST_CLIENTS, api.GET_INVOICE, api.PUT_PAYMENT)
-
-
 def test_an_unreachable_host_is_named() -> None:
     """Nobody listening ends the run with exit 75 and the host's name, after bounded tries."""
     with closing(socket.socket()) as taken:
@@ -192,7 +184,7 @@ INVOICE = {"id": "inv_1", "number": "INV-2026-0001", "updated_at": "2026-11-02T0
         (lambda: JSONResponse({}, 404), "404", Exit.MISCONFIGURED),
         (
             lambda: JSONResponse({"data": [{**INVOICE, "total": 10.005}], "next_cursor": None}),
-            "INV-2026-0001: total: 10.005 is finer",
+            "INV-2026-0001: total: 10.005 has more decimal places",
             Exit.FAILED,
         ),
         (
@@ -240,7 +232,7 @@ def test_times_have_one_form(times: str) -> None:
     [
         ({}, "api_key is required"),
         ({"api_key": "  "}, "api_key is required"),
-        ({"api_key": "om_canary\nX-Evil: 1"}, "api_key holds"),
+        ({"api_key": "om_canary\nX-Evil: 1"}, "api_key has spaces"),
         ({"api_key": "om_k", "api_url": "http://app.opsmerge.cloud/api/v1"}, "api_url must be an https address"),
         ({"api_key": "om_k", "api_url": "https://u:canary@app.opsmerge.cloud/api/v1"}, "api_url must be"),
         ({"api_key": "om_k", "api_url": "ftp://app.opsmerge.cloud"}, "api_url must be"),

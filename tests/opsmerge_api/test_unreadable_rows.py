@@ -65,4 +65,4 @@ def test_an_amount_finer_than_a_penny_reaches_the_target_as_it_is(opsmerge, capl
         if each.get("stream") == "invoices" and "record" in each
     ]
     assert nets == [100.001, 100]
-    assert "invoices INV-1: lines[0].net: 100.001 is finer than 0.01" in caplog.text
+    assert "invoices INV-1: lines[0].net: 100.001 has more decimal places than 0.01" in caplog.text

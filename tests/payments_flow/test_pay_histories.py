@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from histories import History, play
 
-from books.writeback.allocation_ledger import AllocationLedger
+from books.writeback.allocation_store import AllocationStore
 
 HISTORIES = 40
 SOAK = 2000
@@ -32,7 +32,7 @@ def test_one_more_run_makes_opsmerge_right_over_2000_histories(between, block):
 
 def test_a_history_can_fail(between, monkeypatch):
     """A bridge that never notices what a complete read does not show is found out."""
-    monkeypatch.setattr(AllocationLedger, "mark_gone", lambda *_: 0)
+    monkeypatch.setattr(AllocationStore, "mark_gone", lambda *_: 0)
     with pytest.raises(AssertionError, match=r"seed \d+") as caught:
         _play_all(between)
     assert isinstance(caught.value.__cause__, AssertionError), caught.value.__cause__

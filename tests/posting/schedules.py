@@ -10,11 +10,11 @@ from books.core.clock import VirtualClock
 from books.core.faults import Fault
 from books.ledgers.pretend import Fate, PretendLedger
 from books.posting import records
+from books.posting.choices import Catalogue, Choices
 from books.posting.gate import Gate
 from books.posting.journal_in_memory import MemoryJournal
 from books.posting.mappings import Mappings
 from books.posting.postings import IN_THE_BOOKS, Outcome
-from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 
 SETTLE_SECONDS = 900

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from types import SimpleNamespace
@@ -13,11 +14,11 @@ from books.core.clock import VirtualClock
 from books.core.faults import Halt, Reject
 from books.ledgers.pretend import Fate, PretendLedger
 from books.posting import fence, records
+from books.posting.choices import Catalogue, Choices
 from books.posting.journal_in_memory import MemoryJournal
 from books.posting.mappings import Mappings
 from books.posting.postings import Outcome
-from books.posting.references import Catalogue, Choices
-from books.posting.run import Options, PushRun
+from books.posting.run import CHUNK_BATCHES, Options, PushRun
 
 AGES = {
     "just made": (0.0, 0.0, 0.0),
@@ -62,9 +63,9 @@ def world(record):
     )
 
 
-def _push(world, *, settle_seconds=900):
+def _push(world, *, settle_seconds=900, batch_size=30):
     """One run: its halt, or None."""
-    options = Options(settle_seconds=settle_seconds, batch_size=30)
+    options = Options(settle_seconds=settle_seconds, batch_size=batch_size)
     choices = Choices(Mappings(), Catalogue(), "Sales", "Costs")
 
     def checkpoint(name):
@@ -114,13 +115,13 @@ def test_a_wait_between_look_up_and_claim_is_followed_by_another_look_up(world):
     other = SimpleNamespace(**{**vars(world), "journal": MemoryJournal(world.clock), "deeds": {}})
 
     def wait_long():
-        world.ledger.wait_for_leave = lambda: 0.0
+        world.ledger.wait_for_permit = lambda: 0.0
         world.clock.advance(30)
         world.ledger.lose_lock()
         assert _push(other) is None
         return 30.0
 
-    world.ledger.wait_for_leave = wait_long
+    world.ledger.wait_for_permit = wait_long
     assert _push(world) is None
     assert len(world.ledger.invoices) == 2
     assert {each.outcome for each in world.journal.postings.values()} == {Outcome.ADOPTED}
@@ -185,3 +186,26 @@ def test_a_batch_that_is_refused_whole_is_halved_whatever_the_store_knew_before(
     world.ledger = OneByOne(world.clock)
     assert _push(world) is None
     assert {each.outcome for each in world.journal.postings.values()} == {Outcome.CREATED}
+
+
+class LaggingLedger(PretendLedger):
+    """A ledger whose look-ups miss what is young."""
+
+    def find_invoices(self, numbers=(), ids=()):
+        del numbers, ids
+        return []
+
+
+@pytest.mark.parametrize("first", [Fate.FINE, Fate.ANSWER_LOST])
+def test_a_number_is_sent_once_in_a_run_whatever_a_look_up_says(world, record, first):
+    """Two invoices of OpsMerge with one number, far apart: the second is a conflict, even unseen."""
+    fates = itertools.chain([first], itertools.repeat(Fate.FINE))
+    world.ledger = LaggingLedger(world.clock, lambda: next(fates), remembers_keys=False)
+    rows = {f"inv_{n}": record(n) for n in range(CHUNK_BATCHES + 1)}
+    last = f"inv_{CHUNK_BATCHES}"
+    rows[last] = record(CHUNK_BATCHES, number=" inv-2026-0000")
+    world.rows = {key: records.kept(row) for key, row in rows.items()}
+    _push(world, batch_size=1)
+    sent = [each.number.strip().casefold() for each in world.ledger.invoices.values()]
+    assert (len(sent), len(set(sent))) == (CHUNK_BATCHES, CHUNK_BATCHES)
+    assert world.journal.postings[last].outcome is Outcome.CONFLICT

@@ -9,14 +9,23 @@ from decimal import Decimal
 import pendulum
 import pytest
 
+from books.core.backoff import backoff_seconds
+from books.core.clock import VirtualClock
 from books.core.faults import Halt, Reject
-from books.ledgers.contract import Company, LedgerInvoice
+from books.ledgers.contract import Company, Customer, LedgerInvoice
+from books.ledgers.pretend import PretendLedger
 from books.posting import checks, records
-from books.posting.adoption import Absent, Same, Taken, judge
-from books.posting.mappings import load, parse
-from books.posting.outbox import backoff_seconds
+from books.posting.adoption import Absent, Same, Taken, by_number, fold, identify
+from books.posting.candidates import Candidate
+from books.posting.choices import Catalogue, Choices
+from books.posting.decide import Action, Found, Known, Need, Policy, decide
+from books.posting.eligibility import Scope
+from books.posting.finding import Finder
+from books.posting.gate import Gate
+from books.posting.journal_in_memory import MemoryJournal
+from books.posting.judging import InvoiceJudge, KnownReferences
+from books.posting.mappings import Mappings, load, parse
 from books.posting.postings import Outcome, Posting
-from books.posting.triage import Candidate, Policy, Step, decide
 
 NOW = pendulum.datetime(2026, 11, 2, 9)
 COMPANY = Company("s:1", "Co", "GB", "GBP", multi_currency=False, vat_on=True, custom_numbers=True, closed_until=None)
@@ -120,107 +129,167 @@ def _posting(record, outcome, **changes):
 
 EDIT = {"due_date": "2026-12-24"}
 VOIDED = ("conflict", {"external_id": "7", "fault_code": "voided_after_posting", "settled_outcome": "created"})
-STEPS = {
-    "new and open": (None, {}, Step.POST),
-    "new and overdue": (None, {"status": "overdue"}, Step.POST),
-    "new and paid": (None, {"status": "paid"}, Step.LEAVE),
-    "new and draft": (None, {"status": "draft"}, Step.LEAVE),
-    "new and voided": (None, {"status": "voided"}, Step.LEAVE),
-    "new and opted out": (None, {"accounting_excluded": True}, Step.LEAVE),
-    "created, same": (("created", {"external_id": "7"}), {}, Step.EXISTS),
-    "created, then paid": (("created", {"external_id": "7"}), {"status": "paid"}, Step.EXISTS),
-    "created, then voided": (("created", {"external_id": "7"}), {"status": "voided"}, Step.RECALLED),
-    "created, then voided and edited": (("created", {"external_id": "7"}), {"status": "voided", **EDIT}, Step.RECALLED),
-    "created, then opted out": (("adopted", {"external_id": "7"}), {"accounting_excluded": True}, Step.RECALLED),
+POSTED = {"external_id": "7"}
+CREATE, EXISTS, KNOWN, LEAVE, WAIT = Action.CREATE, Action.EXISTS, Action.KNOWN, Action.LEAVE, Action.WAIT
+RESTORE, SEND_AGAIN, LEAVE_ALONE = Action.RESTORE, Action.SEND_AGAIN, Action.LEAVE_ALONE
+CHANGED, VOID, OPT_OUT = "changed_after_posting", "voided_after_posting", "excluded_after_posting"
+"""Fault codes of conflicts with what is in the ledger."""
+
+REFUSED = (Action.REJECT, Action.HOLD, Action.CONFLICT)
+RECORDED = (*REFUSED, RESTORE)
+
+DECISIONS = {
+    "new and open": (None, {}, CREATE),
+    "new and overdue": (None, {"status": "overdue"}, CREATE),
+    "new and paid": (None, {"status": "paid"}, LEAVE),
+    "new and draft": (None, {"status": "draft"}, LEAVE),
+    "new and voided": (None, {"status": "voided"}, LEAVE),
+    "new and opted out": (None, {"accounting_excluded": True}, LEAVE),
+    "created, same": (("created", POSTED), {}, EXISTS),
+    "created, then paid": (("created", POSTED), {"status": "paid"}, EXISTS),
+    "created, then voided": (("created", POSTED), {"status": "voided"}, VOID),
+    "created, then voided and edited": (("created", POSTED), {"status": "voided", **EDIT}, VOID),
+    "created, then opted out": (("adopted", POSTED), {"accounting_excluded": True}, OPT_OUT),
     "created, then paid and opted out": (
-        ("created", {"external_id": "7"}),
+        ("created", POSTED),
         {"status": "paid", "accounting_excluded": True},
-        Step.RECALLED,
+        OPT_OUT,
     ),
-    "created, then a draft": (("created", {"external_id": "7"}), {"status": "draft", **EDIT}, Step.EXISTS),
-    "recalled, still voided": (VOIDED, {"status": "voided"}, Step.KNOWN),
-    "recalled, still voided and edited": (VOIDED, {"status": "voided", **EDIT}, Step.KNOWN),
-    "recalled, now opted out instead": (VOIDED, {"accounting_excluded": True}, Step.RECALLED),
-    "recalled, a draft": (VOIDED, {"status": "draft"}, Step.KNOWN),
-    "recalled, open again": (VOIDED, {}, Step.RESTORED),
-    "recalled, open again, paid": (VOIDED, {"status": "paid"}, Step.RESTORED),
-    "recalled, open again and edited": (VOIDED, EDIT, Step.CHANGED),
-    "recalled, retry": (("conflict", {**VOIDED[1], "retry": True}), {"status": "voided"}, Step.RECALLED),
-    "changed, then voided": (
-        ("conflict", {"external_id": "7", "fault_code": "changed_after_posting"}),
+    "created, then a draft": (("created", POSTED), {"status": "draft", **EDIT}, EXISTS),
+    "recalled, still voided": (VOIDED, {"status": "voided"}, KNOWN),
+    "recalled, still voided and edited": (VOIDED, {"status": "voided", **EDIT}, KNOWN),
+    "recalled, now opted out instead": (VOIDED, {"accounting_excluded": True}, OPT_OUT),
+    "recalled, a draft": (VOIDED, {"status": "draft"}, KNOWN),
+    "recalled, open again": (VOIDED, {}, RESTORE),
+    "recalled, open again, paid": (VOIDED, {"status": "paid"}, RESTORE),
+    "recalled, open again and edited": (VOIDED, EDIT, CHANGED),
+    "recalled, retry": (("conflict", {**VOIDED[1], "retry": True}), {"status": "voided"}, VOID),
+    "changed, then voided": (("conflict", {**POSTED, "fault_code": CHANGED}), {"status": "voided"}, VOID),
+    "created, edited": (("created", POSTED), EDIT, CHANGED),
+    "adopted, edited": (("adopted", POSTED), EDIT, CHANGED),
+    "conflict of an edit, another edit": (("conflict", POSTED), EDIT, CHANGED),
+    "conflict of an edit, undone": (("conflict", {**POSTED, "seen_sha256": "x"}), {}, RESTORE),
+    "created, retry": (("created", {**POSTED, "retry": True}), {}, CREATE),
+    "created, retry, voided": (("created", {**POSTED, "retry": True}), {"status": "voided"}, VOID),
+    "rejected, same": (("rejected", {}), {}, KNOWN),
+    "rejected, edited": (("rejected", {}), EDIT, CREATE),
+    "rejected, mapping changed": (("rejected", {"mapping_sha256": "m0"}), {}, CREATE),
+    "rejected, retry": (("rejected", {"retry": True}), {}, CREATE),
+    "rejected, opted out": (("rejected", {}), {"accounting_excluded": True}, "opted_out"),
+    "held by opt-out, still": (("held", {"fault_code": "opted_out"}), {"accounting_excluded": True}, KNOWN),
+    "held by opt-out, back": (("held", {"fault_code": "opted_out"}), {}, CREATE),
+    "number taken, same": (("conflict", {}), {}, KNOWN),
+    "number taken, edited": (("conflict", {}), EDIT, CREATE),
+    "unknown, rests": (("unknown", {"attempted_at": NOW.subtract(seconds=899)}), {}, WAIT),
+    "unknown, rested": (("unknown", {"attempted_at": NOW.subtract(seconds=1100)}), {}, SEND_AGAIN),
+    "unknown, rested, edited": (("unknown", {"attempted_at": NOW.subtract(seconds=1100)}), EDIT, CREATE),
+    "unknown, rested, voided": (
+        ("unknown", {"attempted_at": NOW.subtract(seconds=1100)}),
         {"status": "voided"},
-        Step.RECALLED,
+        "voided",
     ),
-    "created, edited": (("created", {"external_id": "7"}), EDIT, Step.CHANGED),
-    "adopted, edited": (("adopted", {"external_id": "7"}), EDIT, Step.CHANGED),
-    "conflict of an edit, another edit": (("conflict", {"external_id": "7"}), EDIT, Step.CHANGED),
-    "conflict of an edit, undone": (("conflict", {"external_id": "7", "seen_sha256": "x"}), {}, Step.RESTORED),
-    "created, retry": (("created", {"external_id": "7", "retry": True}), {}, Step.POST),
-    "created, retry, voided": (("created", {"external_id": "7", "retry": True}), {"status": "voided"}, Step.RECALLED),
-    "rejected, same": (("rejected", {}), {}, Step.KNOWN),
-    "rejected, edited": (("rejected", {}), EDIT, Step.POST),
-    "rejected, mapping changed": (("rejected", {"mapping_sha256": "m0"}), {}, Step.POST),
-    "rejected, retry": (("rejected", {"retry": True}), {}, Step.POST),
-    "rejected, opted out": (("rejected", {}), {"accounting_excluded": True}, Step.WITHDRAWN),
-    "held by opt-out, still": (("held", {"fault_code": "opted_out"}), {"accounting_excluded": True}, Step.KNOWN),
-    "held by opt-out, back": (("held", {"fault_code": "opted_out"}), {}, Step.POST),
-    "number taken, same": (("conflict", {}), {}, Step.KNOWN),
-    "number taken, edited": (("conflict", {}), EDIT, Step.POST),
-    "unknown, rests": (("unknown", {"attempted_at": NOW.subtract(seconds=899)}), {}, Step.WAIT),
-    "unknown, rested": (("unknown", {"attempted_at": NOW.subtract(seconds=1100)}), {}, Step.SETTLE),
-    "unknown, nobody noted the end": (("unknown", {"attempted_at": NOW.subtract(seconds=1099)}), {}, Step.WAIT),
+    "unknown, nobody noted the end": (("unknown", {"attempted_at": NOW.subtract(seconds=1099)}), {}, WAIT),
     "answer lost, rests": (
         ("unknown", {"attempted_at": NOW.subtract(seconds=899), "fault_code": "timeout"}),
         {},
-        Step.WAIT,
+        WAIT,
     ),
     "answer lost, rested": (
         ("unknown", {"attempted_at": NOW.subtract(seconds=900), "fault_code": "timeout"}),
         {},
-        Step.SETTLE,
+        SEND_AGAIN,
     ),
-    "claimed and never sent": (("unknown", {"attempts": 0, "fault_code": "not_sent"}), {}, Step.POST),
+    "claimed and never sent": (("unknown", {"attempts": 0, "fault_code": "not_sent"}), {}, CREATE),
     "claimed, never sent, and voided since": (
         ("unknown", {"attempts": 0, "fault_code": "not_sent"}),
         {"status": "voided"},
-        Step.WITHDRAWN,
+        "voided",
     ),
     "sent before, and claimed without being sent": (
         ("unknown", {"attempted_at": None, "attempts": 1, "fault_code": "not_sent"}),
         {},
-        Step.SETTLE,
+        SEND_AGAIN,
     ),
     "sent, then claimed and not sent": (
         ("unknown", {"attempted_at": NOW.subtract(seconds=900), "fault_code": "not_sent"}),
         {},
-        Step.WAIT,
+        WAIT,
     ),
-    "unknown, edited, rests": (("unknown", {}), EDIT, Step.WAIT),
+    "unknown, edited, rests": (("unknown", {}), EDIT, WAIT),
+    "disconnected, missing": (("held", {"fault_code": "disconnected"}), {}, "no_longer_in_the_books"),
+    "disconnected, missing, retry": (("held", {"fault_code": "disconnected", "retry": True}), {}, CREATE),
+    "disconnected, missing, voided": (("held", {"fault_code": "disconnected"}), {"status": "voided"}, "voided"),
+    "missing after a disconnect, same": (("held", {"fault_code": "no_longer_in_the_books"}), EDIT, KNOWN),
 }
 
 
-@pytest.mark.parametrize("name", STEPS)
-def test_the_next_step(record, name):
-    """One table: what the store knows, what OpsMerge says, what is done."""
-    before, changes, step = STEPS[name]
+def _policy(post_from=None, gate=None):
+    return Policy(Scope(post_from, "s:1"), 900, gate=gate or Gate())
+
+
+def _decide(candidates, ledger_has=(), policy=None, answered=True, **known):
+    """Return the decisions on these candidates, by a ledger that has these invoices and nothing else."""
+    policy = policy or _policy()
+    ledger = PretendLedger(VirtualClock())
+    judge = InvoiceJudge(ledger, COMPANY, Choices(Mappings(), Catalogue(), "Sales", "Costs"), "post", KnownReferences())
+    numbers = {fold(each.number) for each in candidates} | {
+        fold(each.known.number) for each in candidates if each.posting
+    }
+    found = Found(numbers, by_number(ledger_has), documents={"7"}) if answered else Found()
+    Finder(ledger, MemoryJournal(VirtualClock()), judge).find([each.invoice for each in candidates if each.invoice])
+    judge.known.customers["name:acme ltd"] = Customer("58", "Acme Ltd")
+    return decide(candidates, Known(NOW, **known), found, judge, policy)
+
+
+def _outcome(decision):
+    return decision.reason.code if decision.action in REFUSED else decision.action
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_what_happens_to_an_invoice(record, name):
+    """One table: what the store knows, what OpsMerge says, what is done, where the ledger has nothing of it."""
+    before, changes, wanted = DECISIONS[name]
     posting = _posting(record, before[0], **before[1]) if before else None
-    assert decide(_candidate(record, posting, **changes), Policy(None, 900), NOW) is step
+    [decision] = _decide([_candidate(record, posting, **changes)])
+    assert _outcome(decision) == wanted
+    if decision.action is not WAIT:
+        assert (decision.row is not None) is (decision.action in RECORDED)
+
+
+NEEDS = {
+    "new": (None, {}, Need.NUMBER),
+    "unknown, rested": (("unknown", {"attempted_at": None}), {}, Need.NUMBER),
+    "voided after posting": (("created", POSTED), {"status": "voided"}, Need.DOCUMENT),
+    "draft": (None, {"status": "draft"}, None),
+    "created, same": (("created", POSTED), {}, None),
+    "rejected, same": (("rejected", {}), {}, None),
+}
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_the_ledger_is_asked_only_for_what_a_decision_needs(record, name):
+    """By number before anything is created, by id before a void is called a conflict, and else not at all."""
+    before, changes, need = NEEDS[name]
+    posting = _posting(record, before[0], **before[1]) if before else None
+    [decision] = _decide([_candidate(record, posting, **changes)], answered=False)
+    assert (decision.need, decision.action is Action.ASK) == (need, need is not None)
 
 
 ENDED = {
-    "created": (("created", {"external_id": "7"}), Step.EXISTS),
-    "in conflict": (VOIDED, Step.RESTORED),
-    "created, retry": (("created", {"external_id": "7", "retry": True}), Step.RESTORED),
+    "created": (("created", POSTED), EXISTS),
+    "in conflict": (VOIDED, RESTORE),
+    "created, retry": (("created", {**POSTED, "retry": True}), RESTORE),
 }
 
 
 @pytest.mark.parametrize("name", ENDED)
 def test_a_void_on_both_sides_is_no_conflict(record, name):
     """Whoever voided first; a retry of it is forgotten, so that nothing is posted when the void is undone later."""
-    before, step = ENDED[name]
+    before, wanted = ENDED[name]
     posting = _posting(record, before[0], **before[1])
-    candidate = replace(_candidate(record, posting, status="voided"), has_ended=True)
-    assert decide(candidate, Policy(None, 900), NOW) is step
+    [decision] = _decide([_candidate(record, posting, status="voided")], ended={"7": "voided"})
+    assert decision.action is wanted
+    assert decision.row is None or not decision.row.retry
 
 
 CREDITS = {
@@ -234,31 +303,66 @@ CREDITS = {
 
 @pytest.mark.parametrize("name", CREDITS)
 def test_a_credit_is_refused_whatever_the_go_live_date(record, line, name):
-    """It goes where its total is found negative; voided, opted out or a draft it is left."""
+    """Its total is negative; voided, opted out or a draft it is left."""
     changes, post_from = CREDITS[name]
-    policy = Policy(post_from, 900)
+    policy = _policy(post_from)
     candidate = _candidate(record, lines=[line("-5.00")], **changes)
-    left = candidate.content_sha256 if name.endswith("looked for") else None
-    assert decide(candidate, policy, NOW, left) is Step.POST
+    left = {"inv_1": candidate.content_sha256} if name.endswith("looked for") else {}
+    [decision] = _decide([candidate], policy=policy, left_alone=left)
+    assert _outcome(decision) == "negative_total"
     for withdrawn in ({"status": "voided"}, {"status": "draft"}, {"accounting_excluded": True}):
         gone = _candidate(record, lines=[line("-5.00")], **{**changes, **withdrawn})
-        assert decide(gone, policy, NOW) is Step.LEAVE
+        assert _decide([gone], policy=policy)[0].action is LEAVE
 
 
 GO_LIVE = {
-    "before": ("2026-11-01", None, Step.ADOPT_ONLY),
-    "before, looked for": ("2026-11-01", "same", Step.LEAVE),
-    "on the day": ("2026-11-02", None, Step.POST),
+    "before": ("2026-11-01", None, LEAVE_ALONE),
+    "before, looked for": ("2026-11-01", "same", LEAVE),
+    "on the day": ("2026-11-02", None, CREATE),
 }
 
 
 @pytest.mark.parametrize("name", GO_LIVE)
 def test_before_the_go_live_date_nothing_is_created(record, name):
     """Adopted if it is there, looked for once per content."""
-    day, left, step = GO_LIVE[name]
+    day, left, wanted = GO_LIVE[name]
     candidate = _candidate(record, issue_date=day)
-    content = candidate.content_sha256 if left else None
-    assert decide(candidate, Policy(date(2026, 11, 2), 900), NOW, content) is step
+    alone = {"inv_1": candidate.content_sha256} if left else {}
+    assert _decide([candidate], policy=_policy(date(2026, 11, 2)), left_alone=alone)[0].action is wanted
+
+
+def test_of_two_invoices_of_one_number_one_is_created(record):
+    """The first; no look-up could see it, because it is only about to be sent."""
+    first, second = _candidate(record), replace(_candidate(record), id="inv_2", number="inv-2026-0001 ")
+    created, refused = _decide([first, second])
+    assert (created.action, _outcome(refused)) == (CREATE, "number_taken")
+    assert "inv_1" in refused.reason.message
+
+
+@pytest.mark.parametrize("resting", [True, False])
+def test_a_number_that_is_on_its_way_is_not_used_again(record, resting):
+    """Of an invoice whose answer is lost: while it rests, and when it is sent again in this very run."""
+    lost = _posting(record, "unknown", attempted_at=NOW if resting else NOW.subtract(seconds=1100))
+    second = replace(_candidate(record), id="inv_2")
+    decisions = _decide([second, _candidate(record, lost)], in_flight={"inv-2026-0001": "inv_1"})
+    assert [_outcome(each) for each in decisions] == ["number_taken", WAIT if resting else SEND_AGAIN]
+
+
+def test_one_invoice_adopts_a_document(record):
+    """Two that would are one adoption and one conflict, and the one that was posted before comes first."""
+    lost = _posting(record, "held", fault_code="disconnected")
+    new, before = replace(_candidate(record), id="inv_2"), _candidate(record, lost)
+    decisions = _decide([new, before], [_there()], former={"inv_1": "7"})
+    assert [_outcome(each) for each in decisions] == ["number_taken", Action.ADOPT]
+
+
+def test_every_problem_of_an_invoice_is_named(record, line):
+    """A push shows the first, preflight all: one list."""
+    wrong = _candidate(record, currency="EUR", lines=[line("100.00", tax_code_name="None such")])
+    [decision] = _decide([wrong])
+    codes = [each.reason.code for each in decision.judged.problems]
+    assert codes == ["currency_off", "tax_code_missing"]
+    assert (decision.action, decision.reason.code) == (Action.REJECT, "currency_off")
 
 
 def _there(**changes):
@@ -287,7 +391,7 @@ ADOPTIONS = {
 def test_which_invoice_is_the_same(record, name):
     """Our note decides; else number, customer, currency, date and net."""
     found, verdict = ADOPTIONS[name]
-    judged = judge("inv_1", records.parse(record(1)), found, "58", COMPANY)
+    judged = identify("inv_1", records.parse(record(1)), found, "58", COMPANY)
     assert type(judged) is verdict
     if name.startswith("two"):
         assert judged.found.id == "9"
@@ -296,7 +400,9 @@ def test_which_invoice_is_the_same(record, name):
 def test_a_retry_looks_past_what_was_voided(record):
     """Only when a person asked for it."""
     voided = [_there(voided=True, source_id="inv_1")]
-    assert isinstance(judge("inv_1", records.parse(record(1)), voided, "58", COMPANY, replaced={voided[0].id}), Absent)
+    assert isinstance(
+        identify("inv_1", records.parse(record(1)), voided, "58", COMPANY, replaced={voided[0].id}), Absent
+    )
 
 
 TAX = {
@@ -325,7 +431,7 @@ def test_a_vat_difference_that_is_no_rounding_is_rejected(record, line):
 
 def test_the_backoff_is_full_jitter_within_bounds():
     """From nothing to a bound that doubles, never above a minute."""
-    assert [backoff_seconds(n, 1.0) for n in (1, 2, 3, 10)] == [2.0, 4.0, 8.0, 60.0]
+    assert [backoff_seconds(n, 1.0) for n in (2, 3, 4, 11)] == [2.0, 4.0, 8.0, 60.0]
     assert backoff_seconds(3, 0.0) == 0.0
 
 

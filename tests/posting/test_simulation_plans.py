@@ -6,11 +6,11 @@ from copy import copy
 
 from schedules import LOGGER, SETTLE_SECONDS, ListSpool, World, check, push
 
+from books.posting.choices import Catalogue, Choices
 from books.posting.gate import Gate
 from books.posting.journal_in_memory import MemoryJournal
 from books.posting.mappings import Mappings
 from books.posting.plan import Plan
-from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 
 SCHEDULES = 1_500

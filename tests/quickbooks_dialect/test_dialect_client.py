@@ -9,6 +9,7 @@ from books.core.faults import Exit, Halt, Reject, ServerError
 from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks import BatchItem, open_client
 from books.ledgers.quickbooks.client import batch_body
+from books.ledgers.quickbooks.reading import Entity, read_changes
 from books.store import Store
 
 REALM = "9341453000000001"
@@ -112,10 +113,10 @@ def test_what_a_batch_leaves_out_is_no_success_and_no_failure(client, quickbooks
 
 def test_changes_tell_rows_deletions_and_the_servers_time(client, quickbooks_sim):
     """A deleted customer cannot be; a deleted payment is a stub."""
-    before = client.cdc(["Customer"], VirtualClock().now().subtract(days=1)).time
-    assert before is not None
+    customer, payment = Entity("Customer"), Entity("Payment")
+    before = read_changes(client, [customer], VirtualClock().now().subtract(days=1)).time
     _customers(quickbooks_sim, 2)
-    answer = client.cdc(["Customer", "Payment"], before.subtract(minutes=5))
+    answer = read_changes(client, [customer, payment], before.subtract(minutes=5))
     assert (len(answer.rows["Customer"]), answer.rows["Payment"]) == (2, [])
 
 

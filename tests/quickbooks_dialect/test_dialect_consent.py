@@ -113,7 +113,7 @@ def test_an_answer_counts_once_and_for_a_limited_time():
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        ("access_denied", Exit.DEAD_CONNECTION, "Cancel was pressed"),
+        ("access_denied", Exit.DEAD_CONNECTION, "Cancel was clicked"),
         ("invalid_scope", Exit.MISCONFIGURED, "invalid_scope"),
         ("<script>", Exit.MISCONFIGURED, "unreadable"),
     ],

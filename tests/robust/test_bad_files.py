@@ -142,7 +142,7 @@ def test_a_disk_that_is_full(sqlite_world, plugin):
         else b"".join(json.dumps(each, default=str).encode() + b"\n" for each in lines)
     )
     out, err = process.communicate(given, timeout=60)
-    refused(Ended(process.returncode, out.decode(), err.decode()), 75, str(path), "disk has room")
+    refused(Ended(process.returncode, out.decode(), err.decode()), 75, str(path), "disk has space")
 
 
 def test_a_damaged_warehouse(sqlite_world):

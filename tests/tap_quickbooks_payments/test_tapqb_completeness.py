@@ -11,7 +11,7 @@ from books.core.clock import SystemClock, VirtualClock
 from books.core.faults import Exit, Fault, Halt
 from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks import QuickBooksClient, open_client
-from books.ledgers.quickbooks.reading import CompanyReader, Entity, Place
+from books.ledgers.quickbooks.reading import CompanyReader, Entity, Position
 from books.store import Store
 
 INVOICE = Entity("Invoice")
@@ -209,7 +209,7 @@ def test_pages_without_an_end_stop_the_read():
     row = {"MetaData": {"CreateTime": "2026-11-02T10:00:00-08:00"}}
     page = {"QueryResponse": {"Invoice": [{"Id": str(number), **row} for number in range(1000)]}, **TIME}
     reader = CompanyReader(Answering(page), VirtualClock(), {}, overlap_seconds=0)
-    with pytest.raises(Halt, match="no end"):
+    with pytest.raises(Halt, match="do not end"):
         list(reader.everything(INVOICE).rows)
 
 
@@ -224,9 +224,10 @@ def test_a_fault_of_the_server_leaves_the_bookmark(company):
 @pytest.mark.parametrize(
     ("place", "page", "expected"),
     [
-        (Place(), ["10:00:00", "10:00:05"], Place("2026-11-02T10:00:04-08:00")),
-        (Place("2026-11-02T10:00:04-08:00"), ["10:00:05"] * 3, Place("2026-11-02T10:00:04-08:00", 4)),
-        (Place("2026-11-02T10:00:04-08:00", 4), ["10:00:05", "10:00:09"], Place("2026-11-02T10:00:08-08:00")),
+        (Position(), ["10:00:00", "10:00:05"], Position("2026-11-02T10:00:04-08:00")),
+        (Position("2026-11-02T10:00:04-08:00"), ["10:00:05"] * 3, Position("2026-11-02T10:00:04-08:00", 4)),
+        (Position("2026-11-02T10:00:04-08:00", 4), ["10:00:05", "10:00:09"], Position("2026-11-02T10:00:08-08:00")),
+        (Position("2026-11-02T10:00:05-08:00"), ["10:00:05"] * 3, Position("2026-11-02T10:00:05-08:00", 4)),
     ],
 )
 def test_the_next_page_begins_where_the_last_one_ended(place, page, expected):

@@ -150,7 +150,7 @@ def test_what_was_handed_on_no_longer_waits(company, payment, noticed, inbox):
 def test_what_webhooks_missed_is_counted(company, payment, inbox, noticed):
     """A payment that a read found and no webhook told of is listed as missed after an hour; the others are not."""
     state = old_state(company, payment)
-    inbox.listening("quickbooks")
+    inbox.record_heartbeat("quickbooks")
     lost = company.control.deed("record_payment", invoice="INV-1", amount="1.00")["Id"]
     told = company.control.deed("record_payment", invoice="INV-1", amount="2.00")["Id"]
     noticed(event(told, "payment.created"))

@@ -41,7 +41,7 @@ def send(process: subprocess.Popen, *messages) -> None:
 def wait_for_first_merge(process: subprocess.Popen) -> None:
     """The first widening warning shows that a portion has been merged, uncommitted."""
     for line in process.stderr:
-        if b"widens" in line:
+        if b"is widened" in line:
             return
     pytest.fail("the load ended early")
 

@@ -71,7 +71,7 @@ def test_a_run_ends_with_0_and_its_state(world: Any, process: Process) -> None:
     rows = world.messages("postings", world.posted(fine, "130"), world.posted("inv_999", "131", seq=2))
     code, out, err = process.run(*rows)
     assert (code, json.loads(out)) == (0, {"bookmarks": {"x": 1}})
-    assert "1 told" in err
+    assert "1 updated" in err
     assert "1 refused" in err
     assert "There is no invoice inv_999" in err
 

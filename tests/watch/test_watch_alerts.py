@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from books.core.faults import Exit, Halt
 from books.operations.alerts import sending
-from books.operations.alerts.check import tell_blind, tell_seeing
+from books.operations.alerts.check import notify_monitoring_down, notify_monitoring_restored
 from books.operations.alerts.messages import trial
 from books.store.tables_jobs import alert
 
@@ -34,9 +34,10 @@ def test_one_message_per_cause_and_one_when_it_is_over(world, hook):
         world.check(hook.url)
     assert hook.titles == [
         "The connection to QuickBooks is dead",
-        "over: The connection to QuickBooks is dead",
+        "resolved: The connection to QuickBooks is dead",
     ]
     assert "What to do: Reconnect" in hook.messages[0]["message"]
+    assert "Resolved after 1 hour 15 minutes" in hook.messages[1]["message"]
     assert "from 2026-11-02 09:00 UTC to 2026-11-02 10:15 UTC" in hook.messages[1]["message"]
 
 
@@ -68,7 +69,7 @@ def test_new_refusals_are_told_by_number_at_most_once_an_hour(world, hook):
     for number in (1, 2, 3):
         world.mend(f"INV-{number}")
     world.check(hook.url)
-    assert hook.titles[2:] == ["over: Invoices were refused"]
+    assert hook.titles[2:] == ["resolved: Invoices were refused"]
 
 
 def test_a_hundred_refusals_make_one_readable_message(world, hook):
@@ -117,7 +118,7 @@ def test_what_was_over_before_it_could_be_told_is_one_message(world, hook):
     world.tokens()
     hook.status = 200
     world.check(hook.url)
-    assert hook.titles == ["over: The connection to QuickBooks is dead"]
+    assert hook.titles == ["resolved: The connection to QuickBooks is dead"]
 
 
 def test_thresholds_are_told_one_after_the_other(world, hook):
@@ -128,7 +129,7 @@ def test_thresholds_are_told_one_after_the_other(world, hook):
     world.tokens()
     world.check(hook.url)
     assert hook.titles == ["The connection to QuickBooks will die unless it is used"] * 3 + [
-        "over: The connection to QuickBooks will die unless it is used"
+        "resolved: The connection to QuickBooks will die unless it is used"
     ]
 
 
@@ -150,7 +151,7 @@ def test_what_cannot_be_judged_stays_as_it_was(world, hook):
 
     cause = rules.Cause("gate_failed", "Do not act on the reconciliation", "m", "r")
     with world.store.begin() as conn:
-        checking.journal.follow(conn, world.settings.connection, {"gate_failed": cause}, world.clock.now())
+        checking.sent.record_causes(conn, world.settings.connection, {"gate_failed": cause}, world.clock.now())
     world.check(hook.url)
     world.check(hook.url)
     assert hook.titles == ["Do not act on the reconciliation"]
@@ -206,13 +207,13 @@ def test_when_nothing_can_be_looked_at_that_is_told_once_and_its_end_too(tmp_pat
     halt = Halt("the state store cannot be opened", exit_code=Exit.TRY_LATER, remedy="check store_url")
     there = sending.addresses(hook.url)
     hook.status = 503
-    assert len(tell_blind(marker, halt, there, "production")) == 1
+    assert len(notify_monitoring_down(marker, halt, there, "production")) == 1
     hook.status = 200
     for _check in range(3):
-        tell_blind(marker, halt, there, "production")
+        notify_monitoring_down(marker, halt, there, "production")
     for _check in range(3):
-        tell_seeing(marker, there, "production")
-    assert hook.titles == ["the bridge cannot be watched", "over: the bridge can be watched again"]
+        notify_monitoring_restored(marker, there, "production")
+    assert hook.titles == ["the bridge cannot be watched", "resolved: the bridge can be watched again"]
 
 
 def test_the_test_message_says_that_nothing_is_wrong(hook):

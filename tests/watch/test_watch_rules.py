@@ -181,7 +181,7 @@ def test_a_failed_gate_is_told_and_its_breaks_are_not(world):
     """Do not act: the promise that was not kept; what such a run calls critical is left as it was."""
     run = reconciliation(failed_gates={"both_sides_fresh": "both were read"}, critical={"k": "INV-1: I03"})
     assert set(world.wrong(reconciliation=run)) == {"gate_failed"}
-    assert "not shown: both were read" in world.wrong(reconciliation=run)["gate_failed"].items.values()
+    assert "check failed: both were read" in world.wrong(reconciliation=run)["gate_failed"].items.values()
 
 
 def test_critical_breaks_are_told_one_by_one(world):
@@ -212,21 +212,21 @@ def test_the_inbox_says_what_waits_and_what_no_notice_told_of(world):
     """From the receiver's own log: nothing without a receiver; then the lag, and silence: until a notice comes."""
     assert (world.facts().inbox, world.facts().unnoticed) == (None, None)
     inbox = Inbox(world.store)
-    inbox.listening("quickbooks")
+    inbox.record_heartbeat("quickbooks")
     inbox.receive("quickbooks", [b"[]"])
     world.hours(0.5)
     assert (world.facts().inbox.waiting, world.facts().inbox.oldest_seconds) == (1, 1800)
-    inbox.found_by_reading(CONNECTION, "payment", {"17": world.clock.now()})
+    inbox.record_unnoticed(CONNECTION, "payment", {"17": world.clock.now()})
     assert "webhook_silence" not in world.wrong()
     world.hours(2)
     assert set(world.wrong()) == {"webhook_silence", "webhooks_stand_still"}
     event = {"id": "1", "type": "qbo.payment.updated.v1", "intuitaccountid": REALM, "intuitentityid": "99"}
     inbox.receive("quickbooks", [json.dumps([event]).encode()])
     inbox.split(QuickBooksWebhooks(()), "sandbox", (REALM,))
-    inbox.handed_on(CONNECTION, "payment", inbox.news(CONNECTION, "payment", 0).seq)
+    inbox.mark_read(CONNECTION, "payment", inbox.noticed(CONNECTION, "payment", 0).seq)
     assert "webhook_silence" not in world.wrong()
     assert [row["entity_id"] for row in inbox.missed()] == ["17"]
-    inbox.found_by_reading(CONNECTION, "payment", {"18": world.clock.now().add(seconds=1)})
+    inbox.record_unnoticed(CONNECTION, "payment", {"18": world.clock.now().add(seconds=1)})
     world.hours(2)
     assert "webhook_silence" in world.wrong()
     world.hours(24)
@@ -287,7 +287,7 @@ def test_a_cut_off_refresh_and_other_companies_do_not_disturb(world):
 def test_deliveries_that_nobody_splits_are_told(world):
     """Five minutes after a delivery was kept and not split, and not before, and over once it is."""
     inbox = Inbox(world.store)
-    inbox.listening("quickbooks")
+    inbox.record_heartbeat("quickbooks")
     inbox.receive("quickbooks", [b"rubbish"])
     assert "webhooks_stand_still" not in world.wrong()
     world.clock.advance(301)

@@ -19,7 +19,7 @@ from books.ledgers.notices import Notice, Unreadable
 from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.store import Store
 from books.store.tables_webhooks import webhook_dead_letter, webhook_delivery, webhook_notice
-from books.webhooks.inbox import Inbox, News
+from books.webhooks.inbox import Inbox, NoticedObjects
 
 OTHER = "9341453000000002"
 
@@ -114,15 +114,15 @@ DEAD = [
     (b'{"eventNotifications": [{"dataChangeEvent": {"entities": [null]}}]}', "not an object"),
     (body_of(7), "not an object"),
     (body_of(cloud_event(type="com.example.thing")), "qbo.<entity>.<operation>"),
-    (body_of(cloud_event(intuitaccountid="")), "no company"),
-    (body_of(cloud_event(intuitaccountid="1' OR '1'='1")), "no company"),
-    (body_of(cloud_event("")), "no object"),
-    (body_of(cloud_event("../../190")), "no object"),
+    (body_of(cloud_event(intuitaccountid="")), "no valid company"),
+    (body_of(cloud_event(intuitaccountid="1' OR '1'='1")), "no valid company"),
+    (body_of(cloud_event("")), "no valid object"),
+    (body_of(cloud_event("../../190")), "no valid object"),
     (b'[{"type": NaN}]', "not JSON"),
     (b'[{"type": 7, "\\ud800": "\\u0000"}]', "qbo.<entity>.<operation>"),
     (body_of(cloud_event(intuitaccountid="111")), "company 111 is not connected here"),
     *((body_of(cloud_event(time=time)), "cannot be read (OverflowError)") for time in IMPOSSIBLE_TO_READ),
-    *((body_of(cloud_event(time=time)), "not within the years 2000 to 2199") for time in IMPOSSIBLE_YEARS),
+    *((body_of(cloud_event(time=time)), "not in the years 2000 to 2199") for time in IMPOSSIBLE_YEARS),
     (money.dumps(legacy(ENTITY | {"lastUpdated": "9999-12-31T23:59:59-12:00"})).encode(), "2000 to 2199"),
     (b'[{"type": 1e99999999999999999999}]', "not JSON"),
     (b'[{"type": ' + b"9" * 5000 + b"}]", "not JSON"),
@@ -158,8 +158,8 @@ def test_what_only_the_store_refuses_is_a_dead_letter_too(inbox, store):
     done = inbox.split(Raising(()), "sandbox", (REALM,))
     assert (done.deliveries, done.notices, done.dead_letters) == (3, 2, 2)
     assert [(row["place"], row["reason"], row["event"]) for row in rows(store, webhook_dead_letter)] == [
-        (-1, "it cannot be split (MemoryError)", "raise"),
-        (-1, "it cannot be split (OverflowError)", "late"),
+        (-1, "the delivery cannot be split (MemoryError)", "raise"),
+        (-1, "the delivery cannot be split (OverflowError)", "late"),
     ]
     assert [row["delivery_id"] for row in rows(store, webhook_notice)] == [3, 3]
 
@@ -219,43 +219,43 @@ def test_a_company_that_is_connected_later_gets_its_letters(take_in, inbox, dial
 def test_news_is_what_came_after_an_offset(take_in, inbox):
     """Many notices of one object are one object to read; the offset moves on; nothing new is nothing to read."""
     take_in(body_of(cloud_event("190"), cloud_event("190", "qbo.payment.updated.v1"), cloud_event("191")))
-    first = inbox.news(CONNECTION, "payment", 0)
+    first = inbox.noticed(CONNECTION, "payment", 0)
     assert sorted(first.changed_at) == ["190", "191"]
-    assert inbox.news(CONNECTION, "payment", first.seq).changed_at == {}
+    assert inbox.noticed(CONNECTION, "payment", first.seq).changed_at == {}
     take_in(body_of(cloud_event("192")))
-    assert list(inbox.news(CONNECTION, "payment", first.seq).changed_at) == ["192"]
-    assert inbox.news(f"sandbox:{OTHER}", "payment", 0).changed_at == {}
+    assert list(inbox.noticed(CONNECTION, "payment", first.seq).changed_at) == ["192"]
+    assert inbox.noticed(f"sandbox:{OTHER}", "payment", 0).changed_at == {}
 
 
 def test_an_offset_of_a_lost_store_counts_as_none(take_in, inbox):
     """After a store was lost its numbers begin anew: an offset beyond them does not hide what comes."""
     take_in(body_of(cloud_event("190")))
-    assert list(inbox.news(CONNECTION, "payment", 1_000_000).changed_at) == ["190"]
+    assert list(inbox.noticed(CONNECTION, "payment", 1_000_000).changed_at) == ["190"]
 
 
 def test_out_of_order_notices_leave_the_newest_time(take_in, inbox):
     """Whichever way round they come, an object is to be shown in its newest noticed state."""
     late, early = "2026-11-02T08:59:30Z", "2026-11-02T08:00:00Z"
     take_in(body_of(cloud_event("190", time=late)), body_of(cloud_event("190", time=early)))
-    news = inbox.news(CONNECTION, "payment", 0)
+    news = inbox.noticed(CONNECTION, "payment", 0)
     assert news.changed_at["190"].isoformat() == "2026-11-02T08:59:30+00:00"
 
 
 def test_what_a_read_has_shown_needs_no_read_of_its_own(take_in, inbox, clock):
     """An object shown in the noticed state is done; an older state, or none, is to be read. A deletion is final."""
     take_in(*(body_of(cloud_event(key, time=clock.now().isoformat())) for key in ("1", "2", "3", "4")))
-    news = inbox.news(CONNECTION, "payment", 0)
+    news = inbox.noticed(CONNECTION, "payment", 0)
     shown = {"1": clock.now(), "2": clock.now().subtract(minutes=5), "3": None}
-    assert news.not_shown_by(shown) == ["2", "4"]
-    assert News({}, 0).not_shown_by(shown) == []
+    assert news.missing_from(shown) == ["2", "4"]
+    assert NoticedObjects({}, 0).missing_from(shown) == []
 
 
 def test_replay_appends_to_the_log(take_in, inbox):
     """Replayed notices come again after every offset, one for each object."""
     take_in(body_of(cloud_event("190"), cloud_event("190", "qbo.payment.voided.v1"), cloud_event("191")))
-    offset = inbox.news(CONNECTION, "payment", 0).seq
+    offset = inbox.noticed(CONNECTION, "payment", 0).seq
     assert inbox.replay(webhook_notice.c.entity_id == "190") == 1
-    assert list(inbox.news(CONNECTION, "payment", offset).changed_at) == ["190"]
+    assert list(inbox.noticed(CONNECTION, "payment", offset).changed_at) == ["190"]
 
 
 def test_the_backlog_is_what_waits(take_in, inbox, clock):
@@ -269,7 +269,7 @@ def test_the_backlog_is_what_waits(take_in, inbox, clock):
     assert (backlog.unsplit, backlog.unread, backlog.oldest_seconds) == (0, 1, 30)
     assert inbox.has_unread({"payment": ()})
     assert not inbox.has_unread({"payment": ("created",)})
-    inbox.handed_on(CONNECTION, "payment", inbox.news(CONNECTION, "payment", 0).seq)
+    inbox.mark_read(CONNECTION, "payment", inbox.noticed(CONNECTION, "payment", 0).seq)
     assert inbox.backlog(["payment"]).unread == 0
     assert not inbox.has_unread({"payment": ()})
 
@@ -292,15 +292,15 @@ class TestMissed:
 
     def test_nobody_misses_what_nobody_listens_for(self, inbox, clock):
         """Without a receiver no change counts as missed."""
-        assert inbox.found_by_reading(CONNECTION, "payment", {"1": clock.now()}) == 0
+        assert inbox.record_unnoticed(CONNECTION, "payment", {"1": clock.now()}) == 0
 
     def test_a_change_without_a_notice_counts_after_an_hour(self, inbox, take_in, clock):
         """A notice may be late; after an hour without one, the change was missed, once."""
-        inbox.listening("quickbooks")
+        inbox.record_heartbeat("quickbooks")
         clock.advance(60)
         changed = {"1": clock.now(), "2": clock.now(), "3": None}
-        assert inbox.found_by_reading(CONNECTION, "payment", changed) == 2
-        assert inbox.found_by_reading(CONNECTION, "payment", changed) == 0
+        assert inbox.record_unnoticed(CONNECTION, "payment", changed) == 2
+        assert inbox.record_unnoticed(CONNECTION, "payment", changed) == 0
         assert inbox.missed() == []
         take_in(body_of(cloud_event("2", time=clock.now().isoformat())))
         clock.advance(3700)
@@ -310,15 +310,15 @@ class TestMissed:
         """A change that was noticed before it was read does not count, nor one from before the receiver."""
         before = clock.now()
         clock.advance(10)
-        inbox.listening("quickbooks")
+        inbox.record_heartbeat("quickbooks")
         take_in(body_of(cloud_event("1", time=clock.now().isoformat())))
-        assert inbox.found_by_reading(CONNECTION, "payment", {"1": clock.now(), "2": before}) == 0
+        assert inbox.record_unnoticed(CONNECTION, "payment", {"1": clock.now(), "2": before}) == 0
 
     def test_a_receiver_that_was_given_up_misses_nothing(self, inbox, clock):
         """Seven days after its last sign of life a receiver is no longer expected to tell of anything."""
-        inbox.listening("quickbooks")
+        inbox.record_heartbeat("quickbooks")
         clock.advance(8 * 86_400)
-        assert inbox.found_by_reading(CONNECTION, "payment", {"1": clock.now()}) == 0
+        assert inbox.record_unnoticed(CONNECTION, "payment", {"1": clock.now()}) == 0
 
 
 VALUES = [
@@ -370,9 +370,9 @@ def test_no_body_stops_the_next(body, inbox, dialect, store):
     inbox.receive("quickbooks", [body, body_of(cloud_event(number))])
     inbox.split(dialect, "sandbox", (REALM,))
     assert inbox.backlog([]).unsplit == 0
-    news = inbox.news(CONNECTION, "payment", 0)
+    news = inbox.noticed(CONNECTION, "payment", 0)
     assert number in news.changed_at
-    assert news.not_shown_by(dict(news.changed_at)) == []
+    assert news.missing_from(dict(news.changed_at)) == []
 
 
 @settings(max_examples=300, deadline=None)

@@ -22,7 +22,7 @@ from books.store import Store
 from books.store.tables_webhooks import webhook_delivery, webhook_notice
 from books.webhooks import receiver as limits
 from books.webhooks import server
-from books.webhooks.inbox import Inbox, Split
+from books.webhooks.inbox import Inbox, SplitResult
 from books.webhooks.trigger import LONGEST_SECONDS, QUIET_SECONDS, RETRY_SECONDS, RETRY_SECONDS_MAX, due_in
 from sandbox.quickbooks.webhooks import sign
 
@@ -111,7 +111,7 @@ def test_health_shows_how_far_behind_the_reading_is(receiver):
     wait_for(lambda: receiver.health()["lag"]["notices_unread"] == 1)
     assert receiver.health()["lag"]["oldest_seconds"] >= 0
     inbox = Inbox(receiver.store)
-    inbox.handed_on(CONNECTION, "payment", inbox.news(CONNECTION, "payment", 0).seq)
+    inbox.mark_read(CONNECTION, "payment", inbox.noticed(CONNECTION, "payment", 0).seq)
     assert receiver.health()["lag"] == {"deliveries_unsplit": 0, "notices_unread": 0, "oldest_seconds": None}
 
 
@@ -139,7 +139,7 @@ def test_the_splitter_outlives_any_exception(receiver, monkeypatch):
 
 def test_health_says_when_splitting_stands_still(receiver, monkeypatch):
     """Deliveries that have waited beyond the limit are a 503 with the reason, not ok."""
-    monkeypatch.setattr(receiver.receiver.inbox, "split", lambda *_: Split())
+    monkeypatch.setattr(receiver.receiver.inbox, "split", lambda *_: SplitResult())
     receiver.post(body_of(cloud_event("190")))
     assert requests.get(f"{receiver.url}/healthz", timeout=10).status_code == 200
     with receiver.store.begin() as connection:

@@ -5,7 +5,7 @@
 #}
 {% macro timed(class, edited) -%}
   case
-    when {{ class }} is null or {{ class }} in ('A03', 'S07', 'H05') then {{ class }}
+    when {{ class }} is null or {{ class }} in (select class from {{ ref('drift_class') }} where bucket = 'tolerated') then {{ class }}
     when {{ edited }} then 'T04'
     when is_moving then 'T05'
     when {{ waits(class, 'changed_at') }} then 'T06'

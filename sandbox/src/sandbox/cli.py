@@ -73,7 +73,7 @@ def deeds(stage: str, opsmerge_url: str, quickbooks_url: str) -> None:
 
 @contextmanager
 def _both(host: str, opsmerge_port: int, quickbooks_port: int, folder: Path | None) -> Iterator[tuple[str, str]]:
-    """Both simulators over HTTP; yields their base URLs."""
+    """Serve both simulators over HTTP; yield their base URLs."""
     from sandbox import opsmerge, quickbooks
 
     with ExitStack() as stack:
@@ -92,7 +92,7 @@ def _both(host: str, opsmerge_port: int, quickbooks_port: int, folder: Path | No
 
 @contextmanager
 def _readable(folder: Path | None) -> Iterator[None]:
-    """A state that cannot be read is one sentence with a remedy, not a trace."""
+    """Turn a state that cannot be read into one sentence with a remedy, instead of a traceback."""
     try:
         yield
     except (sqlite3.Error, ValueError, TypeError, OSError) as error:
@@ -113,7 +113,7 @@ def _furnish(opsmerge_url: str, quickbooks_url: str) -> None:
 
 
 def _stop_signal() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set."""
+    """Return an event that Ctrl-C and SIGTERM set."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -122,7 +122,7 @@ def _stop_signal() -> threading.Event:
 
 @contextmanager
 def _announced(ready_file: Path | None, opsmerge_url: str, quickbooks_url: str) -> Iterator[None]:
-    """Write the ready file whole or not at all; take it away again at the end."""
+    """Write the ready file atomically; delete it at the end."""
     if ready_file is None:
         yield
         return

@@ -12,7 +12,7 @@ TIMEOUT_SECONDS = 60.0
 
 
 class ControlError(RuntimeError):
-    """The simulator refused what was asked of it; the message is its own."""
+    """The simulator refused the request; the message is its own."""
 
 
 class Control:
@@ -35,7 +35,7 @@ class Control:
         return self.post("seed", data)
 
     def clock(self) -> str:
-        """The simulator's time, ISO 8601."""
+        """Return the simulator's time, ISO 8601."""
         return str(self.get("clock")["now"])
 
     def advance(self, seconds: float) -> str:
@@ -51,13 +51,13 @@ class Control:
         return str(self.post("clock", {"real": True})["now"])
 
     def fault(self, kind: str, *, method: str | None = None, path: str | None = None, **details: Any) -> Any:
-        """Plant a fault for requests that match; `details` are nth, times and what the kind itself needs."""
+        """Plan a fault for requests that match; `details` are nth, times and what the kind itself needs."""
         wanted = {"method": method, "path": path}
         match = {name: value for name, value in wanted.items() if value is not None}
         return self.post("faults", {"match": match, "kind": kind, **details})
 
     def requests(self) -> list[dict[str, Any]]:
-        """The log of all requests to the vendor's API, oldest first."""
+        """Return the log of all requests to the vendor's API, oldest first."""
         answer = self.get("requests")
         return list(answer["requests"] if isinstance(answer, dict) else answer)
 
@@ -70,11 +70,11 @@ class Control:
         return self.post("deeds", {"deed": deed, **details})
 
     def get(self, path: str) -> Any:
-        """GET below `/_control`, parsed; numbers with a point come back as Decimal."""
+        """Return the parsed answer of a GET below `/_control`; numbers with a point become Decimal."""
         return _answer(self._session.get(f"{self._base}/{path}", timeout=TIMEOUT_SECONDS))
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """POST below `/_control`, parsed; Decimals in the body travel as exact JSON numbers."""
+        """Return the parsed answer of a POST below `/_control`; Decimals in the body are sent as exact JSON numbers."""
         headers = {"Content-Type": "application/json"}
         data = simplejson.dumps(body, use_decimal=True).encode()
         return _answer(self._session.post(f"{self._base}/{path}", data=data, headers=headers, timeout=TIMEOUT_SECONDS))

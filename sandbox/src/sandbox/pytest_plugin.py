@@ -33,7 +33,7 @@ class Simulator(Generic[State]):
 
 @pytest.fixture
 def quickbooks_sim() -> Iterator[Simulator[QuickBooksState]]:
-    """A fresh QuickBooks Online simulator, in memory; `.url` is the host, without `/v3`."""
+    """Yield a fresh QuickBooks Online simulator, in memory; `.url` is the host, without `/v3`."""
     from sandbox.control import Control
     from sandbox.quickbooks import QuickBooksState, create_app
     from sandbox.server import running
@@ -46,7 +46,7 @@ def quickbooks_sim() -> Iterator[Simulator[QuickBooksState]]:
 
 @pytest.fixture
 def opsmerge_sim() -> Iterator[Simulator[OpsMergeState]]:
-    """A fresh OpsMerge simulator, in memory; the API is below `.url` + `/api/v1`."""
+    """Yield a fresh OpsMerge simulator, in memory; the API is below `.url` + `/api/v1`."""
     from sandbox.control import Control
     from sandbox.opsmerge import OpsMergeState, create_app
     from sandbox.server import running

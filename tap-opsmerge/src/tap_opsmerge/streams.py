@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class OpsMergeStream(Extracts):
-    """One list of the API. Which one, its fields and its order are data.
+    """One list of the API, described by a `Listing`.
 
-    Incremental lists read as FULL_TABLE (the catalog decides) are complete reads: reconciliation wants those.
+    An incremental list that the catalog sets to FULL_TABLE is read completely, as the reconciliation needs it.
     """
 
     primary_keys = ("id",)
@@ -34,14 +34,14 @@ class OpsMergeStream(Extracts):
 
     @property
     def is_sorted(self) -> bool:
-        """Whether the API lists in the order of change, so that a run may stop anywhere and go on from there.
+        """Return whether the API lists in the order of change, so that a run may stop anywhere and continue from there.
 
         The SDK checks the order with every record and stops the run if it is broken.
         """
         return self._listing.incremental
 
     def read(self, context: Any) -> Iterable[dict[str, Any]]:
-        """The list from the bookmark on, the bookmark's own record included, in the API's order."""
+        """Return the records from the bookmark on, including the bookmark's own record, in the API's order."""
         return self._opsmerge.client.records(
             self._listing, params=self._params(context), page_size=self._opsmerge.page_size, is_strict=False
         )
@@ -60,13 +60,14 @@ DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def _since(stream: str, value: str) -> str:
-    """A bookmark or start date as the API takes it; a plain day begins at midnight UTC."""
+    """Return a bookmark or start date in the API's format; a date without a time begins at midnight UTC."""
     try:
         return api.zulu(f"{value}T00:00:00Z" if DAY.fullmatch(value) else value)
     except ValueError:
         raise Halt(
-            f"{stream}: the start date or bookmark {value!r} is not a time",
+            f"{stream}: the start date or bookmark {value!r} is not a valid timestamp",
             exit_code=Exit.MISCONFIGURED,
             code="setting_refused",
-            remedy="correct start_date (for example 2026-11-01T00:00:00Z), or clear the state of this tap",
+            remedy="correct start_date, for example 2026-11-01T00:00:00Z, or clear the state: find its STATE_ID with "
+            "`meltano state list`, then `meltano state clear STATE_ID`",
         ) from None

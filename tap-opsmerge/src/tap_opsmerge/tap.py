@@ -51,22 +51,22 @@ class TapOpsMerge(PluginEndings, Tap):
         super().__init__(*args, **kwargs)
 
     def discover_streams(self) -> list[OpsMergeStream]:
-        """The five streams; needs neither key nor network."""
+        """Return the five streams; needs neither key nor network."""
         return [OpsMergeStream(self, listing) for listing in api.LISTINGS]
 
     @cached_property
     def client(self) -> OpsMergeClient:
-        """The client of all streams, made when the first one is read."""
+        """Return the client of all streams, created when the first one is read."""
         return open_client(OpsMergeSettings.from_config(self.config), self._clock)
 
     @property
     def page_size(self) -> int:
-        """Rows in one answer."""
+        """Return the number of rows in one answer."""
         return int(self.config.get("page_size") or api.PAGE_SIZE_MAX)
 
     @cached_property
     def invoice_status(self) -> tuple[str, ...]:
-        """The statuses asked for; empty is all."""
+        """Return the statuses to read; empty means all."""
         asked = self.config.get("invoice_status") or ()
         names = asked.split(",") if isinstance(asked, str) else asked
         statuses = tuple(name.strip().lower() for name in names if name.strip())

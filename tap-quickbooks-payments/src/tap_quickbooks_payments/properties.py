@@ -14,16 +14,16 @@ FLAG: Schema = {"type": ["boolean", "null"]}
 INTEGER: Schema = {"type": ["integer", "null"]}
 MONEY: Schema = {"type": ["number", "null"], "multipleOf": 0.01}
 RATE: Schema = {"type": ["number", "null"], "multipleOf": 0.000001}
-"""Quantities, unit prices, percentages and exchange rates. QuickBooks may give more digits; none is cut off."""
+"""Quantities, unit prices, percentages and exchange rates. QuickBooks may give more digits; none is dropped."""
 
 
 def table(**columns: Schema) -> Schema:
-    """A stream's schema."""
+    """Return a stream's schema."""
     return {"type": "object", "properties": columns}
 
 
 def rows_of(**columns: Schema) -> Schema:
-    """A list of objects inside a row."""
+    """Return the schema of a list of objects inside a row."""
     return {"type": ["array", "null"], "items": table(**columns)}
 
 
@@ -75,7 +75,7 @@ PUSH_RUNS = table(
 )
 
 OBJECT = {"realm_id": KEY, "id": KEY, "status": TEXT}
-"""What every object of the company has; a deletion has no more than these and `updated_at`."""
+"""The columns of every object; a deletion has only these and `updated_at`."""
 
 CUSTOMER = {"customer_id": TEXT, "customer_name": TEXT}
 CURRENCY = {"currency": TEXT, "exchange_rate": RATE}

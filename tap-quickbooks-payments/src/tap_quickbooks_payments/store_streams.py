@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from sqlalchemy import Connection, Select, Table, and_, exists, func, or_, select
+from sqlalchemy import Select, Table, and_, exists, func, or_, select
 
 from books.ledgers.quickbooks.reading_rows import text_of
 from books.singer.extracts import Extracts
 from books.store.tables_opsmerge import accounting_block
 from books.store.tables_posting import posting, push_run
 from tap_quickbooks_payments import properties
-from tap_quickbooks_payments.company_streams import no_bookmark, read_moment
+from tap_quickbooks_payments.company_streams import no_bookmark, read_time
 
 if TYPE_CHECKING:
     from tap_quickbooks_payments.tap import TapQuickBooksPayments
@@ -24,7 +24,7 @@ PAGE_ROWS = 5000
 
 
 class StoreStream(Extracts):
-    """Rows of one table of the store in the order of `replication_key`, in short reads."""
+    """Rows of one table of the store in the order of `replication_key`, page by page."""
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # rows and schema name the same columns, and are tested
     is_sorted = True
@@ -36,11 +36,11 @@ class StoreStream(Extracts):
         self.clock = tap.clock
 
     def read(self, context: Any) -> Iterator[dict[str, Any]]:
-        """Rows after the bookmark; all of them, as a complete read, where the settings ask for it."""
+        """Yield the rows after the bookmark; all of them, as a complete read, where the settings ask for it."""
         complete = self.tap.settings.full_refresh or self.replication_method == "FULL_TABLE"
         after = None if complete else self.start(context)
         if after is None:
-            self.get_context_state(context).pop("replication_key_value", None)  # the SDK holds the order against it
+            self.get_context_state(context).pop("replication_key_value", None)  # the SDK checks the order against it
             self.begin_full()
         while page := self._page(after):
             for row in page:
@@ -48,11 +48,11 @@ class StoreStream(Extracts):
             after = page[-1][str(self.replication_key)]
 
     def start(self, context: Any) -> Any:
-        """The bookmark as the table's own type; None is from the beginning."""
+        """Return the bookmark in the column's type; None means from the beginning."""
         raise NotImplementedError
 
     def bookmark(self, context: Any) -> Any:
-        """How far an earlier run has read. `start_date` is about QuickBooks: of the store everything is read."""
+        """Return how far an earlier run has read. `start_date` applies to QuickBooks only, not to the store."""
         return self.get_context_state(context).get("replication_key_value")
 
     def _page(self, after: Any) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ class StoreStream(Extracts):
 
 
 class Postings(StoreStream):
-    """What became of each invoice; `seq` rises with every change of a row."""
+    """The result of each invoice's posting; `seq` rises with every change of a row."""
 
     table = posting
     primary_keys = ("connection", "opsmerge_invoice_id")
@@ -79,7 +79,7 @@ class Postings(StoreStream):
         super().__init__(tap, "postings", properties.POSTINGS)
 
     def _after(self, after: Any) -> Select[Any]:
-        """Also whether target-opsmerge has written the invoice's block in OpsMerge, or tried to."""
+        """Add the column that says whether target-opsmerge has written the invoice's block, or tried to."""
         block = accounting_block
         tried = or_(block.c.written_sha256.is_not(None), block.c.fault_code.is_not(None))
         same = and_(
@@ -88,14 +88,14 @@ class Postings(StoreStream):
         return super()._after(after).add_columns(exists().where(same, tried).label("written_to_opsmerge"))
 
     def start(self, context: Any) -> int | None:
-        """The last `seq` read; None where the store has not come as far, so it is another store."""
+        """Return the last `seq` read; None where the store's newest is lower, so that it is another store."""
         seq = self.bookmark(context)
         if seq is None:
             return None
         if not str(seq).isdigit():
             raise no_bookmark("the state of postings", seq, "a number such as 12")
         with self.tap.store.read() as connection:
-            newest = _newest_seq(connection)
+            newest = int(connection.execute(select(func.max(posting.c.seq))).scalar_one() or 0)
         if int(seq) > newest:
             self.logger.warning(
                 "The store's newest change is %d, the bookmark is %s: reading all postings", newest, seq
@@ -104,12 +104,8 @@ class Postings(StoreStream):
         return int(seq)
 
 
-def _newest_seq(connection: Connection) -> int:
-    return int(connection.execute(select(func.max(posting.c.seq))).scalar_one() or 0)
-
-
 class PushRuns(StoreStream):
-    """Finished runs of target-quickbooks: the reconciliation needs to know when the last complete push began."""
+    """Finished runs of target-quickbooks: the reconciliation needs the start of the last complete push."""
 
     table = push_run
     primary_keys = ("connection", "id")
@@ -119,9 +115,9 @@ class PushRuns(StoreStream):
         super().__init__(tap, "push_runs", properties.PUSH_RUNS)
 
     def start(self, context: Any) -> pendulum.DateTime | None:
-        """When the last run read had finished."""
+        """Return the finishing time of the last run that was read."""
         finished_at = self.bookmark(context)
-        return None if finished_at is None else read_moment("the state of push_runs", str(finished_at))
+        return None if finished_at is None else read_time("the state of push_runs", str(finished_at))
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""tap-quickbooks-payments: what QuickBooks Online knows, and what became of each posting, as Singer streams."""
+"""tap-quickbooks-payments: QuickBooks' payments and documents, and each posting's result, as Singer streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.singer.endings import TAP_CAPABILITIES, PluginEndings
 from books.store import Store
 from books.store.tables_posting import posting
-from books.webhooks.inbox import Inbox, News
+from books.webhooks.inbox import Inbox, NoticedObjects
 from tap_quickbooks_payments.company_streams import ALL, CompanyStream
 from tap_quickbooks_payments.store_streams import Postings, PushRuns
 
@@ -40,62 +40,62 @@ class TapQuickBooksPayments(PluginEndings, Tap):
         super().__init__(*args, **kwargs)
 
     def discover_streams(self) -> list[Stream]:
-        """All streams; needs neither network nor store."""
+        """Return all streams; needs neither network nor store."""
         return [Postings(self), PushRuns(self), *(CompanyStream(self, objects) for objects in ALL)]
 
     @cached_property
     def settings(self) -> TapSettings:
-        """The settings, checked."""
+        """Return the settings, checked."""
         return TapSettings.from_config(self.config)
 
     @cached_property
     def store(self) -> Store:
-        """The state store."""
+        """Open the state store."""
         return Store.open(self.settings.quickbooks.store_url, self.clock)
 
     @cached_property
     def client(self) -> QuickBooksClient:
-        """The client, with the governor and the tokens that all processes share."""
+        """Return the client, with the rate limiter and the tokens that all processes share."""
         return open_client(self.settings.quickbooks, self.store, self.clock)
 
     @cached_property
     def reader(self) -> CompanyReader:
-        """The reader of all selected streams, so that one call tells the changes of all."""
+        """Return the reader of all selected streams, so that one call reads the changes of all."""
         selected = [each for each in self.streams.values() if isinstance(each, CompanyStream) and each.selected]
         cursors = {each.objects.entity: each.cursor for each in selected}
         return CompanyReader(self.client, self.clock, cursors, overlap_seconds=self.settings.overlap_seconds)
 
     @cached_property
     def inbox(self) -> Inbox:
-        """The webhook inbox, with what a receiver has not split yet split."""
+        """Return the webhook inbox, after splitting the deliveries that the receiver has not split yet."""
         inbox = Inbox(self.store)
         quickbooks = self.settings.quickbooks
         inbox.split(QuickBooksWebhooks(()), quickbooks.environment, [quickbooks.realm_id])
         return inbox
 
-    def news(self, entity: str, after: int) -> News:
-        """Which objects webhooks told of since an offset in the inbox."""
-        return self.inbox.news(self.settings.quickbooks.connection, fold(entity), after)
+    def noticed(self, entity: str, after: int) -> NoticedObjects:
+        """Return the objects that webhooks announced since an offset in the inbox."""
+        return self.inbox.noticed(self.settings.quickbooks.connection, fold(entity), after)
 
-    def handed_on(self, entity: str, seq: int) -> None:
-        """What was noticed up to here has been read."""
-        self.inbox.handed_on(self.settings.quickbooks.connection, fold(entity), seq)
+    def mark_read(self, entity: str, seq: int) -> None:
+        """Note in the inbox that the objects announced up to `seq` were read."""
+        self.inbox.mark_read(self.settings.quickbooks.connection, fold(entity), seq)
 
-    def found_by_reading(self, entity: str, changed: Mapping[str, pendulum.DateTime | None]) -> None:
-        """Count changes that no webhook has told of."""
-        found = self.inbox.found_by_reading(self.settings.quickbooks.connection, fold(entity), changed)
+    def record_unnoticed(self, entity: str, changed: Mapping[str, pendulum.DateTime | None]) -> None:
+        """Record the changes that no webhook has announced."""
+        found = self.inbox.record_unnoticed(self.settings.quickbooks.connection, fold(entity), changed)
         if found:
-            self.logger.info("%d changes of %s were found by reading, before any webhook told of them", found, entity)
+            self.logger.info("%d changes of %s were found by reading, before any webhook announced them", found, entity)
 
     @cached_property
     def home_currency(self) -> str:
-        """The company's currency, asked for when a row names none: companies of one currency leave it out."""
+        """Return the company's currency, read when a row names none: companies with one currency leave it out."""
         answer = self.client.get("preferences")
         currency = (answer.get("Preferences") or {}).get("CurrencyPrefs") or {}
         return str((currency.get("HomeCurrency") or {}).get("value") or "GBP")
 
     def posted(self, external_ids: Collection[str]) -> dict[str, Posted]:
-        """Which of these ids in the books are invoices that we posted."""
+        """Return those of these ids in the books that are invoices we posted."""
         columns = (posting.c.external_id, posting.c.opsmerge_invoice_id, posting.c.number)
         connection = self.settings.quickbooks.connection
         found: dict[str, Posted] = {}

@@ -1,4 +1,4 @@
-"""Which column type holds a property without losing a digit."""
+"""Choose the column type that holds a property without losing a digit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Column:
 
 
 def columns_of(schema: Mapping[str, Any]) -> list[Column]:
-    """One column per property. DuckDB's names ignore case, so `ID` beside `id` becomes `ID_2`."""
+    """Return one column per property. DuckDB's names ignore case, so `ID` beside `id` becomes `ID_2`."""
     taken: set[str] = set()
     columns = []
     for source, definition in schema.get("properties", {}).items():
@@ -42,7 +42,7 @@ def columns_of(schema: Mapping[str, Any]) -> list[Column]:
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:
-    wanted = wanted.replace("\0", "") or UNNAMED  # DuckDB takes no column without a name
+    wanted = wanted.replace("\0", "") or UNNAMED  # DuckDB has no column without a name
     name, suffix = wanted, 2
     while name.lower() in taken:
         name, suffix = f"{wanted}_{suffix}", suffix + 1
@@ -50,7 +50,7 @@ def _free_name(wanted: str, taken: set[str]) -> str:
 
 
 def sql_type(definition: Mapping[str, Any]) -> str:
-    """The column type of a JSON Schema property; JSON where the schema names no type."""
+    """Return the column type of a JSON Schema property; JSON if the schema names no type."""
     alternatives = [*definition.get("anyOf", []), *definition.get("oneOf", [])]
     types = [sql_type(part) for part in alternatives if part.get("type") not in ("null", ["null"])]
     types += [_single_type(name, definition) for name in _type_names(definition)]
@@ -73,7 +73,7 @@ def _single_type(name: str, definition: Mapping[str, Any]) -> str:
 
 
 def _number_type(multiple_of: float | None) -> str:
-    """`multipleOf: 0.01` promises two decimals: DECIMAL(18,2). Without a promise the type is DOUBLE."""
+    """Return the type of a number: DECIMAL(18,2) for `multipleOf: 0.01`, DOUBLE without `multipleOf`."""
     if not multiple_of:
         return "DOUBLE"
     scale = max(0, -int(Decimal(str(multiple_of)).normalize().as_tuple().exponent))
@@ -81,7 +81,7 @@ def _number_type(multiple_of: float | None) -> str:
 
 
 def widest(one: str, other: str) -> str:
-    """The narrowest type that holds the values of both. Exact beats inexact: DECIMAL with DOUBLE is DECIMAL."""
+    """Return the narrowest type that holds the values of both. Exact wins: DECIMAL with DOUBLE is DECIMAL."""
     if one == other:
         return one
     pair = {one, other}
@@ -101,17 +101,17 @@ def _widest_number(pair: set[str]) -> str:
 
 
 def is_ours(sql: str) -> bool:
-    """Whether this target makes columns of this type; others are somebody's own choice."""
+    """Return whether this target creates columns of this type; a user chose any other."""
     return sql in _OURS or sql.startswith("DECIMAL")
 
 
 def is_number(sql: str) -> bool:
-    """Whether a column of this type holds numbers."""
+    """Return whether a column of this type holds numbers."""
     return sql in ("BIGINT", "DOUBLE") or sql.startswith("DECIMAL")
 
 
 def _digits(sql: str) -> tuple[int, int]:
-    """Digits before and after the decimal point."""
+    """Return the digits before and after the decimal point."""
     match = _DECIMAL.fullmatch(sql)
     if match is None:
         return 19, 0
@@ -120,14 +120,14 @@ def _digits(sql: str) -> tuple[int, int]:
 
 
 def next_wider(sql: str) -> str | None:
-    """The type to try when a value does not fit exactly; None when there is none and the value is wrong."""
+    """Return the type to try if a value does not fit exactly; None if there is none and the value is wrong."""
     if sql == "BIGINT" or (sql.startswith("DECIMAL") and sql != WIDEST_DECIMAL):
         return WIDEST_DECIMAL
     return TIMESTAMP if sql == _DATES["date"] else None
 
 
 def text_of(cell: str, sql: str) -> str:
-    """SQL: the text of a JSON value `cell` (an SQL expression) on its way to type `sql`; JSON stays as it is."""
+    """Return an SQL expression for the text of a JSON value `cell`, to be cast to type `sql`; JSON stays unchanged."""
     if sql == "JSON":
         return cell
     unquoted = f"CASE WHEN contains({cell}, '\\') THEN {cell} ->> '$' ELSE {cell}[2:-2] END"  # escapes are rare
@@ -135,7 +135,7 @@ def text_of(cell: str, sql: str) -> str:
 
 
 def fits(text: str, sql: str) -> str | None:
-    """SQL condition: the text `text` (an SQL expression) is a value of type `sql`, exactly. None: always true."""
+    """Return an SQL condition: the expression `text` is exactly a value of type `sql`. None: always true."""
     if sql in ("VARCHAR", "JSON"):
         return None
     cast = f"TRY_CAST({text} AS {sql})"
@@ -152,10 +152,10 @@ def fits(text: str, sql: str) -> str | None:
 
 
 def quoted(name: str) -> str:
-    """An SQL identifier, safe whatever the name holds."""
+    """Return an SQL identifier, safe for any name."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def listed(names: Iterable[str]) -> str:
-    """SQL identifiers, comma-separated."""
+    """Return SQL identifiers, comma-separated."""
     return ", ".join(quoted(name) for name in names)

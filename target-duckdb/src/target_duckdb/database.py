@@ -1,4 +1,4 @@
-"""The DuckDB file: opened once, by one writer, with bounded memory."""
+"""Open the DuckDB file: once, by one writer, with bounded memory."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ class Database:
     def connect(
         self, sleep: Callable[[float], None] = time.sleep, monotonic: Callable[[], float] = time.monotonic
     ) -> duckdb.DuckDBPyConnection:
-        """Open the file, waiting for another process to let go of it; create it and its folder if need be.
+        """Open the file, waiting while another process has it open; create it and its folder if missing.
 
         Raises:
             DatabaseBusyError: another process still has the file open after `lock_wait_seconds`.
-            ConfigurationError: the file is no DuckDB database, or a setting is not understood.
+            ConfigurationError: the file is not a DuckDB database, or a setting is not valid.
         """
-        if not _MEMORY.fullmatch(self.memory_limit):  # SET takes no bound values, so only what is a size gets there
+        if not _MEMORY.fullmatch(self.memory_limit):  # SET takes no bound values, so only a size may get there
             raise ConfigurationError(f"Setting memory_limit must be a size such as 512MB, not {self.memory_limit!r}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigurationError(f"The folder of {self.path} cannot be made: {error.strerror}") from error
+            raise ConfigurationError(f"The folder of {self.path} cannot be created: {error.strerror}") from error
         deadline = monotonic() + self.lock_wait_seconds
         while True:
             try:
                 return self._open()
             except duckdb.IOException as error:
-                if "set lock" not in str(error):  # not "block", of which damaged files speak
+                if "set lock" not in str(error):  # not "block", which errors of damaged files mention
                     raise _unusable(self.path, error) from error
                 if monotonic() >= deadline:
                     raise DatabaseBusyError(f"{self.path} is in use by another process: {error}") from error
@@ -56,14 +56,12 @@ class Database:
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(self.path))
         try:
-            connection.execute("SET TimeZone = 'UTC'")  # a time without an offset is UTC, whatever the machine says
-            connection.execute("SET preserve_insertion_order = false")  # order is ours; saves memory
+            connection.execute("SET TimeZone = 'UTC'")  # a time without an offset is UTC, whatever the machine's zone
+            connection.execute("SET preserve_insertion_order = false")  # we sort where it matters; saves memory
             connection.execute(f"SET memory_limit = '{self.memory_limit}'")
         except duckdb.Error as error:
             connection.close()
-            raise ConfigurationError(
-                f"Setting memory_limit={self.memory_limit!r} is not understood: {error}"
-            ) from error
+            raise ConfigurationError(f"Setting memory_limit={self.memory_limit!r} is not valid: {error}") from error
         return connection
 
 
@@ -75,12 +73,12 @@ def _unusable(path: Path, error: duckdb.Error) -> ConfigurationError:
 
 
 def resolve(path: str) -> Path:
-    """A path from the settings; a relative one starts from the project's folder."""
+    """Return a path from the settings; a relative one starts at the project's folder."""
     return project_root() / Path(path).expanduser()
 
 
 def project_root() -> Path:
-    """MELTANO_PROJECT_ROOT, else the nearest parent folder with a `meltano.yml`, else the working folder."""
+    """Return MELTANO_PROJECT_ROOT, else the nearest parent folder with a `meltano.yml`, else the working folder."""
     if root := os.environ.get("MELTANO_PROJECT_ROOT"):
         return Path(root)
     here = Path.cwd()

@@ -1,4 +1,4 @@
-"""What stops a load, in words a user can act on, with the exit code a scheduler sees."""
+"""The errors that stop a load, each with a message for the user and an exit code for the scheduler."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchem
 
 
 class LoadError(Exception):
-    """The load stopped; the database is as it was before."""
+    """The load stopped; the database is unchanged."""
 
     exit_code = 1
 
 
 class InputError(LoadError):
-    """The tap's output is not what Singer, or the tap's own schema, promises."""
+    """The tap's output violates the Singer specification or the tap's own schema."""
 
 
 class NoSchemaError(InputError, RecordsWithoutSchemaException):
-    """A record came before its stream's SCHEMA. The Singer SDK knows it by its own name too."""
+    """A record came before its stream's SCHEMA. It is also the Singer SDK's error for that."""
 
 
 class MissingKeyError(InputError, MissingKeyPropertiesError):
-    """A record has no value for a key property. The Singer SDK knows it by its own name too."""
+    """A record has no value for a key property. It is also the Singer SDK's error for that."""
 
 
 class ConfigurationError(LoadError):
@@ -30,30 +30,30 @@ class ConfigurationError(LoadError):
 
 
 class DatabaseBusyError(LoadError):
-    """Another process holds the database file; run again later."""
+    """Another process has the database file open; run again later."""
 
     exit_code = 75
 
 
 class StorageError(LoadError):
-    """The file system refused the load: no right to write, or no space."""
+    """The file system refused the load: no permission to write, or no space."""
 
     exit_code = 78
 
     def __init__(self, error: Exception) -> None:
         super().__init__(
-            f"The load could not be written: {str(error).splitlines()[0]}. The database is as it was before. "
-            "Check the rights of its folder and the free space, there and in the folder for temporary files."
+            f"The load could not be written: {str(error).splitlines()[0]}. The database is unchanged. "
+            "Check permissions and free space of its folder and of the folder for temporary files."
         )
 
 
 class MemoryLimitError(LoadError):
-    """DuckDB may not use as much memory as the rows take."""
+    """The load needs more memory than DuckDB may use."""
 
     exit_code = 78
 
     def __init__(self) -> None:
         super().__init__(
-            "The load needs more memory than the setting memory_limit allows; the database is as it was before. "
+            "The load needs more memory than the setting memory_limit allows. The database is unchanged. "
             "Raise memory_limit, or lower batch_size_mebibytes."
         )

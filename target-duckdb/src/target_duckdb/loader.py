@@ -1,7 +1,7 @@
-"""The load: messages in, one transaction, and only after its commit the STATE out.
+"""Load messages in one transaction, and emit the STATE only after its commit.
 
-Records are spooled per stream and merged in portions, all inside one open transaction. Killed at any point, the
-database is as it was before, and the tap sends the same again.
+Records are spooled per stream and merged in batches, all inside one open transaction. If the process is killed at any
+point, the database is unchanged and the tap sends the same records again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """How to load; the README's settings table says what each means."""
+    """How to load; the README's table of settings explains each."""
 
     schema: str = "main"
     batch_rows: int = 50_000
@@ -42,7 +42,7 @@ class Options:
 
 @dataclass
 class Stream:
-    """A stream of this run: its current table and spool, and what is known of its extract."""
+    """A stream of this run: its current table and spool, and the state of its extract."""
 
     schema: Schema
     table: Table
@@ -52,7 +52,7 @@ class Stream:
 
 
 def utc_now() -> datetime:
-    """The machine's clock."""
+    """Return the machine's time, UTC."""
     return datetime.now(UTC)
 
 
@@ -77,14 +77,14 @@ class Loader:
         self._rows_since_commit = 0
 
     def schema(self, message: Schema) -> None:
-        """A stream begins, changes its shape, or (with `extract`) ends."""
+        """Process a SCHEMA: a stream starts, changes its schema, or (with `extract`) ends."""
         stream = self.streams.get(message.stream)
-        if stream is None or not _same_shape(stream.schema, message):
+        if stream is None or not _same_schema(stream.schema, message):
             stream = self._open_stream(message, stream)
         if message.extract is not None:
             self._flush(stream)
             stream.load.finished(message.extract)
-            self._settle_version(stream, complete=bool(stream.load.complete))
+            self._retire_missing(stream, complete=bool(stream.load.complete))
 
     def _open_stream(self, message: Schema, before: Stream | None) -> Stream:
         if before is not None:
@@ -109,7 +109,7 @@ class Loader:
         return Path(self._folder.name) / f"{len(self.streams)}.jsonl"
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
-        """The connection, inside a transaction."""
+        """Return the connection, inside a transaction."""
         if self._connection is None:
             self._connection = self.database.connect()
             self._begin(self._connection)
@@ -120,7 +120,7 @@ class Loader:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.options.schema)}")
 
     def record(self, message: Record) -> None:
-        """A row comes in.
+        """Process a RECORD.
 
         Raises:
             NoSchemaError: no SCHEMA came before it.
@@ -129,7 +129,7 @@ class Loader:
         stream.load.rows += 1
         if message.unusable:
             stream.load.rejected += 1
-            rejected(message.stream, stream.table.key_text(message.values()), message.unusable, "no value of JSON")
+            rejected(message.stream, stream.table.key_text(message.values()), message.unusable, "not a JSON value")
             return
         if stream.spool.rows == 0:
             self._warn_of_unknown(stream, message)
@@ -146,7 +146,11 @@ class Loader:
     def _warn_of_unknown(self, stream: Stream, message: Record) -> None:
         named = {name for name in message.properties() if not name.startswith("_sdc_")}
         if unknown := named.difference(stream.schema.schema["properties"]):
-            logger.warning("Stream %s: not in the schema, so not loaded: %s", message.stream, sorted(unknown))
+            logger.warning(
+                "Stream %s: these properties are not in the schema, so they are not loaded: %s",
+                message.stream,
+                sorted(unknown),
+            )
 
     def _flush(self, stream: Stream) -> None:
         if stream.spool.rows == 0:
@@ -157,24 +161,24 @@ class Loader:
             stream.load.span(*loaded.span)
 
     def activate_version(self, message: ActivateVersion) -> None:
-        """A complete read ends; or, from taps that say it at both ends, begins.
+        """Process an ACTIVATE_VERSION: a complete read ends; or starts, from taps that send it at both ends.
 
-        A version announced before any row of it must not retire a row: a tap that then fails would have emptied the
-        table. So the first message counts as the end only when rows of the stream came before it; a second one, or
-        the stream's `extract`, settles the rest.
+        A version announced before its first row must not retire rows: if the tap then failed, the table would be empty.
+        So the first message counts as the end only if rows of the stream came before it; otherwise a second one, or
+        the stream's `extract`, is the end.
         """
         stream = self._known(message.stream)
         closing = stream.load.rows > 0 or stream.announced_version == message.version
         stream.announced_version = message.version
-        self._settle_version(stream, complete=closing)
+        self._retire_missing(stream, complete=closing)
 
-    def _settle_version(self, stream: Stream, *, complete: bool) -> None:
+    def _retire_missing(self, stream: Stream, *, complete: bool) -> None:
         if stream.announced_version is None or not complete:
             return
         self._flush(stream)
         if stream.load.rejected:
             logger.warning(
-                "Stream %s: %d rows were rejected, so that no other row counts as gone.",
+                "Stream %s: %d rows were rejected, so no row is marked as deleted.",
                 stream.schema.stream,
                 stream.load.rejected,
             )
@@ -184,14 +188,14 @@ class Loader:
         stream.load.swept(gone)
 
     def state(self, message: State) -> None:
-        """Keep the newest STATE until what came before it is committed."""
+        """Process a STATE: keep the newest one until everything before it is committed."""
         self._state = bytes(message.value)
         if 0 < self.options.checkpoint_rows <= self._rows_since_commit:
             self._commit()
             self._begin(self._connected())
 
     def finish(self) -> None:
-        """The input ended: write everything, commit, and only then let the STATE out."""
+        """End the load: write everything, commit, and only then emit the STATE."""
         if self._connection is not None:
             for stream in self.streams.values():
                 self._flush(stream)
@@ -208,24 +212,24 @@ class Loader:
             self._connection.commit()
         self._rows_since_commit = 0
         if self._state is not None and any(each.load.rejected for each in self.streams.values()):
-            logger.warning("Rows were rejected: the STATE is held back, so that the tap sends them again.")
+            logger.warning("Rows were rejected. The STATE is not emitted, so that the tap sends them again.")
         elif self._state is not None:
             self.emit_state(self._state)
         self._state = None
 
     def close(self) -> None:
-        """Let go of the database and the spool; what is not committed is as if it never came."""
+        """Close the database and delete the spool; what is not committed is discarded."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
         self.discard_spool()
 
     def discard_spool(self) -> None:
-        """Remove the rows that wait in files."""
+        """Delete the spooled rows."""
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
 
-def _same_shape(one: Schema, other: Schema) -> bool:
+def _same_schema(one: Schema, other: Schema) -> bool:
     return one.schema == other.schema and (one.key_properties or []) == (other.key_properties or [])

@@ -1,4 +1,4 @@
-"""The table `_loads`: one row per stream and run, so that a reader can tell how fresh and how complete a table is."""
+"""The table `_loads`: one row per stream and run, which says how fresh and how complete a table is."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ COLUMNS = """
 
 @dataclass
 class Load:
-    """What is known of one stream's extract while its rows come in.
+    """The state of one stream's extract while its rows arrive.
 
-    `mode` is `full` or `incremental`. `complete` is None where the tap did not say: the end of the input alone
-    proves nothing, since a tap that failed ends its output too. With rows rejected no extract counts as complete.
+    `mode` is `full` or `incremental`. `complete` is None if the tap did not say: the end of the input proves nothing,
+    since the output of a failed tap ends too. With rejected rows no extract counts as complete.
     """
 
     stream: str
@@ -42,35 +42,35 @@ class Load:
 
     @classmethod
     def begun(cls, schema: Schema, now: datetime) -> Load:
-        """A stream begins with its SCHEMA; one with `bookmark_properties` is read incrementally."""
+        """Return the load of a new stream; one with `bookmark_properties` is read incrementally."""
         return cls(schema.stream, "incremental" if schema.bookmark_properties else "full", now, now)
 
     def span(self, first: datetime, last: datetime) -> None:
-        """Rows were extracted from `first` to `last`."""
+        """Record that rows were extracted from `first` to `last`."""
         self.started_at = min(self.started_at, first)
         self.ended_at = max(self.ended_at, last) if self.has_span else last
         self.has_span = True
 
     def finished(self, extract: Extract) -> None:
-        """The tap says how the extract went; rows that did not arrive make it incomplete."""
+        """Record what the tap says of the extract; it is incomplete if rows did not arrive."""
         self.mode = extract.mode or self.mode
         self.started_at = _utc(extract.started_at) or self.started_at
         self.ended_at = _utc(extract.ended_at) or self.ended_at
         self.complete = bool(extract.complete) and extract.rows in (None, self.rows)
 
     def swept(self, rows_gone: int) -> None:
-        """A complete read ended."""
+        """Record the end of a complete read."""
         self.mode, self.complete = "full", True
         self.rows_gone += rows_gone
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    """Singer: a time without an offset is UTC."""
+    """Return the time with its zone; without an offset it is UTC, as in Singer."""
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def write(connection: duckdb.DuckDBPyConnection, schema: str, loads: list[Load], now: datetime) -> None:
-    """Append the loads of this run, which is committed `now`."""
+    """Append the loads of this run, committed `now`."""
     table = f"{quoted(schema)}._loads"
     connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({COLUMNS})")
     for load in loads:

@@ -1,7 +1,7 @@
-"""Singer messages, decoded no further than the loader needs.
+"""Decode Singer messages, no further than the loader needs.
 
-The values of a record stay the tap's own bytes (`msgspec.Raw`): no number is ever turned into a float and back,
-so 1.10 stays 1.10, inside nested values too; and no Python object is made of a value.
+The values of a record stay the tap's own bytes (`msgspec.Raw`): no number is ever converted to a float and back, so
+1.10 stays 1.10, also inside nested values, and no Python object is created for a value.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from target_duckdb.errors import InputError
 
 SEPARATOR = b"\x1f"  # between values: JSON allows no control character inside one
 DEPTH_MAX = 100
-"""Levels of values in values that a line may have where it is too deep to be read as it stands."""
+"""The levels of nesting that are kept of a line that is nested too deeply to be parsed."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|-?Infinity|NaN|[^"\[\]{}NI-]+|.', re.DOTALL)
 _NO_NUMBERS = (b"NaN", b"Infinity", b"-Infinity")
 _MARK = b'"\\u0000 unusable"'
 _NULL = msgspec.Raw(b"null")
-_UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')  # msgspec gives a field no such name
+_UNNAMEABLE = re.compile(r'[\\"\x00-\x1f]')  # msgspec does not allow it in a field's name
 BACKSLASH_PAIR_OR_SURROGATES = re.compile(
-    rb"\\\\"  # an escaped backslash: what follows it is no escape
+    rb"\\\\"  # an escaped backslash: what follows is not an escape
     rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole pair
     rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 
 
 class Extract(msgspec.Struct):
-    """What a tap may say about a stream's extract once it is done: see the README, "What a tap can say".
+    """What a tap may say about a stream's extract when it is complete: see the README, "What a tap can say".
 
     `started_at` and `ended_at` are RFC 3339; `rows` is how many records the tap sent.
     """
@@ -48,9 +48,9 @@ class Extract(msgspec.Struct):
 
 
 class Record(msgspec.Struct, gc=False):
-    """One row: the raw JSON of each of its cells (see `cell_names`), apart by SEPARATOR, and the line that held it.
+    """One row: the raw JSON of its cells (see `cell_names`), separated by SEPARATOR, and its input line.
 
-    Where `unusable` names properties, their values are none that a database takes, and the row has no cells.
+    If `unusable` names properties, no database can store their values, and the row has no cells.
     """
 
     stream: str
@@ -59,17 +59,17 @@ class Record(msgspec.Struct, gc=False):
     unusable: list[str] = []
 
     def properties(self) -> set[str]:
-        """The names that the record gives to its values."""
+        """Return the names of the record's properties."""
         return set(self.values())
 
     def values(self) -> dict[str, msgspec.Raw]:
-        """The record, each value as the JSON that the tap wrote."""
+        """Return the record, each value as the JSON that the tap wrote."""
         values: dict[str, msgspec.Raw] = _any.decode(self.line).record
         return values
 
 
 class Schema(msgspec.Struct, tag="SCHEMA", tag_field="type"):
-    """The shape of a stream's records from here on; with `extract`, the stream's end."""
+    """The schema of a stream's records from here on; with `extract`, the stream's end."""
 
     stream: str
     schema: dict[str, Any]
@@ -79,20 +79,20 @@ class Schema(msgspec.Struct, tag="SCHEMA", tag_field="type"):
 
 
 class State(msgspec.Struct, tag="STATE", tag_field="type"):
-    """How far the tap has come; handed back unread, byte for byte."""
+    """How far the tap has read; emitted unchanged, byte for byte."""
 
     value: msgspec.Raw
 
 
 class ActivateVersion(msgspec.Struct, tag="ACTIVATE_VERSION", tag_field="type"):
-    """After a complete read: rows of the stream without this version are gone at the source."""
+    """After a complete read: rows of the stream without this version no longer exist at the source."""
 
     stream: str
     version: int
 
 
 class Batch(msgspec.Struct, tag="BATCH", tag_field="type"):
-    """Records in files of their own; this target has no capability for it, so no tap should send it."""
+    """Records in separate files. This target does not declare the capability, so no tap should send it."""
 
     stream: str
 
@@ -109,7 +109,7 @@ _TYPES: dict[type[Message], str] = {
 
 
 class _Record(msgspec.Struct, tag="RECORD", tag_field="type", gc=False):
-    """What Singer says of a row."""
+    """Singer's metadata of a row."""
 
     time_extracted: msgspec.Raw = _NULL
     version: msgspec.Raw = _NULL
@@ -127,12 +127,12 @@ _any: _Decoder = msgspec.json.Decoder(_AnyRecord | Schema | State | ActivateVers
 
 
 def cell_names(properties: Iterable[str]) -> list[str]:
-    """What the cells of a record hold: its properties by name, then what is known of the row."""
+    """Return the cells of a record: its properties by name, then the metadata."""
     return [*sorted(set(properties).difference(METADATA_NAMES)), DELETED_AT, EXTRACTED_AT, VERSION]
 
 
 def _decoder_for(stream: str, names: list[str]) -> _Decoder:
-    """A decoder for one stream's records: it takes each value to its place as it stands, and makes no key."""
+    """Return a decoder for one stream's records. It puts raw values into fields, without creating keys."""
     if any(_UNNAMEABLE.search(name) for name in names):
         return _any
     row = msgspec.defstruct(
@@ -147,7 +147,7 @@ def _decoder_for(stream: str, names: list[str]) -> _Decoder:
 
 
 def _unusable(line: bytes) -> Record | None:
-    """A record that is no JSON only for numbers that JSON has no word for, or for values nested too deeply."""
+    """Return a record whose only defects are NaN, Infinity or too deep nesting, with its bad properties; else None."""
     depth, kept = 0, []
     for token in _TOKEN.findall(line):
         depth -= token in b"]}"
@@ -156,22 +156,22 @@ def _unusable(line: bytes) -> Record | None:
         elif depth < DEPTH_MAX:
             kept.append(token)
         depth += token in b"[{"
-    mended = b"".join(kept)
+    repaired = b"".join(kept)
     try:
-        message = _any.decode(mended)
+        message = _any.decode(repaired)
     except (msgspec.DecodeError, RecursionError):
         return None
     if not isinstance(message, _AnyRecord):
         return None
     return Record(
-        message.stream, b"", mended, [name for name, value in message.record.items() if _MARK in bytes(value)]
+        message.stream, b"", repaired, [name for name, value in message.record.items() if _MARK in bytes(value)]
     )
 
 
 class Decoder:
-    """Decodes lines. A stream's SCHEMA makes a decoder for its records, several times as quick as one for any record.
+    """Decodes lines. Each stream's SCHEMA creates a decoder for its records, several times faster than a general one.
 
-    The decoder of the stream that was last seen is tried first: the records of a stream mostly follow one another.
+    The decoder of the last stream is tried first, because a stream's records mostly follow one another.
     """
 
     def __init__(self) -> None:
@@ -183,20 +183,20 @@ class Decoder:
         """Decode one line.
 
         Raises:
-            InputError: not a Singer message. The error names the line, never its content.
+            InputError: it is not a Singer message. The error names the line, never its content.
         """
         raw = _cleaned(line.encode() if isinstance(line, str) else line, number)
         try:
             message = self._likely.decode(raw)
         except (msgspec.DecodeError, RecursionError):
-            message = self._decode_anew(raw, number)
+            message = self._decode_other(raw, number)
         decoded: Message = self._record(message, raw) if isinstance(message, _Record) else message
         if isinstance(decoded, Schema):
             self._learn(decoded)
         return decoded
 
-    def _decode_anew(self, line: bytes, number: int) -> Any:
-        """A line of another stream, or none of Singer's."""
+    def _decode_other(self, line: bytes, number: int) -> Any:
+        """Decode a line of another stream, or raise if it is not a Singer message."""
         try:
             message = _any.decode(line)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -222,7 +222,7 @@ class Decoder:
 
 
 class RawReader:
-    """Reads messages line by line and hands each to the callback for its type."""
+    """Reads messages line by line and passes each to the callback for its type."""
 
     def __init__(self, default_input: IO[bytes]) -> None:
         self.default_input = default_input
@@ -231,7 +231,7 @@ class RawReader:
     def process_lines(
         self, lines: Iterable[str | bytes] | None, callbacks: dict[str, Callable[[Any], None]]
     ) -> Counter[str]:
-        """Hand each message to `callbacks[type]`; returns how many of each type there were.
+        """Pass each message to `callbacks[type]`; return how many of each type there were.
 
         Raises:
             InputError: a line is not a Singer message. The error names the line, never its content.
@@ -246,11 +246,11 @@ class RawReader:
 
 
 def _cleaned(line: bytes, number: int) -> bytes:
-    """The line as text that a database takes."""
+    """Return the line as text that a database can store."""
     if not line.isascii():
         _require_utf8(line, number)
     if b"\r" in line:
-        line = line.replace(b"\r", b" ")  # only ever between values; inside a string JSON writes it as an escape
+        line = line.replace(b"\r", b" ")  # only between values: inside a JSON string it is escaped
     return repair_surrogates(line)
 
 
@@ -262,10 +262,10 @@ def _require_utf8(line: bytes, number: int) -> None:
 
 
 def repair_surrogates(line: bytes) -> bytes:
-    r"""Replace each half of a UTF-16 pair that stands alone (`\ud800`) by U+FFFD.
+    r"""Replace each unpaired UTF-16 surrogate (`\ud800`) by U+FFFD.
 
-    Half a pair is no character, and no database takes it. Some taps cut strings in the middle of an emoji.
+    It is not a character, and no database stores it. Some taps cut strings in the middle of an emoji.
     """
     if b"\\" not in line or (b"\\ud" not in line and b"\\uD" not in line):
-        return line  # nearly always; and to look for one byte takes a tenth of looking for two
+        return line  # nearly always; searching for one byte takes a tenth of the time for two
     return BACKSLASH_PAIR_OR_SURROGATES.sub(lambda hit: b"\\ufffd" if hit["half"] else hit[0], line)

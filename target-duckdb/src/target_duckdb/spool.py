@@ -1,7 +1,7 @@
-"""Rows on their way into DuckDB: a private file per stream, a line for each row, read by DuckDB in one go.
+"""Buffer the rows of a stream in a private file, one line per row, which DuckDB reads in one statement.
 
-The values stay the JSON that the tap wrote. DuckDB splits the lines and casts each value from its text: exact, where
-its JSON reader would take numbers through a double.
+The values stay the JSON that the tap wrote. DuckDB splits the lines and casts each value from its text, which is exact;
+its JSON reader would convert numbers to double.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LINE = b"%b" + SEPARATOR + b"%d\n"
 
 @dataclass(frozen=True)
 class SpoolFile:
-    """A closed spool: `rows` lines, each the cells of a record and its position; the longest of `longest_bytes`."""
+    """A closed spool: `rows` lines, each the cells of a record and its position; the longest has `longest_bytes`."""
 
     path: Path
     rows: int
@@ -26,7 +26,7 @@ class SpoolFile:
 
 
 class Spool:
-    """Collects the rows of one stream until they are worth a load."""
+    """Collects the rows of one stream until there are enough to load."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,7 +46,7 @@ class Spool:
         self.longest_bytes = max(self.longest_bytes, len(line))
 
     def close(self) -> SpoolFile:
-        """Hand over what was collected and start anew."""
+        """Return the collected rows as a file, and start a new one."""
         if self._file is not None:
             self._file.close()
         closed = SpoolFile(self.path, self.rows, self.longest_bytes)

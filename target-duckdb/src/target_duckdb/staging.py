@@ -1,6 +1,6 @@
-"""Spooled rows on their way into a table: typed, surveyed, in a Parquet file.
+"""Cast spooled rows to the columns' types in a Parquet file, and check them.
 
-A temporary table would stay in memory or on the disk until the commit; the file is overwritten by the next portion.
+A temporary table would stay in memory or on the disk until the commit; the file is overwritten by the next batch.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ HELPERS = f"{POSITION}, {TOMBSTONE}, {MISFIT}"
 SHOWN = 80
 """Characters of a value in a message."""
 MISFITS_SHOWN = 20
-_ROW_GROUP_ROWS = 20_480  # DuckDB collects a row group in memory for each thread
+_ROW_GROUP_ROWS = 20_480  # each thread collects a row group in memory
 _BUFFER_BYTES_MIN = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Tombstones:
-    """Which rows announce a deletion: those whose `column` holds `value`."""
+    """Which rows are deletions: those with `value` in `column`."""
 
     column: str
     value: str
@@ -34,7 +34,7 @@ class Tombstones:
 
 @dataclass(frozen=True)
 class Staged:
-    """One portion of a stream's rows, typed, as a query; and what a look at all of them told."""
+    """One batch of a stream's rows, typed, as a query; with figures about all of them."""
 
     rows: str
     first_at: datetime
@@ -43,11 +43,11 @@ class Staged:
     has_tombstones: bool
     rows_count: int
     misfits: int
-    """Rows with a value that its column cannot hold; they are not among `rows`."""
+    """How many rows have a value that its column cannot hold; they are not in `rows`."""
     rows_without_key: list[int]
 
     def newest(self, keys: Sequence[str], condition: str = "true") -> str:
-        """The rows that fulfil the condition; of several with one key, the last."""
+        """Return the rows that meet the condition; of several with one key, the last."""
         if not self.repeats_keys:
             return f"(FROM {self.rows} WHERE {condition})"
         last = f"SELECT max({POSITION}) FROM {self.rows} WHERE {condition} GROUP BY {listed(keys)}"
@@ -70,17 +70,17 @@ class Staging:
         self._tombstones = tombstones
 
     def stage(self, keys: Sequence[str], now: datetime) -> Staged:
-        """Type all rows, received `now`."""
+        """Cast all rows, received `now`, and return them with their figures."""
         parquet = literal(f"{self._spool.path}.parquet")
         self._connection.execute(
             f"COPY ({self._typed(now)}) TO {parquet} "
             f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {_ROW_GROUP_ROWS})"
         )
         casts = ", ".join(f"CAST({quoted(each.name)} AS {each.type}) AS {quoted(each.name)}" for each in self._columns)
-        return self._surveyed(f"(SELECT {casts}, {HELPERS} FROM read_parquet({parquet}))", keys)
+        return self._checked(f"(SELECT {casts}, {HELPERS} FROM read_parquet({parquet}))", keys)
 
     def _cells(self) -> str:
-        """The spool as a query: every value as the JSON that the tap wrote, SQL's NULL for null."""
+        """Return the spool as a query: every value as the JSON that the tap wrote, NULL for null."""
         names = {each.source: each.name for each in self._columns}
         cells = ", ".join(f"{literal(names[source])}: 'VARCHAR'" for source in cell_names(names))
         longest = self._spool.longest_bytes + 1
@@ -96,7 +96,7 @@ class Staging:
         return f"(SELECT {texts}, {POSITION} FROM {self._cells()})"
 
     def _typed(self, now: datetime) -> str:
-        """Our own types go into the file as they are. Another's may be unknown to Parquet and go as text."""
+        """Return the typed rows as a query. Types other than ours may be unknown to Parquet; they go as text."""
         casts = ", ".join(
             f"TRY_CAST({quoted(each.name)} AS {each.type if is_ours(each.type) else 'VARCHAR'}) AS {quoted(each.name)}"
             for each in self._columns
@@ -119,7 +119,7 @@ class Staging:
         conditions = [_is_misfit(each) for each in self._columns]
         return " OR ".join(each for each in conditions if each) or "false"
 
-    def _surveyed(self, rows: str, keys: Sequence[str]) -> Staged:
+    def _checked(self, rows: str, keys: Sequence[str]) -> Staged:
         at, fit = quoted(EXTRACTED_AT), f"FILTER (NOT {MISFIT})"
         keyless = ", ".join(f"count(*) FILTER ({quoted(key)} IS NULL AND NOT {MISFIT})" for key in keys)
         found = self._connection.execute(
@@ -140,7 +140,7 @@ class Staging:
         )
 
     def misfit(self, column: Column, wider: str) -> str | None:
-        """A value that the column cannot hold exactly and a wider one can; None where there is none."""
+        """Return a value that the column cannot hold exactly but a wider one can; None if there is none."""
         condition, held = _is_misfit(column), fits(quoted(column.name), wider)
         if condition is None:
             return None
@@ -150,7 +150,7 @@ class Staging:
         return None if row is None else str(row[0])[:SHOWN]
 
     def misfits(self, column: Column, keys: Sequence[str]) -> list[tuple[str, str]]:
-        """The first rows with a value that the column cannot hold: their key in words, and the value."""
+        """Return the first rows with a value that the column cannot hold: their key as text, and the value."""
         condition = _is_misfit(column)
         if condition is None:
             return []
@@ -173,5 +173,5 @@ def _from_microseconds(since_1970: int) -> datetime:
 
 
 def literal(text: str) -> str:
-    """An SQL string, safe whatever the text holds."""
+    """Return an SQL string literal, safe for any text."""
     return "'" + text.replace("'", "''") + "'"

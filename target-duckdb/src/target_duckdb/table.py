@@ -1,4 +1,4 @@
-"""One table of the warehouse: its columns grow, its rows are merged by key, its gone rows are marked."""
+"""One table of the warehouse: add and widen columns, merge rows by key, mark missing rows as deleted."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What came of a portion: when its first and last row were extracted (None: none was loaded), how many were not."""
+    """The result of a batch: when its first and last row were extracted (None: none loaded), how many were rejected."""
 
     span: tuple[datetime, datetime] | None
     rejected: int
 
 
 def rejected(stream: str, key: str, properties: Sequence[str], why: str) -> None:
-    """Name a row that is not loaded."""
+    """Log a row that is not loaded."""
     named = ", ".join(properties)
     logger.warning(
         "Stream %s: the row %s was rejected at %s: %s. What to do: look at it at the source, or at the tap's schema.",
@@ -56,7 +56,7 @@ def rejected(stream: str, key: str, properties: Sequence[str], why: str) -> None
 
 
 class Table:
-    """A stream's table. All work happens inside the caller's transaction."""
+    """A stream's table. All work is done inside the caller's transaction."""
 
     def __init__(
         self,
@@ -94,12 +94,12 @@ class Table:
             self.connection.execute(f"ALTER TABLE {self.name} ADD COLUMN {quoted(column.name)} {column.type}")
             return column
         if existing != column.type and not is_ours(existing):
-            return replace(column, type=existing)  # somebody's own choice of type: cast to it
+            return replace(column, type=existing)  # a user chose this type: cast to it
         return self._widened(column, existing, widest(existing, column.type))
 
     def _widened(self, column: Column, existing: str, wanted: str) -> Column:
         if wanted != existing:
-            logger.warning("Table %s: column %s widens from %s to %s.", self.name, column.name, existing, wanted)
+            logger.warning("Table %s: column %s is widened from %s to %s.", self.name, column.name, existing, wanted)
             name = quoted(column.name)
             value = f"to_json({name})" if wanted == "JSON" else f"CAST({name} AS {wanted})"
             try:
@@ -109,7 +109,7 @@ class Table:
         return replace(column, type=wanted)
 
     def load(self, spool: SpoolFile, now: datetime) -> Loaded:
-        """Merge the spooled rows, received `now`. A row with a value that its column cannot hold is rejected, by name.
+        """Merge the spooled rows, received `now`. Reject and log a row with a value that its column cannot hold.
 
         Raises:
             MissingKeyError: a record has no value for a key property.
@@ -127,7 +127,7 @@ class Table:
         return Loaded((staged.first_at, staged.last_at), staged.misfits)
 
     def _staged(self, spool: SpoolFile, now: datetime) -> Staged:
-        """The rows that fit, in columns wide enough for each of them."""
+        """Return the typed rows, after widening columns where that makes room for a value."""
         staging = Staging(self.connection, spool, self.columns, self.tombstones)
         staged = staging.stage(self.keys, now)
         if staged.misfits:
@@ -138,7 +138,7 @@ class Table:
         return staged
 
     def _wide_enough(self, column: Column, staging: Staging) -> Column:
-        """The column, wider where that makes room for a value; no width helps a value of another kind."""
+        """Return the column, widened if that makes room for a value; a value of another kind never fits."""
         wider = next_wider(column.type)
         example = staging.misfit(column, wider) if wider is not None else None
         if wider is None or example is None:
@@ -149,11 +149,11 @@ class Table:
     def _report_misfits(self, staging: Staging, count: int) -> None:
         for column in self.columns:
             for key, value in staging.misfits(column, self.keys):
-                rejected(self.stream, key, [column.source], f"{value!r} is no {column.type}")
-        logger.warning("Stream %s: %d rows were rejected; the others are loaded.", self.stream, count)
+                rejected(self.stream, key, [column.source], f"{value!r} is not a {column.type}")
+        logger.warning("Stream %s: %d rows were rejected. The others are loaded.", self.stream, count)
 
     def key_text(self, values: Mapping[str, Any]) -> str:
-        """The key of a record for a message."""
+        """Return the key of a record for a message."""
         sources = [each.source for each in self.columns if each.name in self.keys]
         return ", ".join(f"{name}={bytes(values.get(name, b'null')).decode()[:SHOWN]}" for name in sources)
 
@@ -166,9 +166,9 @@ class Table:
                 )
 
     def _replace_live_rows(self, staged: Staged) -> None:
-        """The newest live row of each key replaces the whole row.
+        """Replace each row by the newest live row of its key.
 
-        Deleted and inserted: an update in place of whole rows would stay in memory until the commit.
+        By DELETE and INSERT: an UPDATE of whole rows would stay in memory until the commit.
         """
         rows = staged.newest(self.keys, f"NOT {TOMBSTONE}")
         self.connection.execute(f"DELETE FROM {self.name} AS t USING {rows} AS s WHERE {self._same_key()}")
@@ -178,7 +178,7 @@ class Table:
         return " AND ".join(f"t.{quoted(key)} = s.{quoted(key)}" for key in self.keys)
 
     def _merge_tombstones(self, staged: Staged) -> None:
-        """A deletion that came last marks the row and changes what it says; what it leaves empty stays."""
+        """Mark rows whose last record is a deletion; columns that it leaves empty keep their value."""
         deleted = quoted(DELETED_AT)
         kept = [each.name for each in self.columns if each.name != DELETED_AT]
         updates = ", ".join(f"{quoted(name)} = coalesce(s.{quoted(name)}, t.{quoted(name)})" for name in kept)
@@ -197,7 +197,7 @@ class Table:
         self.connection.execute(f"INSERT INTO {self.name} BY NAME SELECT * EXCLUDE ({HELPERS}) FROM {rows}")
 
     def retire(self, version: int, now: datetime, *, hard: bool) -> int:
-        """Mark (or, `hard`, remove) every row that the complete read `version` did not contain; returns how many."""
+        """Mark as deleted (`hard`: delete) every row that is not in the complete read `version`; return how many."""
         deleted, gone = quoted(DELETED_AT), f"{quoted(VERSION)} IS DISTINCT FROM {int(version)}"
         if hard:
             result = self.connection.execute(f"DELETE FROM {self.name} WHERE {gone}")

@@ -1,4 +1,4 @@
-"""The Singer shell: settings, command line, exit codes and signals around the loader."""
+"""The Singer plugin: settings, command line, exit codes and signals around the loader."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NOT_HONOURED = (
     "stream_maps",
     "validate_records",
 )
-"""Settings of other Singer targets. To pass them over in silence would be to load what nobody asked for."""
+"""Settings of other Singer targets. Ignoring them silently would load something other than what was asked for."""
 
 KILLED_BY_SIGNAL = 128  # the shells' convention: 128 plus the signal's number
 
@@ -53,11 +53,11 @@ class StdinReader(RawReader):
 
 
 class TargetDuckDB(Target):
-    """Loads Singer streams into DuckDB: exact money, upsert by key, no row lost, all of a run or nothing of it."""
+    """Loads Singer streams into DuckDB: exact money, upsert by key, no row lost, all of a run or nothing."""
 
     name = "target-duckdb"
     capabilities: ClassVar[list[CapabilitiesEnum]] = [PluginCapabilities.ABOUT, PluginCapabilities.STRUCTURED_LOGGING]
-    message_reader_class = StdinReader  # type: ignore[assignment] # reads bytes and hands out typed messages
+    message_reader_class = StdinReader  # type: ignore[assignment] # reads bytes and returns typed messages
     config_jsonschema = th.PropertiesList(
         th.Property("path", th.StringType, required=True, description="The DuckDB file; created with its folder."),
         th.Property("schema", th.StringType, default="main", description="The schema that the tables go to."),
@@ -125,28 +125,28 @@ class TargetDuckDB(Target):
         )
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """Refuse a setting that only other targets honour."""
+        """Refuse settings that only other targets have."""
         if given := [name for name in NOT_HONOURED if self.config.get(name)]:
-            raise ConfigurationError(
-                f"Setting {' and '.join(given)}: target-duckdb has no such setting. Take it out of the settings."
-            )
+            raise ConfigurationError(f"Setting {' and '.join(given)}: target-duckdb has no such setting. Remove it.")
         return super()._validate_config(raise_errors=raise_errors)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """Read the settings files of the command line; one that is missing or no JSON object ends with 78."""
+        """Read the settings files of the command line; end with 78 if one is missing or not a JSON object."""
         for name in value:
             if name != "ENV" and (trouble := _trouble(Path(name))):
-                cls._end(ConfigurationError(f"The settings file {name} {trouble}. Correct it, or --config."))
+                cls._end(
+                    ConfigurationError(f"The settings file {name} {trouble}. Correct it, or pass another --config.")
+                )
         return super().cb_config(ctx, param, value)
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
-        """Offer no setting that this target would not honour."""
+        """Add none of the SDK's settings: this target does not support them."""
 
     @classmethod
     def invoke(cls, **arguments: Any) -> None:
-        """Run the target; a load that stops says why in one line and exits with the code for it."""
+        """Run the target; if the load stops, log why in one line and exit with its code."""
         try:
             super().invoke(**arguments)
         except ConfigValidationError as error:
@@ -166,7 +166,7 @@ class TargetDuckDB(Target):
         sys.exit(error.exit_code)
 
     def process_endofpipe(self) -> None:
-        """The input ended."""
+        """End the load."""
         self.loader.finish()
 
     def _process_schema_message(self, message_dict: Any) -> None:
@@ -193,23 +193,23 @@ class TargetDuckDB(Target):
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- the SDK's signature
         """Stop without a STATE: the SDK's own handler would report rows as loaded that are not."""
-        self.logger.warning("Stopped by signal %d; nothing of this load is kept.", signum)
+        self.logger.warning("Stopped by signal %d. Nothing of this load is kept.", signum)
         self.loader.discard_spool()
         os._exit(KILLED_BY_SIGNAL + signum)  # at once: an exception could be swallowed inside a call into DuckDB
 
 
 def _trouble(path: Path) -> str | None:
-    """What is wrong with a settings file; None where nothing is."""
+    """Return what is wrong with a settings file; None if nothing is."""
     try:
         settings = json.loads(path.read_bytes())
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     except ValueError:
         settings = None
-    return None if isinstance(settings, dict) else "holds no JSON object"
+    return None if isinstance(settings, dict) else "is not a JSON object"
 
 
 def emit_state(state: bytes) -> None:
-    """Hand the committed STATE to whoever runs us."""
+    """Write the committed STATE to stdout."""
     sys.stdout.write(state.decode() + "\n")
     sys.stdout.flush()

@@ -1,1 +1,1 @@
-"""Singer target that records in OpsMerge what the books say."""
+"""Singer target that writes to OpsMerge what the books say."""

@@ -1,4 +1,4 @@
-"""What the target does with each stream: three are taken into the store, the others are left alone."""
+"""The sinks: three streams are stored, all others are ignored."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, StatementError)
-"""What a row raises that is not as its stream promises. Outages are Faults, and end the run."""
+"""What a row raises that does not fit its stream. Outages are Faults, and end the run."""
 
 KEY_LENGTH_MAX = 255
 NAME_LENGTH_SHOWN = 80
 
 
 class StoredSink(BatchSink):
-    """Takes records into the store as they come: no validation that could end the run, no parsed dates."""
+    """Stores records as they come: no validation that could end the run, no parsed dates."""
 
     MAX_SIZE_DEFAULT = 2000
 
@@ -29,35 +29,35 @@ class StoredSink(BatchSink):
         self.rejected = 0
         self._singer_target = target
 
-    def take_in(self, records: list[dict[str, Any]]) -> None:
-        """Follow these rows; OpsMerge is told before STATE leaves."""
+    def store(self, records: list[dict[str, Any]]) -> None:
+        """Store these rows; OpsMerge is updated before STATE is emitted."""
         raise NotImplementedError
 
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Follow the rows of a batch, those without a usable key left out."""
-        self._take([each for each in context.get("records", []) if self._has_key(each)])
+        """Store the rows of a batch, except those without a usable key."""
+        self._store([each for each in context.get("records", []) if self._has_key(each)])
 
     def _has_key(self, record: dict[str, Any]) -> bool:
         for name in self.key_properties:
             value = record.get(name)
             if not isinstance(value, (str, int)) or not 0 < len(str(value).strip()) <= KEY_LENGTH_MAX:
-                self._reject(record, f"its {name} is not usable")
+                self._reject(record, f"its {name} is missing or has the wrong type")
                 return False
         return True
 
-    def _take(self, records: list[dict[str, Any]]) -> None:
-        """All at once; where one of them cannot be read, in halves, so that only that one is left out."""
+    def _store(self, records: list[dict[str, Any]]) -> None:
+        """Store all at once; where one of them cannot be read, in halves, so that only that one is rejected."""
         if not records:
             return
         try:
-            self.take_in(records)
+            self.store(records)
         except UNREADABLE as error:
             if len(records) == 1:
                 self._reject(records[0], f"it cannot be read ({type(error).__name__})")
                 return
             middle = len(records) // 2
-            self._take(records[:middle])
-            self._take(records[middle:])
+            self._store(records[:middle])
+            self._store(records[middle:])
 
     def _reject(self, record: dict[str, Any], why: str) -> None:
         self.rejected += 1
@@ -67,81 +67,81 @@ class StoredSink(BatchSink):
         )
 
     def all_were_read(self) -> bool:
-        """Whether a complete read counts: a row that was rejected is there, and must not be taken for gone."""
+        """Return whether a complete read counts: a rejected row exists and must not be treated as deleted."""
         self._singer_target.drain_one(self)
         if self.rejected:
             self.logger.warning(
-                "%d rows of %s were rejected, so that none counts as gone", self.rejected, self.stream_name
+                "%d rows of %s were rejected, so none is treated as deleted", self.rejected, self.stream_name
             )
         return not self.rejected
 
     def get_validator(self) -> None:
-        """Records are checked one by one when they are read: a wrong one is reported, the others go on."""
+        """Return None: records are checked one by one when they are stored, so that a wrong one stops no other."""
         return
 
     def _singer_validate_message(self, record: dict[str, Any]) -> None:
-        """A record without its key is rejected, by `_has_key`."""
+        """Check nothing: `_has_key` rejects a record without its key."""
 
     def _parse_timestamps_in_record(self, record: dict[str, Any], schema: dict[str, Any], treatment: Any) -> None:
-        """Times stay text, which is what they are compared as."""
+        """Parse nothing: times are compared as text."""
 
 
 class PostingsSink(StoredSink):
-    """What came of each invoice's posting."""
+    """The result of each invoice's posting."""
 
-    def take_in(self, records: list[dict[str, Any]]) -> None:
-        """Follow the postings."""
-        self.writeback.take_in_postings(records)
+    def store(self, records: list[dict[str, Any]]) -> None:
+        """Store the postings."""
+        self.writeback.ingest_postings(records)
 
     def activate_version(self, new_version: int) -> None:
-        """Nothing: a posting that is not shown is still what happened."""
+        """Do nothing: a posting that is not shown still happened."""
 
 
 class PaymentsSink(StoredSink):
     """Which payment settles which invoice."""
 
     def setup(self) -> None:
-        """A run that reads payments also looks at what people did to those in OpsMerge."""
-        self.writeback.look_at_payments()
+        """Have OpsMerge's payments read in this run, to see what people did to them."""
+        self.writeback.refresh_payments()
 
-    def take_in(self, records: list[dict[str, Any]]) -> None:
-        """Follow the payments."""
-        self.writeback.take_in_payments(records)
+    def store(self, records: list[dict[str, Any]]) -> None:
+        """Store the payments."""
+        self.writeback.ingest_payments(records)
 
     def activate_version(self, new_version: int) -> None:
-        """The read was complete: payments that this run has not shown are gone."""
+        """After a complete read: treat payments that it did not show as deleted."""
         del new_version
         if self.all_were_read():
             self.writeback.payments_complete()
 
 
 class InvoicesSink(StoredSink):
-    """What QuickBooks says is still owed of each invoice: the payments must explain it."""
+    """What is still owed of each invoice in QuickBooks."""
 
-    def take_in(self, records: list[dict[str, Any]]) -> None:
-        """Follow the balances."""
-        self.writeback.take_in_invoices(records)
+    def store(self, records: list[dict[str, Any]]) -> None:
+        """Store the balances."""
+        self.writeback.ingest_invoices(records)
 
     def activate_version(self, new_version: int) -> None:
-        """The read was complete: invoices that this run has not shown are gone."""
+        """After a complete read: treat invoices that it did not show as deleted."""
         del new_version
         if self.all_were_read():
             self.writeback.invoices_complete()
 
 
 class IgnoringSink(BatchSink):
-    """A stream that OpsMerge has no use for."""
+    """A stream that is not written to OpsMerge."""
 
     def __init__(self, target: TargetOpsMerge, stream_name: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(target, stream_name, *args, **kwargs)
-        self.logger.info("Stream %s is not for OpsMerge and is left alone", stream_name)
+        self.logger.info("Stream %s is not written to OpsMerge and is ignored", stream_name)
 
     def get_validator(self) -> None:
-        """What is left alone needs no check."""
+        """Return None: ignored records need no check."""
         return
 
     def _parse_timestamps_in_record(self, record: dict[str, Any], schema: dict[str, Any], treatment: Any) -> None:
-        """Nor any parsing."""
+        """Parse nothing."""
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """Keep nothing."""
@@ -150,4 +150,4 @@ class IgnoringSink(BatchSink):
         """Do nothing."""
 
     def activate_version(self, new_version: int) -> None:
-        """Nor this."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""target-opsmerge: records in OpsMerge what the books say of its invoices, and who has paid."""
+"""target-opsmerge: writes to OpsMerge what the books say of its invoices: ids, errors, payments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STORE_URL = "sqlite:///.books/books.db"
 
 
 class TargetOpsMerge(PluginEndings, Target):
-    """Records in OpsMerge what the books say: ids, errors, and who has paid."""
+    """Writes to OpsMerge what the books say: ids, errors, and payments."""
 
     name = "target-opsmerge"
     capabilities = TARGET_CAPABILITIES
@@ -48,34 +48,34 @@ class TargetOpsMerge(PluginEndings, Target):
         # The clock is for tests; everything else comes from the settings.
         self._clock = clock or SystemClock()
         super().__init__(*args, **kwargs)
-        self.max_parallelism = 1  # one after the other: both streams end in one store and one conversation
+        self.max_parallelism = 1  # one after the other: all streams use one store and one client
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:
-        """Three streams are ours."""
+        """Return the sink of a stream; all but three are ignored."""
         return SINKS.get(stream_name, IgnoringSink)
 
     @cached_property
     def writeback(self) -> WriteBack:
-        """The run's work, made when the first of our streams comes."""
+        """Return the run's work, created when the first of our streams comes."""
         client = open_client(OpsMergeSettings.from_config(self.config), self._clock)
         store = Store.open(str(self.config.get("store_url") or STORE_URL), self._clock)
         return WriteBack(store, client, self.logger)
 
     def process_endofpipe(self) -> None:
-        """Take in what is left, tell OpsMerge, and only then let the last STATE go."""
+        """Store what is left, update OpsMerge, and only then emit the last STATE."""
         for sink in list(self._sinks_active.values()):
             self.drain_one(sink)
-        self._tell()
+        self._write_due()
         super().process_endofpipe()
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
-        """STATE says that everything before it has been done, so it is done first."""
-        self._tell()
+        """Emit STATE, after everything before it was written."""
+        self._write_due()
         super()._write_state_message(state)
 
-    def _tell(self) -> None:
+    def _write_due(self) -> None:
         if "writeback" in vars(self):
-            self.writeback.tell()
+            self.writeback.write_due()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""target-quickbooks: posts OpsMerge invoices to QuickBooks Online. The work is in `books`; this is the plugin."""
+"""target-quickbooks: posts OpsMerge invoices to QuickBooks Online. The plugin only; the work is done in `books`."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ class TargetQuickBooks(PluginEndings, Target):
     message_reader_class = LineReader
     default_sink_class = IgnoringSink
     config_jsonschema: ClassVar[dict[str, Any]] = config_schema(TARGET_PROPERTIES)
-    _MAX_RECORD_AGE_IN_MINUTES = math.inf  # no STATE before the push: it would speak of invoices not yet posted
+    _MAX_RECORD_AGE_IN_MINUTES = math.inf  # no STATE before the push: it would cover invoices that are not posted yet
 
     def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.intake = Intake(TargetSettings.from_config(self.config), self.logger, clock)
-        self.max_parallelism = 1  # sinks only hand over; threads would gain nothing
+        self.max_parallelism = 1  # sinks only pass records on; threads would gain nothing
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:
-        """Four streams are ours."""
+        """Return the sink of a stream; all but four are ignored."""
         return IntakeSink if stream_name in STREAMS else IgnoringSink
 
     def process_endofpipe(self) -> None:
-        """Push; let STATE go only after every outcome is committed, and not at all after a plan."""
+        """Push; emit STATE only after every outcome is committed, and not at all after a plan."""
         try:
             summary = self.intake.push()
         finally:
-            self.keep_words(self.intake.told)
+            self.record_summary(self.intake.words)
         self.intake.checkpoint("before_state")
         if self.intake.settings.dry_run:
-            self.forget_run()
+            self.skip_record()
             return
         super().process_endofpipe()
         if self.intake.ends_as_rejected(summary):

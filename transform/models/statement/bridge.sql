@@ -11,7 +11,22 @@ with
 
 pairs as (select * from {{ ref('pairs') }}),
 
-differences as (select * from {{ ref('differences') }}),
+differences as (
+  select
+    differences.*,
+    amounts.class as amount_class,
+    dates.class as date_class,
+    settlements.class as settlement_class,
+    remainders.class as remainder_class
+  from {{ ref('differences') }} as differences
+  {% for name, family, part in [
+    ('amounts', 'amounts', 'amount'), ('dates', 'dates', 'date'), ('settlements', 'settlement', 'settlement'),
+    ('remainders', 'settlement', 'remainder'),
+  ] %}
+  left join {{ ref('drift_' ~ family) }} as {{ name }}
+    on {{ name }}.opsmerge_invoice_id = differences.opsmerge_invoice_id and {{ name }}.part = '{{ part }}'
+  {% endfor %}
+),
 
 payments as (select * from {{ ref('payment_pairs') }}),
 

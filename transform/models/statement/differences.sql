@@ -1,6 +1,6 @@
 /*
-One row per compared pair that differs in anything. `amount_class` takes the difference of net, tax and gross,
-`settlement_class` and `remainder_class` that of what was applied; the others are flags, and a pair may carry several.
+One row per compared pair that differs in anything, and what differs. Which class that is, the families in models/drift say:
+a pair may carry several.
 
 QuickBooks' balance is the truth about what is still owed. What was applied (gross less balance) and is no payment's
 allocation is the remainder: a deposit on the invoice, a journal entry.
@@ -237,70 +237,25 @@ compared as (
   left join allocated on allocated.external_id = pairs.external_id
 ),
 
-judged as (
+facts as (
   select
     *,
-    case
-      when is_other_currency then 'A06'
-      when net is distinct from ledger_net then 'A01'
-      when proved_pennies <> 0 then 'A03'
-      when tax is distinct from ledger_tax or gross is distinct from ledger_gross then 'A02'
-    end as fixed_amount_class,
-    -- Apart from the amounts, so that proved pennies hide no line: told where the net agrees.
-    case
-      when is_other_currency or net is distinct from ledger_net then null
-      when lines_differ then 'A04'
-      when codes_differ then 'A05'
-    end as fixed_line_class,
-    case
-      when is_other_currency or settlement_difference = 0 then null
-      when abs(settlement_difference) <= proved_pennies then 'S07'
-      when is_credited then 'S06'
-      when balance = 0 and ledger_applied = 0 then 'S01'
-      when ledger_balance = 0 and applied = 0 then 'S02'
-      else 'S03'
-    end as fixed_settlement_class,
-    case when not is_other_currency and remainder <> 0 then 'S04' end as fixed_remainder_class,
-    case
-      when issue_date is not distinct from ledger_date then null
-      when is_other_month then 'H03'
-      else 'H02'
-    end as fixed_date_class,
-    case when due_date is distinct from ledger_due_date then 'H04' end as fixed_due_date_class,
-    case
-      when customer_id is distinct from expected_customer_id or namesake_id is not null or is_of_another_client then 'H01'
-      when upper(trim(customer_name)) is distinct from upper(trim(client_name)) then 'H05'
-    end as fixed_customer_class,
-    case when number is distinct from ledger_number then 'I13' end as fixed_number_class,
-    case when matched_by <> 'posting' and posted_external_id is not null then 'I14' end as recreated_class,
-    case
-      when status in ('open', 'overdue') and gross > 0 and balance <= 0 then 'S05'
-      when status = 'paid' and balance > 0 then 'S05'
-    end as fixed_status_class
+    net is distinct from ledger_net as is_other_net,
+    tax is distinct from ledger_tax as is_other_tax,
+    gross is distinct from ledger_gross as is_other_gross,
+    coalesce(settlement_difference <> 0, true) as is_other_settlement,
+    issue_date is distinct from ledger_date as is_other_date,
+    due_date is distinct from ledger_due_date as is_other_due_date,
+    customer_id is distinct from expected_customer_id or namesake_id is not null or is_of_another_client as is_other_customer,
+    upper(trim(customer_name)) is distinct from upper(trim(client_name)) as is_other_name,
+    number is distinct from ledger_number as is_other_number,
+    matched_by <> 'posting' and posted_external_id is not null as is_recreated,
+    status in ('open', 'overdue') and gross > 0 and balance <= 0 or status = 'paid' and balance > 0 as is_status_unfit
   from compared
-),
-
-differing as (
-  select *
-  from judged
-  where coalesce(
-    fixed_amount_class, fixed_line_class, fixed_settlement_class, fixed_remainder_class, fixed_date_class,
-    fixed_due_date_class, fixed_customer_class, fixed_number_class, recreated_class, fixed_status_class
-  ) is not null
 )
 
-select
-  *,
-  {{ timed('fixed_amount_class', "is_edited_since_push and changed_in in ('opsmerge', 'unknown')") }} as amount_class,
-  case
-    when fixed_settlement_class in ('S01', 'S02', 'S03', 'S06') and in_flight is not null then 'T03'
-    else {{ timed('fixed_settlement_class', 'false') }}
-  end as settlement_class,
-  {{ timed('fixed_remainder_class', 'false') }} as remainder_class,
-  {{ timed('fixed_line_class', 'is_edited_since_push') }} as line_class,
-  {{ timed('fixed_date_class', 'is_edited_since_push') }} as date_class,
-  {{ timed('fixed_due_date_class', 'is_edited_since_push') }} as due_date_class,
-  {{ timed('fixed_customer_class', "fixed_customer_class = 'H01' and is_edited_since_push") }} as customer_class,
-  {{ timed('fixed_number_class', 'is_edited_since_push') }} as number_class,
-  {{ timed('fixed_status_class', 'false') }} as status_class
-from differing
+select *
+from facts
+where is_other_currency or is_other_net or is_other_tax or is_other_gross or proved_pennies <> 0 or lines_differ or codes_differ
+  or is_other_settlement or remainder <> 0 or is_other_date or is_other_due_date or is_other_customer or is_other_name
+  or is_other_number or is_recreated or is_status_unfit

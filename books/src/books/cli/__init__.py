@@ -1,6 +1,7 @@
-"""The door for people: the console script `books`, and with the same words the Meltano utility plugin `books`.
+"""The command line: the console script `books`, and with the same words the Meltano utility plugin `books`.
 
-Commands parse, call one function of a room below, and print (`output`). Start with `LazyGroup.modules`.
+Commands parse, call a function of `operations`, and print (`output`): no queries, no rules. Start with
+`LazyGroup.modules`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from books.operations import runfolder
 
 @dataclass(frozen=True)
 class Context:
-    """What every command needs to know before it reads Meltano's configuration."""
+    """What every command needs before it reads Meltano's configuration."""
 
     environment: str | None
 
@@ -45,11 +46,11 @@ class LazyGroup(click.Group):
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        """Names, in order."""
+        """Return the commands' names, sorted."""
         return sorted(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- as above
-        """The command, imported now."""
+        """Import and return a command; None where there is none of that name."""
         if cmd_name not in self.modules:
             return None
         module = __import__(self.modules[cmd_name], fromlist=["command"])
@@ -65,7 +66,7 @@ class LazyGroup(click.Group):
 )
 @click.pass_context
 def group(ctx: click.Context, environment: str | None) -> None:
-    """Watch and steer the bridge between OpsMerge and the books."""
+    """Operate the bridge between OpsMerge and the books."""
     ctx.obj = Context(environment=environment)
 
 

@@ -1,24 +1,15 @@
-"""`books daily`: the three jobs of a day, whatever the former returned, and a look at the alerts."""
+"""`books daily`: the three jobs of a day, each whatever the former returned, and a check of the alerts."""
 
 from __future__ import annotations
-
-import subprocess
-from contextlib import closing
 
 import click
 
 from books.cli import Context
 from books.cli.output import say
-from books.core.clock import SystemClock
-from books.core.faults import Exit, Halt
-from books.operations import runs
-from books.operations.configuration import Configuration, meltano_command
-from books.operations.jobs import finer
-from books.operations.session import kept_run, store_of
-from books.store import Store
-from books.webhooks.inbox import Inbox
-
-JOBS = ("push-invoices", "pull-payments", "reconcile")
+from books.core.faults import Halt
+from books.operations.alerts.check import check_environment
+from books.operations.configuration import Configuration
+from books.operations.daily import run_daily
 
 
 @click.command("daily")
@@ -31,50 +22,30 @@ def command(context: Context, *, force: bool) -> int:
     """
     configuration = Configuration(context.environment)
     try:
-        return _three(configuration, force=force)
+        return run_daily(configuration, force=force, on_missed=_say_missed)
     finally:
         _check_alerts(configuration)
 
 
-def _three(configuration: Configuration, *, force: bool) -> int:
-    with closing(store_of(configuration)) as store, kept_run(configuration, store, "books:daily") as codes:
-        codes += [_run(job, configuration, store, force=force) for job in JOBS]
-        _count_missed(store)
-        return int(runs.worst(codes))
-
-
-def _count_missed(store: Store) -> None:
-    """Say what came back although no webhook told of it; nothing where no receiver is used."""
-    inbox = Inbox(store)
-    if inbox.is_used():
-        missed = len(inbox.missed(since=SystemClock().now().subtract(days=1)))
-        say(
-            f"Found by reading in the last day, with no webhook that told of it: {missed}. "
-            "`books webhooks log --missed` lists them.",
-            err=True,
-        )
-
-
-def _run(job: str, configuration: Configuration, store: Store, *, force: bool) -> int:
-    """One job; its finer exit code where a plugin left one in the store."""
-    started_at = SystemClock().now()
-    call = meltano_command(configuration, *(["--force"] if force else []), job)
-    code = subprocess.run(call, cwd=configuration.root, check=False).returncode  # noqa: S603 -- our own command
-    if code == Exit.DONE:
-        return code
-    return finer(code, store, started_at)
+def _say_missed(count: int) -> None:
+    say(
+        f"Changes of the last day that no webhook announced: {count}. `books webhooks log --missed` lists them.",
+        err=True,
+    )
 
 
 def _check_alerts(configuration: Configuration) -> None:
-    """What the day came to is told; that it could not be is no reason for another exit code."""
-    from books.cli.alerts import look
-
+    """Check the alerts and send what is due; a check that fails does not change the exit code."""
     try:
-        _addresses, checked = look(configuration)
+        _addresses, checked = check_environment(configuration, _say_unsent)
     except Halt as halt:
-        say(f"The alerts could not be checked: {halt.message}", err=True)
+        say(f"The alerts could not be checked: {halt.message}. What to do: {halt.remedy}", err=True)
         return
     for each in checked.open:
         say(f"ALERT {each.title}. {each.message}", err=True)
     for failure in checked.failures:
         say(f"An alert could not be sent: {failure}", err=True)
+
+
+def _say_unsent(failure: str) -> None:
+    say(f"not sent: {failure}", err=True)

@@ -1,4 +1,4 @@
-"""A small server on this machine that waits for the browser to come back from Intuit: one answer, then it is gone."""
+"""A small server on this machine that receives the browser's redirect from Intuit: one answer, then it stops."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from books.ledgers.quickbooks.consent import Answer, Consent, NotTheAnswerError,
 
 REQUEST_SECONDS = 10
 POLL_SECONDS = 0.05
-"""How soon the server sees that it is to stop."""
+"""How often the server checks whether it is to stop."""
 
 PAGE_SECONDS = 60
-"""How long the browser is kept waiting for the result; reading the company takes a second."""
+"""How long the browser waits for the result; reading the company takes a second."""
 
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
@@ -32,7 +32,7 @@ HEADERS = {
 
 
 class Loopback:
-    """Listens where Intuit sends the browser. The page it shows says what came of the answer."""
+    """Listens at the redirect address. The page it shows says whether the company was connected."""
 
     def __init__(self, redirect: Redirect, consent: Consent) -> None:
         self._redirect = redirect
@@ -43,7 +43,7 @@ class Loopback:
         self._page = ("Nothing was connected", "The command in the terminal has ended. Run it again.", 200)
 
     def open(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
             Halt: MISCONFIGURED; the port is taken.
@@ -56,7 +56,7 @@ class Loopback:
         threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
 
     def close(self) -> None:
-        """Let the waiting browser have its page, then stop listening."""
+        """Send the waiting browser its page, then stop listening."""
         self._decided.set()
         if self._answered:
             self._shown.wait(REQUEST_SECONDS)
@@ -64,32 +64,32 @@ class Loopback:
         self._server.server_close()
 
     def wait(self, seconds: float) -> Answer:
-        """The answer.
+        """Wait for the answer and return it.
 
         Raises:
             Halt: it was a refusal, or none came in time.
         """
         try:
-            told = self._answers.get(timeout=seconds)
+            answer = self._answers.get(timeout=seconds)
         except queue.Empty:
             raise too_late() from None
-        if isinstance(told, Halt):
-            raise told
-        return told
+        if isinstance(answer, Halt):
+            raise answer
+        return answer
 
     def show(self, title: str, words: str, *, status: int = 200) -> None:
-        """What the browser is to say at last."""
+        """Set the page that the browser shows at the end."""
         self._page = (title, words, status)
 
     def written(self, status: int) -> None:
-        """A page has left; the last one ends our work."""
+        """Note that a page was sent; after the final one the server may stop."""
         if self._decided.is_set() and status == self._page[2]:
             self._shown.set()
 
     def respond(self, target: str) -> tuple[int, bytes]:
-        """Status and page for one request of the browser; the answer's page waits until we know what came of it."""
+        """Return status and page for one request; the page for the answer waits until the result is known."""
         if urlsplit(target).path != self._redirect.path:
-            return 404, page("Nothing is here", "This address belongs to `books connect`.")
+            return 404, page("Page not found", "This address belongs to `books connect`.")
         try:
             answer: Answer | Halt = self._consent.read(target)
         except NotTheAnswerError as stray:
@@ -104,14 +104,14 @@ class Loopback:
 
 
 class _Server(ThreadingHTTPServer):
-    """Browsers open connections ahead of need and leave them idle: each has a thread, and none holds up our end."""
+    """Browsers open connections ahead of need and leave them idle: each has a thread, and none delays the end."""
 
     daemon_threads = True
 
 
 @contextmanager
 def listening(redirect: Redirect, consent: Consent) -> Iterator[Loopback]:
-    """Listen for the answer; whatever ends this, the browser is told."""
+    """Listen for the answer; whatever the result, the browser shows it."""
     loopback = Loopback(redirect, consent)
     loopback.open()
     try:
@@ -128,8 +128,8 @@ def _port_taken(port: int, error: OSError) -> Halt:
         f"port {port} on this machine cannot be used: {error.strerror}",
         exit_code=Exit.MISCONFIGURED,
         code="port_taken",
-        remedy="end the program that uses it (perhaps another `books connect`), pass --paste, or set "
-        "BOOKS_REDIRECT_URI to http://localhost with another port, registered at Intuit too",
+        remedy="end the program that uses it (perhaps another `books connect`), run `books connect --paste`, or set "
+        "BOOKS_REDIRECT_URI to http://localhost with another port that is registered at Intuit too",
     )
 
 
@@ -148,12 +148,12 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
             loopback.written(status)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-            """Nothing: the address holds the code."""
+            """Log nothing: the address contains the code."""
 
     return Handler
 
 
 def page(title: str, words: str) -> bytes:
-    """Our page in the browser; both texts are escaped."""
+    """Return our page for the browser; both texts are escaped."""
     template = Template(files("books.cli").joinpath("connect.html").read_text(encoding="utf-8"))
     return template.substitute(title=html.escape(title), words=html.escape(words)).encode()

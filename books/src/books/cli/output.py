@@ -1,4 +1,4 @@
-"""How commands speak: everything that they print, but for Rich's own colours and frames, goes through here."""
+"""Print for all commands: everything except Rich's own colours and frames goes through here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def say(*lines: str, err: bool = False) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can carry it: moments and dates as ISO 8601, money as exact numbers."""
+    """Return a value as JSON can hold it: times and dates as ISO 8601, money as exact numbers."""
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -49,7 +49,7 @@ def print_table(
 
 
 def show(value: Any) -> str:
-    """Return a value for people: nothing for None, moments to the second in UTC, no hidden characters."""
+    """Return a value for people: empty for None, times to the second in UTC, no hidden characters."""
     if value is None:
         return ""
     if hasattr(value, "to_datetime_string"):

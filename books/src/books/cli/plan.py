@@ -59,7 +59,7 @@ def command(context: Context, *, as_json: bool) -> int:
 
 
 def make(session: Session) -> tuple[jobs.Ended, Path | None]:
-    """Run the dry run through Meltano; where the plan is, None where it failed."""
+    """Run the dry run through Meltano, and return where the plan is; None where it failed."""
     folder = session.configuration.root / FOLDER / session.configuration.environment
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stamp = SystemClock().now().format("YYYYMMDDTHHmmss")
@@ -72,7 +72,7 @@ def make(session: Session) -> tuple[jobs.Ended, Path | None]:
 
 
 def _settings(path: Path) -> dict[str, str]:
-    """Both names of each variable: whichever .env has, a plan never posts."""
+    """Return both names of each variable: whichever .env has, a plan never posts."""
     wanted = {"DRY_RUN": "true", "PLAN_FILE": str(path), "PLAN": ""}
     return {f"{prefix}_{name}": value for prefix in PREFIXES for name, value in wanted.items()}
 
@@ -81,7 +81,7 @@ PREFIXES = ("TARGET_QUICKBOOKS", "TARGET_QUICKBOOKS__PLAN")
 
 
 def totals(rows: Sequence[PlanRow]) -> list[dict[str, Any]]:
-    """Per action and currency: how many, net, VAT as QuickBooks will compute it, and total."""
+    """Return per action and currency how many, net, VAT as QuickBooks will compute it, and total."""
     keys = dict.fromkeys((row.action, row.currency) for row in rows)
     return [_total(*key, [row for row in rows if (row.action, row.currency) == key]) for key in keys]
 
@@ -96,7 +96,7 @@ def _total(action: str, currency: str | None, rows: Sequence[PlanRow]) -> dict[s
 
 
 def _tax(row: PlanRow) -> Decimal | None:
-    """As QuickBooks will compute it, or did; OpsMerge's where nothing will be there."""
+    """Return the VAT as QuickBooks will compute it, or did; OpsMerge's where nothing will be there."""
     return row.tax if row.ledger_tax is None else row.ledger_tax
 
 

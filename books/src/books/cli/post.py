@@ -10,16 +10,17 @@ import click
 from sqlalchemy import select
 
 from books.cli import Context
-from books.cli.log import wrong
 from books.cli.output import json_option, print_json, print_table, say
 from books.cli.plan import FOLDER
+from books.core.batches import batched
 from books.core.faults import Exit, Halt
 from books.operations import jobs
+from books.operations.log import fault_text as wrong
 from books.operations.session import Session
 from books.posting import plan as plans
+from books.posting.gate import GATES
 from books.posting.plan import Plan
 from books.posting.postings import IN_THE_BOOKS
-from books.posting.triage import GATES
 from books.store.tables_posting import posting
 
 JOB = "push-invoices"
@@ -68,7 +69,7 @@ def command(context: Context, *, plan_file: str, force: bool, as_json: bool) -> 
 
 
 def find(session: Session, named: str) -> Path:
-    """The plan's file: as named, else the one of this id that `books plan` kept.
+    """Return the plan's file: as named, else the one of this id that `books plan` kept.
 
     Raises:
         Halt: MISCONFIGURED; there is none.
@@ -100,7 +101,7 @@ def _check(plan: Plan, session: Session) -> None:
 
 
 def _words(*, force: bool) -> tuple[str, ...]:
-    """Everything is read: the push's bookmark may have passed what the plan holds."""
+    """Return the job's words. Everything is read: the push's bookmark may have passed what the plan holds."""
     return (*(["--force"] if force else []), "--full-refresh", JOB)
 
 
@@ -109,18 +110,15 @@ def _settings(path: Path) -> dict[str, str]:
 
 
 def results(session: Session, plan: Plan) -> list[dict[str, Any]]:
-    """What became of each invoice of the plan, and of those that it held; what needs a person first."""
+    """Return the outcome of each invoice of the plan, and of those that it held; what needs a person first."""
     columns = [posting.c[name] for name in COLUMNS]
     ours = select(*columns).where(posting.c.connection == session.connection)
-    ids = list(plan.by_invoice)
     rows: dict[str, dict[str, Any]] = {}
+    batches = batched(plan.by_invoice, IDS_IN_ONE_QUERY)
     with session.store.read() as conn:
-        found = [conn.execute(ours.where(posting.c.fault_code.in_(GATES))).mappings()]
-        for start in range(0, len(ids), IDS_IN_ONE_QUERY):
-            some = posting.c.opsmerge_invoice_id.in_(ids[start : start + IDS_IN_ONE_QUERY])
-            found.append(conn.execute(ours.where(some)).mappings())
-        for each in found:
-            rows.update((row["opsmerge_invoice_id"], dict(row)) for row in each)
+        for which in (posting.c.fault_code.in_(GATES), *(posting.c.opsmerge_invoice_id.in_(ids) for ids in batches)):
+            found = conn.execute(ours.where(which)).mappings()
+            rows.update((row["opsmerge_invoice_id"], dict(row)) for row in found)
     return sorted(rows.values(), key=lambda row: (row["outcome"] in _DONE, row["number"]))
 
 
@@ -136,5 +134,5 @@ def _print(plan: Plan, rows: list[dict[str, Any]]) -> None:
             ["invoice", "outcome", "total", "why", "what to do"],
             [(row["number"], row["outcome"], row["total"], wrong(row), row["remedy"]) for row in open_],
         )
-    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing"
-    say(f"Plan {plan.id} for {plan.connection}: {told}.")
+    said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing"
+    say(f"Plan {plan.id} for {plan.connection}: {said}.")

@@ -14,9 +14,9 @@ from books.core.faults import Exit
 from books.core.settings import TargetSettings
 from books.ledgers.quickbooks import open_client
 from books.ledgers.quickbooks.ledger import QuickBooksLedger
-from books.operations.preflight import Facts, Finding, State, inspect
-from books.operations.preflight.facts import Rules, gather
+from books.operations.preflight import BothSides, Finding, State, inspect
 from books.operations.preflight.findings import Suggestion
+from books.operations.preflight.gather import Rules, gather
 from books.operations.session import Session
 from books.opsmerge import OpsMergeSettings
 from books.opsmerge import open_client as open_opsmerge
@@ -38,8 +38,8 @@ def command(context: Context, *, write: bool, as_json: bool) -> int:
     """
     session = Session.open(context.environment)
     settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
-    facts = read(session, settings)
-    findings = inspect(facts)
+    sides = read(session, settings)
+    findings = inspect(sides)
     suggestions = [each.suggestion for each in findings if each.suggestion is not None]
     written = _write(settings, suggestions) if write else []
     blocks = any(each.state is State.BLOCKS for each in findings)
@@ -57,7 +57,7 @@ def command(context: Context, *, write: bool, as_json: bool) -> int:
     return Exit.REJECTED if blocks else Exit.DONE
 
 
-def read(session: Session, settings: TargetSettings) -> Facts:
+def read(session: Session, settings: TargetSettings) -> BothSides:
     """Read both sides through the clients that tap and target use, with their governor, tokens and settings."""
     clock = SystemClock()
     client = open_client(settings.quickbooks, session.store, clock)
@@ -70,7 +70,7 @@ def read(session: Session, settings: TargetSettings) -> Facts:
         settings.default_expense_account,
         settings.duplicate_numbers_checked,
     )
-    return gather(QuickBooksLedger(client, session.connection), opsmerge, session.store, clock, rules)
+    return gather(QuickBooksLedger(client, session.connection), opsmerge, session.store, rules)
 
 
 def _write(settings: TargetSettings, suggestions: Sequence[Suggestion]) -> list[Suggestion]:

@@ -1,28 +1,16 @@
-"""`books status`: connection, tokens, throttle, reads, inbox, jobs, postings, alerts, the last reconciliation."""
+"""`books status`: connection, tokens, limits, reads, inbox, jobs, postings, alerts, the last reconciliation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import click
 
 from books.cli import Context
-from books.cli.alerts import told
 from books.cli.output import json_option, print_json, print_table
-from books.core.clock import SystemClock
-from books.operations import runfolder, runs
-from books.operations.alerts import journal
-from books.operations.alerts.facts import Facts, gather
-from books.operations.alerts.reconciliation import Reconciliation
-from books.operations.alerts.rules import found, judge
 from books.operations.session import Session
-from books.posting import plans
-from books.posting.gate import MAKE_A_PLAN
-
-WRAPPERS = frozenset({"books:daily"})
-"""A run of runs: its code is the worst of others that are here themselves, and newer."""
+from books.operations.status import status
 
 
 @click.command("status")
@@ -30,67 +18,12 @@ WRAPPERS = frozenset({"books:daily"})
 @click.pass_obj
 def command(context: Context, *, as_json: bool) -> int:
     """Show the bridge's health; end with the worst exit code among the plugins' last runs."""
-    session = Session.open(context.environment)
-    facts = gather_all(session)
+    facts = status(Session.open(context.environment))
     if as_json:
         print_json(facts)
     else:
         _print(facts)
     return int(facts["exit_code"])
-
-
-def gather_all(session: Session) -> dict[str, Any]:
-    """Every fact, without a call to QuickBooks or OpsMerge."""
-    facts = gather(session.sources(), SystemClock())
-    with session.store.read() as conn:
-        alerts = journal.current(conn, facts.connection)
-    last = [run for run in facts.plugins if run.plugin not in WRAPPERS]
-    return {
-        "connection": facts.connection,
-        "environment": facts.environment,
-        "tokens": asdict(facts.token),
-        "throttle": {**asdict(facts.governor), "left": _left(facts)},
-        "reads": {"used": facts.governor.metered_reads, "allowed": facts.monthly_reads},
-        "inbox": asdict(facts.inbox) if facts.inbox else None,
-        "postings": facts.outcomes,
-        "jobs": [asdict(each) for each in facts.job_runs],
-        "runs": [asdict(run) for run in last],
-        "at_work": [{"pid": each.pid, "since": each.since, "command": each.words} for each in _at_work()],
-        "refused": [asdict(run) for run in runs.refused(session.store, facts.now)],
-        "reconciliation": _told(facts.reconciliation),
-        "alerts": told(alerts),
-        "warnings": [*_warnings(facts), *plan_warnings(session)],
-        "exit_code": int(runs.worst([run.exit_code for run in last])),
-    }
-
-
-def _at_work() -> list[runfolder.Claim]:
-    return runfolder.at_work(runfolder.folder())
-
-
-def _left(facts: Facts) -> dict[str, int]:
-    used = facts.governor.used
-    return {name: max(0, most - used[name]) for name, most in facts.governor.allowed.items()}
-
-
-def plan_warnings(session: Session) -> list[str]:
-    """That nothing is created before a plan was posted, and what to do about it."""
-    shut = plans.why_shut(session.store, session.connection)
-    return [f"Invoices wait for a plan: {shut}. {MAKE_A_PLAN}"] if shut else []
-
-
-def _told(run: Reconciliation | None) -> dict[str, Any] | None:
-    """What the gates of the newest published run say; None where this machine has none."""
-    return {**asdict(run), "trusted": run.trusted, "critical": list(run.critical.values())} if run else None
-
-
-def _warnings(facts: Facts) -> Iterator[str]:
-    """What is wrong, or will be, by the same rules as the alerts; and a refresh that was cut off."""
-    for cause in found(judge(facts)):
-        yield f"{cause.title}. {cause.message} What to do: {cause.remedy}"
-    if facts.token.cut_off_at:
-        at = facts.token.cut_off_at.to_datetime_string()
-        yield f"A refresh of the tokens was cut off at {at}Z: reconnect if the next one fails."
 
 
 def _print(facts: dict[str, Any]) -> None:
@@ -108,7 +41,7 @@ def _print(facts: dict[str, Any]) -> None:
         ["plugin", "finished", "exit code", "message"],
         [(run["plugin"], run["finished_at"], run["exit_code"], run["message"]) for run in facts["runs"]]
         + [
-            (f"{run['plugin']}, a second run", run["finished_at"], run["exit_code"], run["message"])
+            (f"{run['plugin']}, refused second run", run["finished_at"], run["exit_code"], run["message"])
             for run in facts["refused"]
         ],
     )
@@ -117,17 +50,17 @@ def _print(facts: dict[str, Any]) -> None:
 def _ending(run: dict[str, Any]) -> tuple[Any, Any]:
     if run["started_at"] is None or run["finished_at"]:
         return run["finished_at"], run["exit_code"]
-    return "not yet, or cut off", None
+    return "not yet, or killed", None
 
 
 def _health(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     token, throttle = facts["tokens"], facts["throttle"]
     yield "connected", "yes" if token["connected"] else "no"
     yield "tokens encrypted", "yes" if token["encrypted"] else "no"
-    yield "access token ends", token["access_expires_at"]
+    yield "access token expires", token["access_expires_at"]
     yield "last refresh", _aged(token)
-    yield "refresh token dies, unless refreshed", token["refresh_expires_at"]
-    yield "consent ends for good", token["hard_expires_at"]
+    yield "refresh token expires, unless refreshed", token["refresh_expires_at"]
+    yield "consent expires", token["hard_expires_at"]
     yield (
         "calls left",
         ", ".join(f"{throttle['left'][name]} of {most} {_words(name)}" for name, most in throttle["allowed"].items()),
@@ -135,7 +68,7 @@ def _health(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "paused for", f"{throttle['paused_seconds']:.0f} s {throttle['pause_reason']}".strip()
     if throttle["breaker_seconds"]:
         yield "stopped for", f"{throttle['breaker_seconds']:.0f} s after {throttle['consecutive_failures']} failures"
-    yield from (("at work", f"pid {each['pid']} since {each['since']}: {each['command']}") for each in facts["at_work"])
+    yield from (("running", f"pid {each['pid']} since {each['since']}: {each['command']}") for each in facts["at_work"])
     yield "push in flight", "yes" if throttle["push_in_flight"] else "no"
     yield "metered reads this month", f"{facts['reads']['used']:,} of {facts['reads']['allowed']:,}"
     yield "webhook inbox", _inbox(facts["inbox"])
@@ -155,7 +88,7 @@ def _aged(token: dict[str, Any]) -> str:
 
 
 def _words(limit: str) -> str:
-    """`requests a minute` for `requests_per_minute`."""
+    """Return `requests a minute` for `requests_per_minute`."""
     return limit.replace("_per_", " a ")
 
 
@@ -163,7 +96,7 @@ def _inbox(lag: dict[str, Any] | None) -> str:
     if lag is None:
         return "no receiver"
     oldest = "" if lag["oldest_seconds"] is None else f", the oldest for {lag['oldest_seconds']:,.0f} s"
-    return f"{lag['waiting']} waiting{oldest}; webhooks missed {lag['missed']} changes in 30 days"
+    return f"{lag['waiting']} waiting{oldest}; {lag['missed']} changes in 30 days without a webhook"
 
 
 def _reconciliation(run: dict[str, Any] | None) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from books.cli import Context
-from books.cli.log import wrong
 from books.cli.output import json_option, print_json, say, show
 from books.core.faults import Exit
+from books.operations.log import fault_text as wrong
 from books.operations.session import Session
 from books.operations.why import reasons, stories
-from books.writeback.allocation_ledger import LEFT
+from books.writeback.allocation_store import LEFT
 
 STORY = {
     "created": "It is in QuickBooks, created by us.",
@@ -47,7 +47,7 @@ def command(context: Context, *, number: str, as_json: bool) -> int:
 def _lines(story: Mapping[str, Any]) -> Iterator[str]:
     yield f"{story['number']} (OpsMerge {story['opsmerge_invoice_id']}): {story['outcome']}"
     yield STORY[story["outcome"]]
-    for part in (_seen, _mapped, _sent, _answered, _told, _paid, _drifted):
+    for part in (_seen, _mapped, _sent, _answered, _written, _paid, _drifted):
         yield from (f"  {line}" for line in part(story))
     if wrong(story):
         yield f"What is wrong: {wrong(story)}"
@@ -95,27 +95,27 @@ def _answered(story: Mapping[str, Any]) -> Iterator[str]:
             yield f"QuickBooks' total differs by {difference:+}: it rounds VAT per document"
 
 
-def _told(story: Mapping[str, Any]) -> Iterator[str]:
-    told = story["told"]
-    if told is None:
-        yield "OpsMerge has not been told yet: target-opsmerge does it, the last step of a push."
+def _written(story: Mapping[str, Any]) -> Iterator[str]:
+    block = story["told"]
+    if block is None:
+        yield "Not written to OpsMerge yet: target-opsmerge writes it, as the last step of a push."
         return
-    shows = f"{told['status']}, QuickBooks id {told['external_id']}" if told["external_id"] else told["status"]
-    if told["fault_code"] == LEFT:
-        yield f"OpsMerge is left as it is (it would show: {shows}): {told['fault_message']}. {told['remedy']}"
-    elif story["not_written"] and told["written_sha256"] is None:
+    shows = f"{block['status']}, QuickBooks id {block['external_id']}" if block["external_id"] else block["status"]
+    if block["fault_code"] == LEFT:
+        yield f"OpsMerge is left as it is (it would show: {shows}): {block['fault_message']}. {block['remedy']}"
+    elif story["not_written"] and block["written_sha256"] is None:
         yield f"OpsMerge is left as it is (it would show: {shows}): {story['not_written']}."
-    elif told["fault_message"]:
-        yield f"OpsMerge could not be told ({shows}): {told['fault_message']} {told['remedy'] or ''}".rstrip()
-    elif told["due"] or told["written_sha256"] is None:
-        yield f"OpsMerge is to be told: {shows}"
+    elif block["fault_message"]:
+        yield f"OpsMerge refused it ({shows}): {block['fault_message']} {block['remedy'] or ''}".rstrip()
+    elif block["due"] or block["written_sha256"] is None:
+        yield f"To be written to OpsMerge: {shows}"
     else:
         yield f"OpsMerge shows: {shows}"
 
 
 def _paid(story: Mapping[str, Any]) -> Iterator[str]:
     for each in story["paid"]:
-        yield f"{_payment(each)}, payment {each['payment_id']}; {_payment_told(each)}"
+        yield f"{_payment(each)}, payment {each['payment_id']}; {_payment_written(each)}"
     for each in story["opsmerge_payments"]:
         state = "voided" if each["voided"] else "valid"
         origin = f"ours, {each['external_id']}" if each["external_id"] else "entered by hand"
@@ -130,14 +130,14 @@ def _payment(each: Mapping[str, Any]) -> str:
     return f"Paid in QuickBooks: {each['amount']} {each['currency'] or ''}".rstrip() + when + reference
 
 
-def _payment_told(each: Mapping[str, Any]) -> str:
+def _payment_written(each: Mapping[str, Any]) -> str:
     if each["fault_code"] == LEFT:
         return f"not written to OpsMerge: {each['fault_message']}. {each['remedy']}"
     if each["fault_message"]:
         return f"OpsMerge refused it: {each['fault_message']} {each['remedy'] or ''}".rstrip()
     if each["linked_payment_id"]:
         return f"it is OpsMerge's payment {each['linked_payment_id']}, entered by hand"
-    return "OpsMerge is to be told" if each["due"] else "OpsMerge knows it"
+    return "to be written to OpsMerge" if each["due"] else "OpsMerge has it"
 
 
 def _drifted(story: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Small nouns and tools without opinions, used by every room: clock, faults, money, redact, printable, paths, settings.
+"""Small nouns and tools that every room uses: clock, faults, money, files, paths, settings.
 
 Imports no other room. Start with `faults`: the four kinds of fault are what every other room raises.
 """

@@ -1,9 +1,9 @@
 """The four kinds of fault; nothing else leaves a ledger.
 
     Fault
-    ├── Retry    did not happen: the same call may be made again, bounded
+    ├── Retry    did not happen: the same call may be made again, a bounded number of times
     ├── Unknown  may have happened: never blindly repeated, settled by a look-up
-    │   └── ServerError  as Unknown, but the vendor answered: nothing is still under way, so it may be looked up at once
+    │   └── ServerError  as Unknown, but the vendor answered: no request is under way, so it may be looked up at once
     ├── Reject   this record is wrong: nothing was written, go on with the others
     └── Halt     nothing further can succeed in this run; carries the exit code
 
@@ -31,14 +31,14 @@ RECONNECT = (
     "reconnect: run `books connect` (or put a new refresh token into the setting refresh_token, "
     "QUICKBOOKS_REFRESH_TOKEN)"
 )
-"""What to do about a dead connection, wherever it shows."""
+"""The remedy for a dead connection."""
 
 
 class Fault(Exception):  # noqa: N818 -- the contract's word
-    """A vendor's or the network's refusal, in words a user can act on.
+    """A refusal by a vendor or the network, in words that a user can act on.
 
-    `code` is the vendor's (or our own, lower_snake) fault code, `remedy` what the user should do,
-    `vendor_request_id` the id that the vendor's support asks for (QuickBooks: `intuit_tid`).
+    `code` is the vendor's fault code (or ours, lower_snake), `remedy` what the user should do, `vendor_request_id`
+    the id that the vendor's support asks for (QuickBooks: `intuit_tid`).
     """
 
     def __init__(self, message: str, *, code: str = "", remedy: str = "", vendor_request_id: str | None = None) -> None:
@@ -50,19 +50,19 @@ class Fault(Exception):  # noqa: N818 -- the contract's word
 
 
 class Retry(Fault):
-    """The call did not happen. How long to wait stands in the answer's Retry-After, which the transport reads."""
+    """The call did not happen. The transport reads from Retry-After how long to wait."""
 
 
 class Unknown(Fault):
-    """The call may have happened: an answer was lost, cut, unreadable, or was a 5xx."""
+    """The call may have happened: its answer was lost, cut off, unreadable, or a 5xx."""
 
 
 class ServerError(Unknown):
-    """The vendor answered without an outcome: a 5xx, an unreadable body, an item left out of a batch's answer."""
+    """The vendor's answer gives no outcome: a 5xx, an unreadable body, an item missing from a batch's answer."""
 
 
 class Reject(Fault):
-    """This record is wrong and nothing was written. `field` names where, e.g. `lines[3].service`."""
+    """This record is wrong and nothing was written. `field` says where, e.g. `lines[3].service`."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Reject(Fault):
 
 
 class Halt(Fault):
-    """Nothing further can succeed in this run: revoked, wrong realm, misconfigured, out of time."""
+    """Nothing further can succeed in this run: consent revoked, wrong company, misconfigured, out of time."""
 
     def __init__(
         self,

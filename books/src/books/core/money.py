@@ -1,4 +1,4 @@
-"""Exact money: Decimal in, Decimal out, half up where QuickBooks rounds, JSON without floats."""
+"""Exact money: Decimal in, Decimal out, rounded half up as QuickBooks rounds, JSON without floats."""
 
 from __future__ import annotations
 

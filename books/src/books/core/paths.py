@@ -1,4 +1,4 @@
-"""Where the project lies: every path in a setting is relative to it, whatever folder a plugin was started in."""
+"""Find the project's folder: every path in a setting is relative to it, wherever a plugin is started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT_VARIABLE = "MELTANO_PROJECT_ROOT"
 
 
 def project_root() -> Path:
-    """The project's folder: MELTANO_PROJECT_ROOT, else the nearest parent with a `meltano.yml`, else where we are.
+    """Return MELTANO_PROJECT_ROOT, else the nearest parent with a `meltano.yml`, else the working folder.
 
     Meltano leaves the variable empty in some places; empty counts as not set.
     """
@@ -22,29 +22,29 @@ def project_root() -> Path:
 
 
 def _nearest_project(start: Path) -> Path:
-    """The first of `start` and its parents that holds a project file; `start` where none does."""
+    """Return the first of `start` and its parents that has a project file; `start` if none has."""
     return next((folder for folder in (start, *start.parents) if (folder / PROJECT_FILE).is_file()), start)
 
 
 def environment_file(environment: str) -> Path | None:
-    """The file of variables that belong to one environment alone, `.env.<environment>`; None where there is none."""
+    """Return the environment's own file of variables, `.env.<environment>`; None if there is none."""
     path = project_root() / f".env.{environment}"
     return path if path.is_file() else None
 
 
 def resolve(path: str | os.PathLike[str]) -> Path:
-    """An absolute path: `~` expanded, relative ones taken from `project_root()`."""
+    """Return an absolute path: `~` is expanded, relative paths start at `project_root()`."""
     return (project_root() / Path(path).expanduser()).absolute()
 
 
-ENVIRONMENTS_OWN = ("QUICKBOOKS_", "XERO_", "OPSMERGE_", "BOOKS_STORE_URL", "BOOKS_TOKEN_KEY")
-"""Variables that say which company, which OpsMerge and which store: an environment's file alone says them."""
+ENVIRONMENT_VARIABLES = ("QUICKBOOKS_", "XERO_", "OPSMERGE_", "BOOKS_STORE_URL", "BOOKS_TOKEN_KEY")
+"""Prefixes of the variables that choose company, OpsMerge and store. Only the environment's file may set them."""
 
 
 def check_environment_file(environment: str, environ: Mapping[str, str], *, is_loaded: bool) -> None:
-    """Refuse to work with another environment's company, OpsMerge or store than `.env.<environment>` names.
+    """Refuse to work with a company, OpsMerge or store other than those in `.env.<environment>`.
 
-    `is_loaded` says that the process was started with that file: then a variable that is missing is wrong too.
+    `is_loaded`: the process was started with that file, so a missing variable is wrong too.
 
     Raises:
         Halt: MISCONFIGURED, naming the variables and never their values.
@@ -54,11 +54,13 @@ def check_environment_file(environment: str, environ: Mapping[str, str], *, is_l
     path = environment_file(environment) if environment else None
     if path is None:
         return
-    named = {name: value for name, value in dotenv_values(path).items() if name.startswith(ENVIRONMENTS_OWN) and value}
+    named = {
+        name: value for name, value in dotenv_values(path).items() if name.startswith(ENVIRONMENT_VARIABLES) and value
+    }
     wrong = sorted(name for name, value in named.items() if environ.get(name, None if is_loaded else value) != value)
     if wrong:
         raise Halt(
-            f"{path.name} sets {', '.join(wrong)}, and this process has other values: it was started without that "
+            f"{path.name} sets {', '.join(wrong)}, but this process has other values: it was started without that "
             "file, or the shell sets them",
             exit_code=Exit.MISCONFIGURED,
             code="other_environment",

@@ -1,7 +1,7 @@
-"""Text from outside on its way to a terminal, a pipe or a log: what steers them or hides is shown as an escape.
+"""Escape control and invisible characters in text from outside before it is printed or logged.
 
-A client's name may hold anything: an escape sequence that repaints the screen, a direction mark that turns a number
-round, a line break that writes a line of its own.
+A client's name may contain anything: an escape sequence that repaints the screen, a direction mark that reverses a
+number, a line break that forges a line.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 
 JOINERS = frozenset("\u200c\u200d")
-"""They join letters and emoji of one name, and steer nothing."""
+"""They join letters and emoji within a name, and are harmless."""
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -22,19 +22,19 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Return the text with its own lines kept, each of them printable."""
+    """Return the text with its line breaks kept and each line printable."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def printable_json(text: str) -> str:
-    r"""Return a JSON document with its hidden characters as `\u202e`: it says the same, and shows what it says."""
+    r"""Return a JSON document with hidden characters as `\u202e`: the same content, visible."""
     if text.isprintable():
         return text
     return "".join(_json_escape(each) if _is_hidden(each) else each for each in text)
 
 
 def has_control(text: str) -> bool:
-    """Whether the text holds a control character, which no name or number of a ledger may."""
+    """Return whether the text has a control character, which no name or number of a ledger may have."""
     return any(unicodedata.category(each) == "Cc" for each in text)
 
 

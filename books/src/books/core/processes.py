@@ -1,4 +1,4 @@
-"""The processes of this machine: which live, since when, and what they are."""
+"""List the processes of this machine: start time and command line."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class Process:
-    """A process that lives."""
+    """A running process."""
 
     pid: int
     key: str
-    """Tells it from a later process with the same number."""
+    """Distinguishes it from a later process with the same number."""
     started_at: float
     """Seconds since 1970."""
     words: tuple[str, ...]
 
 
 def processes() -> list[Process]:
-    """Return those that we may see."""
+    """Return the running processes that are visible to us."""
     return list(_of_linux() if (PROC / "self" / "stat").exists() else _of_ps())
 
 
@@ -40,7 +40,7 @@ def _of_linux() -> Iterator[Process]:
             continue
         with suppress(OSError):  # it has ended meanwhile
             state, *fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            if state in "ZX":  # it has ended, and nobody has asked how
+            if state in "ZX":  # a zombie: it has ended
                 continue
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
             started = fields[18]
@@ -48,10 +48,10 @@ def _of_linux() -> Iterator[Process]:
 
 
 def _of_ps() -> Iterator[Process]:
-    """Where there is no /proc, as on macOS."""
+    """Yield the processes that `ps` lists, where there is no /proc (macOS)."""
     now = SystemClock().now().timestamp()
     command = ["ps", "-A", "-o", "pid=,lstart=,etime=,args="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 -- our own words
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 -- a fixed command
     for line in listed.splitlines():
         pid, *rest = line.split()
         key, etime, words = " ".join(rest[:5]), rest[5], rest[6:]
@@ -59,7 +59,7 @@ def _of_ps() -> Iterator[Process]:
 
 
 def _seconds(etime: str) -> int:
-    """`[[days-]hours:]minutes:seconds` as ps writes how long a process has lived."""
+    """Return the seconds of `[[days-]hours:]minutes:seconds`, as ps writes the age of a process."""
     days, _, clock = etime.rpartition("-")
     seconds = 0
     for part in clock.split(":"):

@@ -1,4 +1,4 @@
-"""Secrets stay out of logs: what we know is a secret, and what looks like one, is replaced before it is written."""
+"""Keep secrets out of logs: replace known secrets, and whatever looks like one, before it is written."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from books.core.printable import printable_lines
 MASK = "[redacted]"
 
 SECRETS_MAX = 512
-"""Known secrets kept; a process that refreshes hourly forgets a token after some ten days, long after it died."""
+"""Known secrets kept. A process that refreshes hourly forgets a token after ten days, long after it expired."""
 
 SECRET_LENGTH_MIN = 8
-"""Shorter values would blank ordinary words."""
+"""Shorter values would mask ordinary words."""
 
 _SHAPES = (
     re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic)?\s*)[^\s\"',}]+"),
@@ -30,13 +30,13 @@ _SHAPES = (
     re.compile(r"()\beyJ[A-Za-z0-9._-]{16,}"),
     re.compile(r"(\w+://[^\s:/@]*:)[^\s@]+(?=@)"),
 )
-"""What a secret looks like: headers, form and JSON fields, OpsMerge keys, JSON web tokens, passwords in addresses."""
+"""What secrets look like: headers, form and JSON fields, OpsMerge keys, JSON web tokens, passwords in addresses."""
 
 _known: OrderedDict[str, None] = OrderedDict()
 
 
 def register(secrets: Iterable[str | None]) -> None:
-    """Make values known as secrets, so that they are masked wherever they turn up."""
+    """Register values as secrets, so that they are masked wherever they occur."""
     for secret in secrets:
         if secret and len(secret) >= SECRET_LENGTH_MIN:
             _known[secret] = None
@@ -46,7 +46,7 @@ def register(secrets: Iterable[str | None]) -> None:
 
 
 def mask(text: str) -> str:
-    """The text with every known secret, and everything of a secret's shape, replaced."""
+    """Return the text with every known secret, and everything that looks like one, replaced."""
     for secret in tuple(_known):
         text = text.replace(secret, MASK)
     for shape in _SHAPES:
@@ -55,13 +55,13 @@ def mask(text: str) -> str:
 
 
 class RedactingFilter(logging.Filter):
-    """Masks a record in place: message, arguments, traceback, stack and extra fields. Lets every record pass.
+    """Masks secrets in a record: message, arguments, traceback, stack and extra fields. Every record passes.
 
-    What could steer a terminal goes too: a message may name a client.
+    It also escapes control characters: a message may contain a client's name.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Mask it."""
+        """Mask the record and let it pass."""
         record.msg, record.args = printable_lines(mask(_message(record))), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
@@ -72,7 +72,7 @@ class RedactingFilter(logging.Filter):
 
 
 def _message(record: logging.LogRecord) -> str:
-    """The finished message; a record whose arguments do not fit its message is kept as it is, not lost."""
+    """Return the formatted message; if its arguments do not fit, the message and the arguments."""
     try:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):
@@ -83,9 +83,9 @@ _filter = RedactingFilter()
 
 
 def install() -> None:
-    """Mask every record of this process from now on, whichever logger makes it and whichever handler writes it.
+    """Mask every log record of this process from now on, for all loggers and handlers.
 
-    The record factory sees all records, also those of handlers that are added later; the filter on the handlers
+    The record factory sees all records, also those for handlers that are added later; the filter on the handlers
     sees the extra fields, which are set after the factory has run.
     """
     factory = logging.getLogRecordFactory()
@@ -96,7 +96,7 @@ def install() -> None:
 
 
 def _redacting(factory: Any) -> Any:
-    """A record factory that masks what the given one makes."""
+    """Return a record factory that masks what the given one makes."""
 
     def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record: logging.LogRecord = factory(*args, **kwargs)

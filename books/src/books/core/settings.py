@@ -1,4 +1,4 @@
-"""The settings of both QuickBooks plugins: read once, checked at once, refused in words that name the setting."""
+"""Read and check the settings of the QuickBooks plugins; a wrong one is refused in a message that names it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ BATCH_SIZE_MAX = 30
 
 
 SETTLE_SECONDS_MIN = 300
-"""In production: Intuit itself gives up a request after 120 seconds, and this is more than twice that."""
+"""In production: more than twice the 120 seconds after which Intuit gives up a request."""
 
 
 def _property(kind: str, description: str, *, default: Any = None, secret: bool = False, **more: Any) -> dict[str, Any]:
-    """One setting as JSON schema. Optional ones may be null; secrets carry the flags that the Singer SDK sets."""
-    kinds = [kind, "string"] if kind == "boolean" else [kind]  # as text, so that a mistyped word can be refused
+    """Return one setting as JSON schema. Optional ones may be null; secrets have the flags of the Singer SDK."""
+    kinds = [kind, "string"] if kind == "boolean" else [kind]  # also as text, so that a mistyped word can be refused
     schema: dict[str, Any] = {"type": [*kinds, "null"], "description": description, **more}
     if default is not None:
         schema["default"] = default
@@ -146,13 +146,13 @@ WATCH_PROPERTIES: dict[str, dict[str, Any]] = {
         "integer", "Metered reads a month that the Intuit app's tier allows (Builder: 500,000)", default=500_000
     ),
 }
-"""What the utility plugin `books` is told about watching, as JSON schema properties."""
+"""The alert settings of the utility plugin `books`, as JSON schema properties."""
 
 
 def config_schema(added: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """A whole `config_jsonschema` for the Singer SDK: the shared settings and those that a plugin adds.
+    """Return a complete `config_jsonschema` for the Singer SDK: the shared settings and those that a plugin adds.
 
-    A new one at each call, because the SDK adds its own settings to what it is given.
+    It is a new object at each call, because the SDK adds its own settings to it.
     """
     return {
         "type": "object",
@@ -163,7 +163,7 @@ def config_schema(added: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class QuickBooksSettings:
-    """One company at Intuit, how to reach it and how fast. Secrets are left out of its repr."""
+    """One company at Intuit: address, credentials and limits. Secrets are left out of the repr."""
 
     realm_id: str
     client_id: str = field(repr=False)
@@ -182,9 +182,9 @@ class QuickBooksSettings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, needs_realm: bool = True) -> QuickBooksSettings:
-        """Read a plugin's configuration. Unknown settings are another plugin's, and ignored.
+        """Read a plugin's configuration. Unknown settings belong to another plugin, and are ignored.
 
-        Without `needs_realm` the company may be left open: `realm_id` is empty then, until a person chose one.
+        Without `needs_realm` the company may be missing: `realm_id` is empty until a person chooses one.
 
         Raises:
             Halt: MISCONFIGURED; the message names the setting and what it should be.
@@ -212,7 +212,7 @@ class QuickBooksSettings:
 
     @property
     def connection(self) -> str:
-        """The key of this company in the store: `<environment>:<realm_id>`."""
+        """The company's key in the store: `<environment>:<realm_id>`."""
         return f"{self.environment}:{self.realm_id}"
 
     @property
@@ -222,23 +222,23 @@ class QuickBooksSettings:
 
     @property
     def token_endpoint(self) -> str:
-        """Where tokens are fetched. A `token_url` may be a host alone or the whole address."""
+        """The address for token requests. `token_url` may be a host alone or the whole address."""
         return _endpoint(self.token_url or TOKEN_HOST, TOKEN_PATH)
 
     @property
     def authorize_endpoint(self) -> str:
-        """Where a person consents: on the host of `token_url` where one is set."""
+        """The address of the consent page: on the host of `token_url` if that is set."""
         return (_host(self.token_url) if self.token_url else AUTHORIZE_HOST) + AUTHORIZE_PATH
 
     @property
     def revoke_endpoint(self) -> str:
-        """Where tokens are revoked: on the host of `token_url` where one is set."""
+        """The address for revoking tokens: on the host of `token_url` if that is set."""
         return _endpoint(_host(self.token_url) if self.token_url else REVOKE_HOST, REVOKE_PATH)
 
 
 @dataclass(frozen=True)
 class TargetSettings:
-    """What target-quickbooks is told: the company, and how to post to it."""
+    """The settings of target-quickbooks: the company, and how to post to it."""
 
     quickbooks: QuickBooksSettings
     mapping_file: str = "mappings.yml"
@@ -290,7 +290,7 @@ class TargetSettings:
 
 @dataclass(frozen=True)
 class TapSettings:
-    """What tap-quickbooks-payments is told: the company, and how far to read."""
+    """The settings of tap-quickbooks-payments: the company, and how far to read."""
 
     quickbooks: QuickBooksSettings
     start_date: str | None = None
@@ -315,7 +315,7 @@ class TapSettings:
 
 @dataclass(frozen=True)
 class WatchSettings:
-    """Whom to tell when something is wrong, and when that is."""
+    """The alert settings: whom to notify, and from when on."""
 
     alert_urls: str = field(default="", repr=False)
     alert_quiet_hours: int = 3
@@ -337,7 +337,7 @@ class WatchSettings:
 
 
 class _Reader:
-    """Reads single settings; an empty text counts as not set, because an unset `${VARIABLE}` becomes one."""
+    """Reads single settings. An empty text counts as not set: an unset `${VARIABLE}` becomes one."""
 
     def __init__(self, config: Mapping[str, Any], properties: Mapping[str, Mapping[str, Any]]) -> None:
         self._config = config
@@ -349,7 +349,7 @@ class _Reader:
         return self._properties[name].get("default") if value in (None, "") else value
 
     def text(self, name: str) -> str | None:
-        """A text, or None where it is not set."""
+        """Return a text, or None if it is not set."""
         value = self._value(name)
         if value is None or isinstance(value, str):
             return value
@@ -358,7 +358,7 @@ class _Reader:
         raise _refusal(name, f"must be a text, not {type(value).__name__}")
 
     def required(self, name: str, shape: re.Pattern[str] | None = None, meaning: str = "") -> str:
-        """A text that must be there. The value is not repeated in the message: it may be a secret."""
+        """Return a required text. Messages do not repeat the value: it may be a secret."""
         value = self.text(name)
         if value is None:
             raise _refusal(name, "is required")
@@ -367,11 +367,11 @@ class _Reader:
         return value
 
     def optional_choice(self, name: str) -> str | None:
-        """One of the values that the schema names, or None where it is not set."""
+        """Return one of the schema's values, or None if it is not set."""
         return None if self._value(name) is None else self.choice(name)
 
     def choice(self, name: str) -> str:
-        """One of the values that the schema names."""
+        """Return one of the schema's values."""
         value = self.text(name)
         allowed = [each for each in self._properties[name]["enum"] if each is not None]
         if value not in allowed:
@@ -379,7 +379,7 @@ class _Reader:
         return str(value)
 
     def number(self, name: str, *, least: int, most: int | None = None) -> int:
-        """A whole number within bounds; environment variables give it as text."""
+        """Return a whole number within bounds. Environment variables give it as text."""
         value = self._value(name)
         try:
             number = int(str(value)) if not isinstance(value, bool) else None
@@ -391,7 +391,7 @@ class _Reader:
         return number
 
     def flag(self, name: str) -> bool:
-        """True or false; environment variables give it as text."""
+        """Return true or false. Environment variables give it as text."""
         value = self._value(name)
         flags = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
         flag = flags.get(str(value).lower())
@@ -400,7 +400,7 @@ class _Reader:
         return flag
 
     def day(self, name: str) -> date | None:
-        """A calendar day as YYYY-MM-DD, or None where it is not set."""
+        """Return a date given as YYYY-MM-DD, or None if it is not set."""
         value = self._value(name)
         if value is None or (isinstance(value, date) and type(value) is date):
             return value
@@ -410,7 +410,7 @@ class _Reader:
             raise _refusal(name, f"must be a date such as 2026-11-01, not {value!r}") from None
 
     def loopback_url(self, name: str) -> str | None:
-        """An address on this machine, or None. Any other host is refused: tokens would be sent to it."""
+        """Return an address on this machine, or None. Any other host is refused: tokens would be sent to it."""
         value = self.text(name)
         if value is not None and not is_loopback(value):
             raise _refusal(
@@ -420,7 +420,7 @@ class _Reader:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an http(s) address names this machine: `localhost` or a loopback IP address, with no user in it."""
+    """Return whether an http(s) address is on this machine: `localhost` or a loopback IP address, without a user."""
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
@@ -437,7 +437,7 @@ def _host(url: str) -> str:
 
 
 def _endpoint(url: str, path: str) -> str:
-    """The address itself where it has a path, else the path on that host."""
+    """Return the address itself if it has a path, else `path` on that host."""
     return url if urlsplit(url).path.strip("/") else url.rstrip("/") + path
 
 

@@ -1,5 +1,5 @@
-"""One seam, many vendors: what a ledger is to us, and a folder for each vendor that keeps to it.
+"""One protocol for all ledgers, and a folder for each vendor that implements it.
 
-May import transport, store and core. Start with `contract`, the nouns and the protocol `Ledger`; `pretend` is the
-double that ships with it. Vendors do not know each other.
+May import transport, store and core. Start with `contract`: the nouns and the protocol `Ledger`. `pretend` is the test
+double that ships with it. Vendors do not import each other.
 """

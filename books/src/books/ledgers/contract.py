@@ -1,7 +1,7 @@
-"""The nouns of an accounting ledger and the protocol that every vendor's dialect keeps to. Knows no vendor.
+"""The nouns of OpsMerge and of an accounting ledger, and the protocol that every vendor implements. Knows no vendor.
 
-Left of the seam stand OpsMerge's nouns (`Invoice`, `Line`, `Client`, `Service`, `SourceTaxCode`), right of it the
-ledger's (`Company`, `Customer`, `Item`, `TaxCode`, `LedgerInvoice`). Names follow EN 16931 where there is a choice.
+OpsMerge's nouns are `Invoice`, `Line`, `Client`, `Service` and `SourceTaxCode`; the ledger's are `Company`,
+`Customer`, `Item`, `TaxCode` and `LedgerInvoice`. Names follow EN 16931 where there is a choice.
 Money is Decimal in the invoice's currency; rates are per cent (20 means 20 %).
 """
 
@@ -20,7 +20,7 @@ from books.transport.call import Turn
 
 @dataclass(frozen=True)
 class Address:
-    """A postal address; empty parts are empty texts."""
+    """A postal address; missing parts are empty strings."""
 
     line1: str = ""
     line2: str = ""
@@ -31,7 +31,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of an OpsMerge invoice. `net` is OpsMerge's own amount; quantity times price need not round to it."""
+    """One line of an OpsMerge invoice. `net` is OpsMerge's own amount, which may differ from quantity times price."""
 
     description: str
     quantity: Decimal | None
@@ -47,7 +47,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Invoice:
-    """An OpsMerge invoice, complete and of the right types."""
+    """An OpsMerge invoice, complete and with the right types."""
 
     id: str
     number: str
@@ -65,14 +65,14 @@ class Invoice:
     total: Decimal
     excluded: bool
     owner: str | None = None
-    """The connection that it belongs to in OpsMerge (`books.opsmerge.belonging`)."""
+    """The connection that the invoice belongs to in OpsMerge (`books.opsmerge.belonging`)."""
     owner_id: str | None = None
-    """The id under which that connection posted it, as OpsMerge has it."""
+    """The ledger's id that OpsMerge shows for it."""
 
 
 @dataclass(frozen=True)
 class Client:
-    """An OpsMerge client."""
+    """An OpsMerge client: a customer of the MSP."""
 
     id: str
     name: str
@@ -83,7 +83,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Service:
-    """An OpsMerge service; `item` is the ledger item that OpsMerge itself has on record for it."""
+    """An OpsMerge service; `item` is the ledger item that OpsMerge has stored for it."""
 
     id: str
     name: str
@@ -92,7 +92,7 @@ class Service:
 
 @dataclass(frozen=True)
 class SourceTaxCode:
-    """An OpsMerge tax code; `code` is the ledger's code that OpsMerge itself has on record for it."""
+    """An OpsMerge tax code; `code` is the ledger's code that OpsMerge has stored for it."""
 
     id: str
     name: str
@@ -102,16 +102,16 @@ class SourceTaxCode:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a vendor's ledger can and cannot do, as far as posting must know."""
+    """What a vendor's ledger can and cannot do, where posting depends on it."""
 
     provider: str
     number_chars_max: int
     lines_max: int
     number_taken_code: str = ""
-    """The fault code of an invoice number that is already used."""
+    """The fault code for an invoice number that is already used."""
     name_taken_code: str = ""
     stale_reference_codes: frozenset[str] = frozenset()
-    """Fault codes that say: a customer, item or tax code is gone, look it up afresh."""
+    """Fault codes for a customer, item or tax code that no longer exists and must be looked up again."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,9 @@ class Company:
     multi_currency: bool
     vat_on: bool
     custom_numbers: bool
-    """Whether the ledger takes our invoice numbers; otherwise it gives its own."""
+    """Whether the ledger accepts our invoice numbers; otherwise it assigns its own."""
     closed_until: date | None
-    """The last day of the closed books; nothing may be dated on it or before."""
+    """The last day of the closed period; nothing may be dated on or before it."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Customer:
 
 @dataclass(frozen=True)
 class Item:
-    """A product or service of the ledger. `sellable` is false of categories and bundles."""
+    """A product or service of the ledger. `sellable` is false for categories and bundles."""
 
     id: str
     name: str
@@ -158,11 +158,11 @@ class TaxCode:
     name: str
     rates: tuple[tuple[str, Decimal], ...]
     reverse_charge: bool = False
-    """The customer accounts for the VAT: seldom meant on an MSP's sale."""
+    """The customer accounts for the VAT: rarely right for a sale of an MSP."""
 
     @property
     def percent(self) -> Decimal:
-        """The whole rate."""
+        """The sum of the rates."""
         return sum((percent for _, percent in self.rates), Decimal(0))
 
 
@@ -178,14 +178,14 @@ class Account:
     takes_expense: bool = False
 
 
-Thing_co = TypeVar("Thing_co", covariant=True)
+Row_co = TypeVar("Row_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Whole(Generic[Thing_co]):
-    """A whole list of the ledger; `complete` is false where its own count says that some are missing."""
+class Whole(Generic[Row_co]):
+    """All rows of a list; `complete` is false if the ledger's own count is higher."""
 
-    rows: Sequence[Thing_co]
+    rows: Sequence[Row_co]
     complete: bool
 
 
@@ -227,7 +227,7 @@ class NewItem:
 
 @dataclass(frozen=True)
 class References:
-    """What the ledger calls the things an invoice names: the customer, and item and tax code of each line."""
+    """The ledger's records for an invoice: its customer, and the item and tax code of each line."""
 
     customer: Customer
     items: tuple[Item, ...]
@@ -238,17 +238,17 @@ class References:
 
 @dataclass(frozen=True)
 class Member:
-    """One invoice of a batch: its place under the batch's key, and its exact bytes."""
+    """One invoice of a batch: its id within the batch, and its exact bytes."""
 
     bid: str
     body: bytes
     reuses_number: bool = False
-    """Its number stands on a voided invoice that a person asked to replace: no ledger is to refuse it for that."""
+    """Its number is on a voided invoice that a person asked to replace, so the ledger must not refuse it as used."""
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a run has cost so far: calls, and those of them that the vendor meters."""
+    """The calls of a run so far, and how many of them the vendor meters."""
 
     calls: int = 0
     metered_reads: int = 0
@@ -257,8 +257,8 @@ class Spent:
 class Ledger(Protocol):
     """One company's books.
 
-    Every method raises only the four kinds of `books.core.faults`. Find methods take any number of names or ids, ask
-    in as few calls as the vendor allows, and leave out what does not exist.
+    Every method raises only the four kinds of `books.core.faults`. Find methods take any number of names or ids, make
+    as few calls as the vendor allows, and leave out what does not exist.
     """
 
     @property
@@ -268,83 +268,83 @@ class Ledger(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this vendor can do."""
+        """The vendor's capabilities."""
         ...
 
     def spent(self) -> Spent:
-        """The calls of this run."""
+        """Return the calls of this run."""
         ...
 
     def company(self) -> Company:
-        """The company's facts and switches."""
+        """Return the company's data and settings."""
         ...
 
     def customer_name(self, name: str) -> str:
-        """The name under which a client is kept, by the vendor's rules; empty where nothing is left of it."""
+        """Return a client's name as the vendor's rules allow it; empty if nothing is left of it."""
         ...
 
     def find_customers(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Customer]:
-        """Customers by name (without regard to case) or id, inactive ones too."""
+        """Return customers by name (ignoring case) or id, including inactive ones."""
         ...
 
     def find_items(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Item]:
-        """Items by name (without regard to case) or id, inactive ones too."""
+        """Return items by name (ignoring case) or id, including inactive ones."""
         ...
 
     def tax_codes(self) -> Sequence[TaxCode]:
-        """The active codes usable on sales."""
+        """Return the active tax codes for sales."""
         ...
 
     def exchange_rate(self, currency: str, on: date) -> Decimal | None:
-        """Home units for one unit of a currency on a day, None where the ledger has none."""
+        """Return the home currency units for one unit of a currency on a day; None if the ledger has no rate."""
         ...
 
     def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
-        """Invoices by number or id, voided ones too; deleted ones are gone."""
+        """Return invoices by number or id, including voided ones; deleted ones do not exist."""
         ...
 
     def find_accounts(self, names: Sequence[str]) -> Sequence[Account]:
-        """Accounts by name (without regard to case), inactive ones too."""
+        """Return accounts by name (ignoring case), including inactive ones."""
         ...
 
     def list_customers(self) -> Whole[Customer]:
-        """All customers, inactive ones too."""
+        """Return all customers, including inactive ones."""
         ...
 
     def list_items(self) -> Whole[Item]:
-        """All items, inactive ones too."""
+        """Return all items, including inactive ones."""
         ...
 
     def other_holders(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Names (folded) that no customer can have, because another kind of party has them: name to that kind."""
+        """Return the names (case-folded) that another kind of party has, so no customer can: name to that kind."""
         ...
 
     def create_customers(self, customers: Sequence[NewCustomer], key: str) -> Sequence[Customer | Fault]:
-        """Create customers under a key: for each, in the order given, the customer or why not."""
+        """Create customers under a key; return for each, in the order given, the customer or its fault."""
         ...
 
     def create_items(self, items: Sequence[NewItem], key: str) -> Sequence[Item | Fault]:
-        """Create items under a key: for each, in the order given, the item or why not."""
+        """Create items under a key; return for each, in the order given, the item or its fault."""
         ...
 
     def predict_tax(self, invoice: Invoice, tax_codes: Sequence[TaxCode]) -> Decimal:
-        """The VAT that the ledger will compute, given the code of each line. Pure: no call."""
+        """Return the VAT that the ledger will compute, given the code of each line. Pure: no call."""
         ...
 
     def draft(self, invoice: Invoice, references: References, company: Company) -> bytes:
-        """Put an invoice into the vendor's words: the exact bytes to send. Pure: no call. Raises Reject."""
+        """Return the exact bytes to send for an invoice. Pure: no call. Raises Reject."""
         ...
 
     def turn(self) -> AbstractContextManager[Turn]:
-        """Hold the company's push lock: look-up, claim and sending of invoices happen within one turn."""
+        """Hold the company's push lock: invoices are looked up, claimed and sent within one turn."""
         ...
 
     def create_invoices(
         self, members: Sequence[Member], key: str, prove: Callable[[], None]
     ) -> Mapping[str, LedgerInvoice | Fault]:
-        """Create a batch under a key: per bid the invoice or its fault. The same key and bid create once.
+        """Create a batch under a key; return per bid the invoice or its fault. The same key and bid create only once.
 
-        `prove` is called right before the bytes leave, at every sending; what it raises is raised, and nothing was
-        sent. Raises Retry where the ledger refused the call for now: nothing is sent again after a wait.
+        `prove` is called right before the bytes are sent, each time; what it raises is raised, and nothing was sent.
+        Raises Retry if the ledger refused the call for now: the batch is not sent again after a wait.
         """
         ...

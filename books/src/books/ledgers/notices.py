@@ -1,4 +1,4 @@
-"""What a vendor's webhook says: that an object changed. A hint to read it, never the change itself."""
+"""The notices in a vendor's webhooks: each says that an object changed, not how. It is a hint to read the object."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pendulum
 
 @dataclass(frozen=True)
 class Notice:
-    """One object of one company that changed. `occurred_at` is None where the vendor gave no time.
+    """One object of one company that changed. `occurred_at` is None if the vendor gave no time.
 
-    `entity` is folded (see `fold`); `operation` is created, updated, deleted, voided, merged, emailed, or another
-    word of the vendor's: whatever it is, the object is read.
+    `entity` is normalised by `fold`; `operation` is created, updated, deleted, voided, merged, emailed, or another
+    word of the vendor's. The object is read whatever the operation is.
     """
 
     company_id: str
@@ -28,14 +28,14 @@ class Notice:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An event, or a whole delivery, that no notice can be made of, and why."""
+    """An event, or a whole delivery, that cannot be read as a notice, and why."""
 
     reason: str
     event: str
 
 
 class WebhookDialect(Protocol):
-    """How one vendor signs and words its webhooks."""
+    """How one vendor signs and formats its webhooks."""
 
     @property
     def provider(self) -> str:
@@ -43,28 +43,28 @@ class WebhookDialect(Protocol):
         ...
 
     def is_genuine(self, body: bytes, headers: Mapping[str, str]) -> bool:
-        """Whether the vendor signed exactly these bytes. Header names are lower case."""
+        """Return whether the vendor signed exactly these bytes. Header names are lower case."""
         ...
 
     def parse(self, body: bytes) -> Sequence[Notice | Unreadable]:
-        """What a genuine body says, in its order. What it raises makes the whole delivery a dead letter."""
+        """Return the events of a genuine body in order. If it raises, the whole delivery becomes a dead letter."""
         ...
 
 
 EVENT_CHARS_MAX = 2000
-"""Of an event that is kept for people to look at."""
+"""How much of an unreadable event is stored."""
 
 
 def unreadable(reason: str, event: str) -> Unreadable:
-    """Return a dead letter that every database takes, with the beginning of the event."""
+    """Return an unreadable event, shortened, in text that every database accepts."""
     return Unreadable(reason, storable(event[:EVENT_CHARS_MAX]))
 
 
 def storable(text: str) -> str:
-    """Replace what a database refuses: half a surrogate pair, and NUL, which PostgreSQL does not take."""
+    """Replace what a database refuses: unpaired surrogates, and NUL, which PostgreSQL refuses."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def fold(entity: str) -> str:
-    """An entity's name without regard to spelling: `CreditMemo`, `creditmemo` and `credit_memo` are one."""
+    """Return an entity's name normalised: `CreditMemo`, `creditmemo` and `credit_memo` are the same."""
     return re.sub(r"[^a-z0-9]", "", entity.lower())

@@ -1,8 +1,8 @@
-"""Doubles that ship with the protocol: a ledger whose network lies as told, and a journal in memory.
+"""The test double of a ledger: a company's books in memory, behind a network that fails as the test chooses.
 
-For seeded simulations (thousands of schedules a second) and for anyone who writes a dialect and wants to see what
-posting asks of it. The ledger numbers its invoices, remembers keys, and can apply a request long after its caller
-gave up; the journal commits each method at once or not at all, as the store does.
+For seeded simulations (thousands of schedules a second), and for anyone who writes a vendor's folder and wants to see
+what posting asks of it. It assigns ids to its invoices, remembers idempotency keys, and can apply a request long
+after its caller gave up.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from books.transport.call import Turn
 
 
 class Fate(Enum):
-    """What the network makes of one call that creates invoices."""
+    """What happens to one call that creates invoices."""
 
     FINE = "fine"
     REFUSED = "refused"
-    """Never left: Retry."""
+    """Never sent: Retry."""
     LOST = "lost"
-    """Never arrived, and nobody can tell: Unknown."""
+    """Never arrived, and the caller cannot know: Unknown."""
     ANSWER_LOST = "answer lost"
     """Applied; the answer is lost: Unknown."""
     LATE = "late"
@@ -57,7 +57,7 @@ class Fate(Enum):
 
 
 class PretendLedger:
-    """A company's books in memory. `fate()` decides what becomes of each creating call."""
+    """A company's books in memory. `fate()` decides what happens to each call that creates invoices."""
 
     def __init__(
         self, clock: Clock, fate: Callable[[], Fate] = lambda: Fate.FINE, *, remembers_keys: bool = True
@@ -74,24 +74,24 @@ class PretendLedger:
         self._ids = itertools.count(1)
         self._late_seconds: Callable[[], float] = lambda: 600.0
         self._lock: object | None = None
-        self.wait_for_leave: Callable[[], float] = lambda: 0.0
+        self.wait_for_permit: Callable[[], float] = lambda: 0.0
 
     @property
     def connection(self) -> str:
-        """A company of this vendor."""
+        """The pretend company."""
         return "pretend:1"
 
     @property
     def capabilities(self) -> Capabilities:
-        """As QuickBooks: no unique numbers to lean on."""
+        """As QuickBooks: numbers need not be unique."""
         return Capabilities("pretend", number_chars_max=21, lines_max=750)
 
     def spent(self) -> Spent:
-        """Calls so far."""
+        """Return the calls so far."""
         return Spent(self._calls, 0)
 
     def company(self) -> Company:
-        """A UK company."""
+        """Return a UK company."""
         return Company(
             connection=self.connection,
             name="Pretend Ltd",
@@ -104,98 +104,98 @@ class PretendLedger:
         )
 
     def customer_name(self, name: str) -> str:
-        """As given."""
+        """Return the name as given, stripped."""
         return name.strip()
 
     def find_customers(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Customer]:
-        """By name or id."""
+        """Return those with one of the names or ids."""
         wanted = {name.casefold() for name in names}
         return [each for each in self.customers.values() if each.name.casefold() in wanted or each.id in ids]
 
     def find_items(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Item]:
-        """By name or id."""
+        """Return those with one of the names or ids."""
         wanted = {name.casefold() for name in names}
         return [each for each in self.items.values() if each.name.casefold() in wanted or each.id in ids]
 
     def tax_codes(self) -> Sequence[TaxCode]:
-        """One."""
+        """Return one code of 20 %."""
         return [TaxCode("5", "20.0% S", (("9", Decimal(20)),))]
 
     def exchange_rate(self, currency: str, on: date) -> Decimal | None:
-        """None."""
+        """Return None: no rates."""
         del currency, on
         return None
 
     def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
-        """By number or id. What is late and due by now has arrived."""
+        """Return invoices by number or id, after late requests that are due were applied."""
         self._calls += 1
         self._apply_late()
         wanted = {number.casefold() for number in numbers}
         return [each for each in self.invoices.values() if each.number.casefold() in wanted or each.id in ids]
 
     def create_customers(self, customers: Sequence[NewCustomer], key: str) -> Sequence[Customer | Fault]:
-        """Always succeeds; names are unique."""
+        """Create; always succeeds. Names are unique."""
         del key
         for each in customers:
             self.customers.setdefault(each.name.casefold(), Customer(str(len(self.customers) + 1), each.name))
         return [self.customers[each.name.casefold()] for each in customers]
 
     def create_items(self, items: Sequence[NewItem], key: str) -> Sequence[Item | Fault]:
-        """Always succeeds; names are unique."""
+        """Create; always succeeds. Names are unique."""
         del key
         for each in items:
             self.items.setdefault(each.name.casefold(), Item(str(len(self.items) + 1), each.name))
         return [self.items[each.name.casefold()] for each in items]
 
     def list_customers(self) -> Whole[Customer]:
-        """All."""
+        """Return all."""
         return Whole(list(self.customers.values()), complete=True)
 
     def list_items(self) -> Whole[Item]:
-        """All."""
+        """Return all."""
         return Whole(list(self.items.values()), complete=True)
 
     def find_accounts(self, names: Sequence[str]) -> Sequence[Account]:
-        """Any name is an account for both."""
+        """Return an account of each name, for income and expense."""
         return [Account(name, name, "Any", takes_income=True, takes_expense=True) for name in names]
 
     def other_holders(self, names: Sequence[str]) -> Mapping[str, str]:
-        """None."""
+        """Return nothing: no other parties."""
         del names
         return {}
 
     def predict_tax(self, invoice: Invoice, tax_codes: Sequence[TaxCode]) -> Decimal:
-        """One rate over the whole document."""
+        """Return the VAT at one rate over the whole document."""
         net = sum((line.net for line in invoice.lines), money.ZERO)
         return money.half_up(net * tax_codes[0].percent / 100) if tax_codes else money.ZERO
 
     def draft(self, invoice: Invoice, references: References, company: Company) -> bytes:
-        """The facts that adoption compares."""
+        """Return the values that adoption compares, as JSON."""
         del company
         day = invoice.issue_date.isoformat()
-        facts = [invoice.number, day, references.customer.id, invoice.subtotal, invoice.tax_total, invoice.id]
-        return money.dumps(facts).encode()
+        values = [invoice.number, day, references.customer.id, invoice.subtotal, invoice.tax_total, invoice.id]
+        return money.dumps(values).encode()
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
-        """One at a time; whoever comes second is told at once."""
+        """Hold the push lock; a second caller gets a Halt at once."""
         if self._lock is not None:
             raise Halt("another run is pushing", exit_code=Exit.TRY_LATER, code="lock_busy")
         mine = self._lock = object()
         try:
-            yield Turn(self.wait_for_leave, lambda: self._lock is mine)
+            yield Turn(self.wait_for_permit, lambda: self._lock is mine)
         finally:
             if self._lock is mine:
                 self._lock = None
 
     def lose_lock(self) -> None:
-        """As a database server that was restarted: whoever holds the lock holds it no more."""
+        """Free the lock under its holder, as a restart of the database server does."""
         self._lock = None
 
     def create_invoices(
         self, members: Sequence[Member], key: str, prove: Callable[[], None]
     ) -> Mapping[str, LedgerInvoice | Fault]:
-        """One call, with the fate that the dice give it."""
+        """Create invoices in one call, with the fate that `fate()` returns."""
         prove()
         self._calls += 1
         self._apply_late()
@@ -242,7 +242,7 @@ class PretendLedger:
         return made
 
     def late_after(self, seconds: Callable[[], float]) -> None:
-        """How long a late request takes to arrive."""
+        """Set how long a late request takes to arrive."""
         self._late_seconds = seconds
 
     def _apply_late(self) -> None:

@@ -1,8 +1,8 @@
-"""Giving up a connection: the ledger's ids leave the store, and how to find every invoice again stays.
+"""Give up a connection: clear the ledger's ids from the store, but keep how to find every invoice again.
 
 A posting that was in the books becomes `held` under the code `DISCONNECTED`. The run after the next connect takes it
-from the store (no tap has to send it again), looks it up by its number and by the id that it had, and adopts it. It
-never creates it: what is no longer there waits, as `GONE`, for a person's `books retry`.
+from the store (no tap has to send it again), looks it up by its number and by its former id, and adopts it. It never
+creates it: if the document is missing, the posting is held as `GONE` until a person runs `books retry`.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ CHUNK = 500
 """Postings in one transaction."""
 
 KEPT_LESSON = "replaced"
-"""Ids of voided invoices that a retry replaced: without them the voided one would be adopted instead of the new."""
+"""Ids of voided invoices that a retry replaced. Without them the voided one would be adopted instead of the new."""
 
-TOLD = tuple(column for column in posting.c if column.name not in ("record", "body"))
-"""Of a posting, what others may want to know."""
+COLUMNS = tuple(column for column in posting.c if column.name not in ("record", "body"))
+"""A posting's columns without the record and the bytes that were sent."""
 
 _FAULT: Mapping[str, Any] = {
     "outcome": Outcome.HELD.value,
     "external_id": None,
     "fault_code": DISCONNECTED,
     "fault_field": None,
-    "fault_message": "QuickBooks was disconnected; the invoice is in the books and no longer followed",
+    "fault_message": "QuickBooks was disconnected; the invoice is in the books and no longer updated",
     "remedy": "Run `books connect`: the next push finds it again by its number; nothing is posted twice.",
 }
 
 
 def is_given_up(connection: str) -> ColumnElement[bool]:
-    """Postings whose ids were given up and that wait to be found again."""
+    """Return the condition for postings whose ids were given up and that are to be found again."""
     return and_(
         posting.c.connection == connection,
         posting.c.outcome == Outcome.HELD.value,
@@ -47,44 +47,41 @@ def is_given_up(connection: str) -> ColumnElement[bool]:
 
 
 def give_up(store: Store, connection: str) -> Iterator[list[Mapping[str, Any]]]:
-    """Give up every id of a connection, some postings at a time; gives each portion as it is after that.
+    """Give up every id of a connection, in chunks; yield each chunk's postings as they are afterwards.
 
-    Every portion is one transaction, so that a killed call goes on where it stopped. What was given up in an earlier
-    call comes first, again: whoever has to be told of it may not have been.
+    Each chunk is one transaction, so that a call after a kill continues. The postings that an earlier call gave up
+    come first, again: OpsMerge may not have been updated yet.
     """
     with store.begin() as conn:
         conn.execute(
             learned.delete().where(learned.c.connection == connection, learned.c.kind.not_in([KEPT_LESSON, FORMER_ID]))
         )
         conn.execute(left_alone.delete().where(left_alone.c.connection == connection))
-    yield _rows(store, is_given_up(connection))
-    while portion := _give_up_some(store, connection):
-        yield portion
+    with store.read() as conn:
+        earlier = conn.execute(select(*COLUMNS).where(is_given_up(connection))).mappings()
+        given_up: list[Mapping[str, Any]] = [dict(row) for row in earlier]
+    yield given_up
+    while True:
+        with store.begin() as conn:
+            rows = conn.execute(select(*COLUMNS).where(_has_id(connection)).limit(CHUNK)).mappings().all()
+            chunk = [_give_up_one(store, conn, dict(row)) for row in rows]
+        if not chunk:
+            return
+        yield chunk
 
 
 def count_in_the_books(store: Store, connection: str) -> int:
-    """How many postings bear an id."""
+    """Return how many postings have an id."""
     with store.read() as conn:
-        return len(conn.execute(select(posting.c.seq).where(_bears_id(connection))).all())
+        return len(conn.execute(select(posting.c.seq).where(_has_id(connection))).all())
 
 
-def _bears_id(connection: str) -> ColumnElement[bool]:
+def _has_id(connection: str) -> ColumnElement[bool]:
     return and_(posting.c.connection == connection, posting.c.external_id.is_not(None))
 
 
-def _rows(store: Store, where: ColumnElement[bool]) -> list[Mapping[str, Any]]:
-    with store.read() as conn:
-        return [dict(row) for row in conn.execute(select(*TOLD).where(where)).mappings()]
-
-
-def _give_up_some(store: Store, connection: str) -> list[Mapping[str, Any]]:
-    with store.begin() as conn:
-        rows = conn.execute(select(*TOLD).where(_bears_id(connection)).limit(CHUNK)).mappings().all()
-        return [_given_up(store, conn, dict(row)) for row in rows]
-
-
-def _given_up(store: Store, conn: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An invoice in the books remembers how it got there; one whose answer is out stays unknown."""
+def _give_up_one(store: Store, conn: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Hold one posting and note its former id and outcome; return it as it is afterwards."""
     in_the_books = row["outcome"] in {each.value for each in IN_THE_BOOKS}
     settled = row["outcome"] if in_the_books else row["settled_outcome"] or Outcome.CREATED.value
     changes = {**_FAULT, "settled_outcome": settled, "finished_at": store.now(conn), "seq": store.next_seq(conn)}

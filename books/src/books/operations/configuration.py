@@ -1,4 +1,4 @@
-"""Reads Meltano's own configuration, so that there is no second place for settings."""
+"""Read Meltano's own configuration, so that settings stand in one place only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Configuration:
-    """The plugins' settings as Meltano would hand them out in one environment."""
+    """The plugins' settings as Meltano passes them in one environment."""
 
     def __init__(self, environment: str | None = None) -> None:
         """Open the project.
@@ -31,9 +31,9 @@ class Configuration:
         active = self._project.environment
         if active is None:
             raise Halt(
-                "No Meltano environment is active.",
+                "no Meltano environment is active",
                 exit_code=Exit.MISCONFIGURED,
-                remedy="Name one with --environment, or set default_environment in meltano.yml.",
+                remedy="name one with --environment, or set default_environment in meltano.yml",
             )
         self.environment: str = active.name
         self.file = environment_file(self.environment)
@@ -43,10 +43,10 @@ class Configuration:
             self._project.refresh(dotenv_file=self.file)
 
     def plugin(self, name: str) -> dict[str, Any]:
-        """One plugin's settings, those that are set.
+        """Return the settings of one plugin that are set.
 
         Raises:
-            Halt: meltano.yml has no such plugin, or a setting is not of its kind (exit 78).
+            Halt: meltano.yml has no such plugin, or a setting has the wrong type (exit 78).
         """
         from meltano.core.plugin.error import PluginNotFoundError
         from meltano.core.plugin.settings_service import PluginSettingsService
@@ -55,21 +55,21 @@ class Configuration:
             plugin = self._project.plugins.find_plugin(name)
         except PluginNotFoundError:
             raise Halt(
-                f"meltano.yml has no plugin {name}.",
+                f"meltano.yml has no plugin {name}",
                 exit_code=Exit.MISCONFIGURED,
-                remedy="Restore it from the repository's meltano.yml.",
+                remedy="restore it from the repository's meltano.yml",
             ) from None
         service = PluginSettingsService(self._project, plugin)
         try:
             settings = service.as_dict(redacted=False)
         except ValueError:
-            raise _wrong_kind(name, service) from None
+            raise _wrong_type(name, service) from None
         return {key: value for key, value in settings.items() if value not in (None, "") and not key.startswith("_")}
 
     def jobs(self) -> dict[str, list[str]]:
-        """Each job's steps, as a plugin's run names them: `tap-x`, `tap-x target-y`, `books:report`.
+        """Return each job's steps, as a plugin's run names them: `tap-x`, `tap-x target-y`, `books:report`.
 
-        What leaves no trace in the store is no step: dbt, and a loader that knows no `store_url`.
+        Left out is what records no run in the store: dbt, and a loader without `store_url`.
         """
         from meltano.core.task_sets_service import TaskSetsService
 
@@ -89,11 +89,11 @@ class Configuration:
                 yield word
 
 
-def _wrong_kind(plugin: str, service: PluginSettingsService) -> Halt:
-    """Which setting it was: Meltano says only that a word is no number. The word is not repeated."""
+def _wrong_type(plugin: str, service: PluginSettingsService) -> Halt:
+    """Return the fault that names the setting: Meltano names only the value, which may be a secret."""
     names = [setting.name for setting in service.definitions() if not _readable(service, setting.name)]
     return Halt(
-        f"setting {' and '.join(names) or 'of unknown name'} of {plugin} is not of its kind, for example no number",
+        f"setting {' and '.join(names) or 'of unknown name'} of {plugin} has the wrong type",
         exit_code=Exit.MISCONFIGURED,
         code="setting_refused",
         remedy="correct it in meltano.yml, the .env file of the environment or the shell",
@@ -109,13 +109,13 @@ def _readable(service: PluginSettingsService, name: str) -> bool:
 
 
 def words_of(tasks: Iterable[str | Iterable[str]]) -> Iterator[str]:
-    """The words of a job's tasks, each of which is a text or a list of texts."""
+    """Yield the words of a job's tasks, each of which is a string or a list of strings."""
     for task in tasks:
         yield from task.split() if isinstance(task, str) else words_of(task)
 
 
 def meltano_command(configuration: Configuration, *words: str) -> list[str]:
-    """The command line of `meltano run WORDS`, with this virtual environment's Meltano."""
+    """Return the command line of `meltano run WORDS`, with this virtual environment's Meltano."""
     meltano = Path(sys.executable).with_name("meltano")
     own = ["--env-file", str(configuration.file)] if configuration.file is not None else []
     return [str(meltano), *own, "--environment", configuration.environment, "run", *words]
@@ -128,9 +128,9 @@ def _open_project(root: Path, environment: str | None) -> Project:
 
     if not (root / "meltano.yml").exists():
         raise Halt(
-            f"There is no meltano.yml in {root} or above it.",
+            f"there is no meltano.yml in {root} or above it",
             exit_code=Exit.MISCONFIGURED,
-            remedy="Run the command inside the project's folder.",
+            remedy="run the command inside the project's folder",
         )
     project: Project = Project.find(str(root))
     try:
@@ -139,9 +139,9 @@ def _open_project(root: Path, environment: str | None) -> Project:
         raise
     except Exception as error:
         raise Halt(
-            f"meltano.yml has no environment {environment}.",
+            f"meltano.yml has no environment {environment}",
             exit_code=Exit.MISCONFIGURED,
-            remedy="Use demo, sandbox or production.",
+            remedy="use --environment demo, sandbox or production",
         ) from error
     return project
 

@@ -1,4 +1,4 @@
-"""Running Meltano from a command: what it printed, and the exit code that `meltano run` itself makes a 1 of."""
+"""Run Meltano from a command; keep its output and the plugins' own exit codes, which `meltano run` turns into 1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pendulum
 from books.core import redact
 from books.core.clock import SystemClock
 from books.core.faults import Exit, Halt
-from books.core.files import PUSH_LOCK, try_lock
+from books.core.flocks import PUSH_LOCK, try_lock
 from books.operations import runs
 from books.operations.configuration import Configuration, meltano_command
 from books.store import Store
@@ -27,16 +27,16 @@ ALREADY_RUNNING = "already running"
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run of Meltano ended, by the finest code known, and all that it printed."""
+    """How a run of Meltano ended: the plugin's own exit code where one is known, and the whole output."""
 
     code: int
     log: str
-    words: tuple[str, ...]
-    """What each plugin that failed said of it."""
+    messages: tuple[str, ...]
+    """The message of each plugin that failed."""
 
 
 def run(configuration: Configuration, store: Store, words: Sequence[str], settings: Mapping[str, str]) -> Ended:
-    """`meltano run WORDS` with settings of plugins given as environment variables; nothing is printed meanwhile."""
+    """Run `meltano run WORDS` with plugin settings as environment variables; its output is kept, not printed."""
     started_at = SystemClock().now()
     call = meltano_command(configuration, *words)
     environment = {**os.environ, **settings, "NO_COLOR": "1"}
@@ -50,31 +50,31 @@ def run(configuration: Configuration, store: Store, words: Sequence[str], settin
         check=False,
     )
     failed = [each for each in runs.since(store, started_at) if each.exit_code != Exit.DONE]
-    told = tuple(f"{each.plugin}: {each.message}" for each in failed if each.message)
-    return Ended(finer(done.returncode, store, started_at), done.stdout, told)
+    messages = tuple(f"{each.plugin}: {each.message}" for each in failed if each.message)
+    return Ended(finer_code(done.returncode, store, started_at), done.stdout, messages)
 
 
-def finer(code: int, store: Store, started_at: pendulum.DateTime) -> int:
-    """The finer exit code that a plugin left in the store since then, where the run failed."""
+def finer_code(code: int, store: Store, started_at: pendulum.DateTime) -> int:
+    """Return the worst exit code that a plugin recorded since then, where the run failed and one did."""
     found = [run.exit_code for run in runs.since(store, started_at) if run.exit_code != Exit.DONE]
     return runs.worst(found) if found and code != Exit.DONE else code
 
 
 def failure(ended: Ended) -> str:
-    """Why it failed, for people: the plugins' own words, else the end of the log."""
-    if ended.words:
-        return "\n".join(ended.words)
+    """Return why it failed, for people: the plugins' messages, else the end of the log."""
+    if ended.messages:
+        return "\n".join(ended.messages)
     if ALREADY_RUNNING in ended.log:
         return (
-            "Meltano says that this is running already.\nWhat to do: wait until it has ended; after a killed run, "
-            "once no other lives, add --force."
+            "Meltano reports that this job is running already.\nWhat to do: wait until it has ended; after a killed "
+            "run, once no other runs, add --force."
         )
     return redact.mask("\n".join(ended.log.splitlines()[-LOG_LINES_SHOWN:]))
 
 
 @contextmanager
 def push_lock(root: Path) -> Iterator[None]:
-    """Keep scheduled pushes away meanwhile, those that hold the documented lock file.
+    """Hold the documented lock file, so that no scheduled push starts meanwhile.
 
     Raises:
         Halt: TRY_LATER; another has held it for three minutes.

@@ -1,4 +1,4 @@
-"""A person asks for invoices to be posted again: rejected ones, and what a bookkeeper deleted or voided."""
+"""Have invoices posted again: rejected ones, and documents that a bookkeeper deleted or voided."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from books.store import Store
 from books.store.tables_posting import posting
 
 
-def request_retry(store: Store, connection: str, names: Sequence[str]) -> list[str]:
-    """Mark postings, by invoice number or OpsMerge id; the next run looks each up first. Gives back their numbers.
+def rejected_numbers(store: Store, connection: str) -> list[str]:
+    """Return the numbers of all rejected invoices."""
+    rejected = and_(posting.c.connection == connection, posting.c.outcome == Outcome.REJECTED.value)
+    with store.read() as conn:
+        return list(conn.execute(select(posting.c.number).where(rejected)).scalars())
 
-    What is unknown is not marked: its rest must end first, or the answer that is still out could make a second one.
-    Nor is one whose personal data was erased: there is nothing left to send.
+
+def request_retry(store: Store, connection: str, names: Sequence[str]) -> list[str]:
+    """Mark postings, by invoice number or OpsMerge id, for the next push; return their numbers.
+
+    The push looks each up first. Not marked are unknown ones (the answer that is still out could make a second one)
+    and those whose personal data was erased (there is nothing left to send).
     """
     wanted = or_(posting.c.number.in_(list(names)), posting.c.opsmerge_invoice_id.in_(list(names)))
     sendable = and_(posting.c.outcome != Outcome.UNKNOWN.value, ~posting.c.record.contains(ERASED_MARK))

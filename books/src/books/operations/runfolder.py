@@ -1,8 +1,8 @@
-"""Meltano's folder `.meltano`: closed to others, rid of what killed runs left, each step of a job in one run's hands.
+"""Meltano's folder `.meltano`: keep it private, delete what killed runs left, and run each step of a job only once.
 
-Meltano writes each plugin's settings, secrets among them, into a file for the time of a run, readable by everybody; a
-killed run leaves it. And two runs of one job that were both started with `--force` share the tap's catalog and state
-files. Each plugin of ours, and `books`, mends that when it starts: Meltano itself has no place for it.
+During a run Meltano writes each plugin's settings, secrets included, into a file that everybody can read; a killed run
+leaves it. And two runs of one job that were both started with `--force` share the tap's catalog and state files. Each
+plugin of ours, and `books`, repairs that when it starts: Meltano has no hook for it.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ SETTINGS_FILES = "run/**/t*.*.config.json"
 """Where Meltano writes a plugin's settings: `tap.<uuid of the run>.config.json`, `target. ...`."""
 
 CLOCK_SLACK_SECONDS = 5
-"""How far the start of a process and the time of a file may disagree."""
+"""How far the start of a process and the time of a file may differ."""
 
 ALREADY_RUNNING = "already_running"
 
 WORDS_MAX = 200
 
 LOADED_SECONDS_MAX = 60
-"""How long a refused run waits for the other one to have read its files: Meltano removes them once we have ended."""
+"""How long a refused run waits until the other one has read its files: Meltano deletes them once we have ended."""
 
 LOADED_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Which run of Meltano is at work on a step, since when, and whether its tap has read the files that both share."""
+    """The run of Meltano that works on a step, since when, and whether its tap has read the files that both share."""
 
     pid: int
     key: str
@@ -52,25 +52,25 @@ class Claim:
     words: str
     loaded: bool = False
 
-    def lives(self) -> bool:
-        """Whether that process is still there."""
+    def is_alive(self) -> bool:
+        """Return whether that process still runs."""
         return any((each.pid, each.key) == (self.pid, self.key) for each in processes())
 
 
 def folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where Meltano keeps its files."""
+    """Return the folder in which Meltano keeps its files."""
     named = environment.get("MELTANO_SYS_DIR_ROOT", "").strip()
     return Path(named) if named else paths.project_root() / ".meltano"
 
 
 def tidy(root: Path) -> None:
-    """Close the folder to others and remove the settings files of runs that no longer live; never fail a run."""
+    """Make the folder private and delete the settings files of runs that have ended; never fail a run."""
     with suppress(OSError):
         mode = stat.S_IMODE(root.stat().st_mode)
         if mode & 0o077:
             root.chmod(mode & 0o700)
     files = [*root.glob(SETTINGS_FILES)]
-    owners = [each for each in processes() if _may_own(each)] if files else []
+    owners = [each for each in processes() if _writes_settings(each)] if files else []
     for file in files:
         with suppress(OSError):
             written_at = file.stat().st_mtime
@@ -78,13 +78,13 @@ def tidy(root: Path) -> None:
                 file.unlink()
 
 
-def _may_own(process: Process) -> bool:
-    """A Meltano that may have written settings: `meltano run ...`, not one that only keeps `books:webhooks` alive."""
+def _writes_settings(process: Process) -> bool:
+    """Return whether a process is a Meltano that writes settings files: `meltano run ...`, not `books:webhooks`."""
     return _is_meltano(process) and not any(re.match(r"books(:|$)", word) for word in process.words)
 
 
 def _command(meltano: Process) -> str:
-    """`meltano run push-invoices`, without the paths before it."""
+    """Return the command line without paths, for example `meltano run push-invoices`."""
     names = [Path(word).name for word in meltano.words[:3]]
     return " ".join(["meltano", *meltano.words[names.index("meltano") + 1 :]])[:WORDS_MAX]
 
@@ -94,18 +94,18 @@ def _is_meltano(process: Process) -> bool:
 
 
 def claim(root: Path, step: str, parent_pid: int, clock: Clock) -> Claim | None:
-    """Claim a step for the Meltano that started us, for as long as it lives; or return the live run that has it.
+    """Claim a step for the Meltano that started us, as long as it runs; or return the running one that has it.
 
-    Without a Meltano above us there is nothing to claim. Machines that share a store have a folder each.
+    Where no Meltano started us there is nothing to claim. Machines that share a store have a folder each.
     """
     meltano = next((each for each in processes() if each.pid == parent_pid and _is_meltano(each)), None)
     if meltano is None:
         return None
-    with _claimed(root, step) as file:
+    with _locked(root, step) as file:
         other = _read(file)
         if other and (other.pid, other.key) == (meltano.pid, meltano.key):
             return None
-        if other and other.lives():
+        if other and other.is_alive():
             return other
         since = f"{clock.now().to_datetime_string()}Z"
         _write(file, Claim(meltano.pid, meltano.key, since, _command(meltano)))
@@ -113,45 +113,45 @@ def claim(root: Path, step: str, parent_pid: int, clock: Clock) -> Claim | None:
 
 
 def loaded(root: Path, step: str, parent_pid: int) -> None:
-    """Note that the tap has read its files."""
-    with _claimed(root, step) as file:
+    """Record in the claim that the tap has read its files."""
+    with _locked(root, step) as file:
         mine = _read(file)
         if mine and mine.pid == parent_pid:
             _write(file, replace(mine, loaded=True))
 
 
 def wait_until_loaded(root: Path, step: str, other: Claim, clock: Clock) -> None:
-    """Return once the other run has read its files, has ended, or takes too long."""
+    """Wait until the other run has read its files, has ended, or takes too long."""
     give_up_at = clock.monotonic() + LOADED_SECONDS_MAX
     while clock.monotonic() < give_up_at:
-        with _claimed(root, step) as file:
+        with _locked(root, step) as file:
             now = _read(file)
-        if now is None or now.loaded or (now.pid, now.key) != (other.pid, other.key) or not now.lives():
+        if now is None or now.loaded or (now.pid, now.key) != (other.pid, other.key) or not now.is_alive():
             return
         clock.sleep(LOADED_LOOK_SECONDS)
 
 
 def at_work(root: Path) -> list[Claim]:
-    """The runs of Meltano that are at work on this machine now, each by its first step."""
-    found = {each for file in root.glob("run/*.claim") if (each := _read(file)) and each.lives()}
+    """Return the runs of Meltano on this machine now, each by its first step."""
+    found = {each for file in root.glob("run/*.claim") if (each := _read(file)) and each.is_alive()}
     by_pid = {each.pid: each for each in sorted(found, key=lambda each: each.since, reverse=True)}
     return sorted(by_pid.values(), key=lambda each: each.since)
 
 
 def busy(step: str, other: Claim) -> Halt:
-    """The end of a run that found another one at work."""
+    """Return the fault for a run that found another one running."""
     return Halt(
-        f"another run of {step} is at work since {other.since}, pid {other.pid} ({other.words}); "
+        f"another run of {step} has been running since {other.since}, pid {other.pid} ({other.words}); "
         "this one changed nothing",
         exit_code=Exit.TRY_LATER,
         code=ALREADY_RUNNING,
-        remedy="wait until it has ended; `books status` shows what is at work",
+        remedy="wait until it has ended; `books status` shows what is running",
     )
 
 
 @contextmanager
-def _claimed(root: Path, step: str) -> Iterator[Path]:
-    """A step's file, while no other process reads or writes it."""
+def _locked(root: Path, step: str) -> Iterator[Path]:
+    """Lock a step's claim file and yield its path."""
     path = root / "run" / f"{re.sub(r'[^A-Za-z0-9.-]+', ' ', step)}.claim"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

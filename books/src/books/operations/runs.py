@@ -1,7 +1,7 @@
-"""Keeps what each plugin's run came to: `meltano run` makes every failure a 1, the store keeps the finer code.
+"""Record how each plugin's run ended: `meltano run` turns every failure into 1, the store keeps the real code.
 
-A run is one step of a job: `tap-opsmerge`, `tap-opsmerge target-quickbooks`, `books:report`. A plugin that runs in two
-jobs is so told apart, and a job's last run can be put together from the runs of its steps.
+A run is one step of a job: `tap-opsmerge`, `tap-opsmerge target-quickbooks`, `books:report`. This distinguishes a
+plugin's runs in two jobs, and a job's last run can be assembled from the runs of its steps.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ KEPT_RUNS = 2_000
 """Rows kept of each step: a push every minute writes 1,440 a day, a reconciliation one."""
 
 STREAK_MAX = 500
-"""Runs of a step that are looked through for its last good one."""
+"""How many runs of a step are searched for its last good one."""
 
 WORST_FIRST = (Exit.FAILED, Exit.MISCONFIGURED, Exit.DEAD_CONNECTION, Exit.TRY_LATER, Exit.REJECTED, Exit.DONE)
-"""What needs a person soonest comes first."""
+"""Exit codes by how soon a person is needed."""
 
 REFUSED = ""
-"""The step of a run that another one was in the way of: it did nothing, so it counts for no step and no job."""
+"""The step of a run that was refused because another was running: it did nothing and counts for no step or job."""
 
 REFUSED_HOURS = 24
-"""How long `books status` shows it."""
+"""How long `books status` shows a refused run."""
 
 GOOD = frozenset({Exit.DONE, Exit.REJECTED})
-"""The run did all that it could; a rejected record is told elsewhere."""
+"""Exit codes of runs that did all they could; rejected records are reported elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Streak:
-    """The newest run of a step, and for how long it has been failing."""
+    """The newest run of a step, and how long the step has been failing."""
 
     last: Run
     failures: int
@@ -66,22 +66,22 @@ class Streak:
 
 @dataclass(frozen=True)
 class JobRun:
-    """The last run of a whole job, put together from the runs of its steps."""
+    """The last run of a whole job, assembled from the runs of its steps."""
 
     job: str
     started_at: pendulum.DateTime | None
     finished_at: pendulum.DateTime | None
-    """None where a step of it has not ended: it is still running, or was cut off."""
+    """None where a step has not ended: it is still running, or was killed."""
     exit_code: int | None
-    """The worst of its steps; None likewise, unless a step failed."""
+    """The worst of its steps; None where a step has not ended, unless another failed."""
     step: str
-    """The step that decided it: the failed one, or the last that ended."""
+    """The step that decided the code: the failed one, or the last that ended."""
     message: str
-    """Of the step that failed; what the steps sum up, where none did."""
+    """The message of the step that failed, or all summaries where none did."""
 
 
 def record(store: Store, run: Run) -> None:
-    """Keep a run; forget the oldest of its step beyond `KEPT_RUNS`."""
+    """Write a run; delete the oldest of its step beyond `KEPT_RUNS`."""
     with store.begin() as conn:
         conn.execute(job_run.insert().values(**run.__dict__))
         ours = job_run.c.step == run.step
@@ -90,18 +90,18 @@ def record(store: Store, run: Run) -> None:
 
 
 def since(store: Store, moment: pendulum.DateTime) -> list[Run]:
-    """The runs that started at a moment or later, oldest first."""
+    """Return the runs that started at a time or later, oldest first."""
     with store.read() as conn:
         return _runs(conn, _all().where(job_run.c.started_at >= moment).order_by(job_run.c.id))
 
 
 def latest(store: Store) -> list[Run]:
-    """The last run of each plugin."""
+    """Return the last run of each plugin."""
     return _newest(store, job_run.c.step != REFUSED)
 
 
 def refused(store: Store, now: pendulum.DateTime) -> list[Run]:
-    """The last run of each plugin that another run was in the way of, where that was lately."""
+    """Return the last run of each plugin that was refused in the last `REFUSED_HOURS`."""
     return _newest(store, job_run.c.step == REFUSED, job_run.c.finished_at >= now.subtract(hours=REFUSED_HOURS))
 
 
@@ -112,7 +112,7 @@ def _newest(store: Store, *conditions: Any) -> list[Run]:
 
 
 def streaks(store: Store) -> dict[str, Streak]:
-    """Each step's newest run and how long it has been failing, by the step."""
+    """Return each step's newest run and how long it has been failing, by step."""
     with store.read() as conn:
         steps = list(conn.execute(select(job_run.c.step).where(job_run.c.step != REFUSED).distinct()).scalars())
         of_step = {step: _all().where(job_run.c.step == step).order_by(job_run.c.id.desc()) for step in steps}
@@ -120,7 +120,7 @@ def streaks(store: Store) -> dict[str, Streak]:
 
 
 def streak(newest_first: Sequence[Run]) -> Streak:
-    """What the runs of one step say; there is at least one."""
+    """Return the streak of one step's runs, of which there is at least one."""
     failed = list(takewhile(lambda run: run.exit_code not in GOOD, newest_first))
     good = next((run for run in newest_first if run.exit_code in GOOD), None)
     return Streak(
@@ -133,23 +133,23 @@ def streak(newest_first: Sequence[Run]) -> Streak:
 
 
 def last_run(job: str, steps: Sequence[str], known: Mapping[str, Streak]) -> JobRun:
-    """The last run of a job: it began with its first step, and what ended after that belongs to it."""
+    """Return a job's last run: it began with its first step, and every step that ended after that belongs to it."""
     first = known.get(steps[0]) if steps else None
     if first is None:
         return JobRun(job, None, None, None, "", "")
     began = first.last.started_at
     ended = [known[step].last for step in steps if step in known and known[step].last.finished_at >= began]
     stopped = [run for run in ended if run.exit_code != Exit.DONE]
-    whole = bool(stopped) or len(ended) == len(steps)
+    has_ended = bool(stopped) or len(ended) == len(steps)
     code = worst([run.exit_code for run in ended])
-    telling = next((run for run in stopped if worst([run.exit_code]) == code), ended[-1])
+    deciding = next((run for run in stopped if worst([run.exit_code]) == code), ended[-1])
     finished_at = max(run.finished_at for run in ended)
-    message = telling.message if stopped else "; ".join(run.message for run in ended if run.message)
-    return JobRun(job, began, finished_at if whole else None, code if whole else None, telling.step, message)
+    message = deciding.message if stopped else "; ".join(run.message for run in ended if run.message)
+    return JobRun(job, began, finished_at if has_ended else None, code if has_ended else None, deciding.step, message)
 
 
 def worst(codes: Sequence[int]) -> int:
-    """The code that needs a person soonest; an unknown code counts as a bug."""
+    """Return the exit code that needs a person soonest; an unknown code counts as a bug."""
     known = [code if code in set(WORST_FIRST) else Exit.FAILED for code in codes]
     return min(known, key=lambda code: WORST_FIRST.index(Exit(code)), default=Exit.DONE)
 

@@ -1,4 +1,4 @@
-"""What operations share: one environment's configuration, its company and its open store, and how a run ended."""
+"""One environment's configuration, company and open store; and how a command that is a step of a job ended."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class Session:
     @classmethod
     @contextmanager
     def opened(cls, configuration: Configuration) -> Iterator[Session]:
-        """The same for a configuration that is read already; the store is closed at the end."""
+        """Open the store for a configuration that was read already, and close it at the end."""
         session = cls._of(configuration)
         with closing(session.store):
             yield session
 
     def sources(self) -> Sources:
-        """What `status` and the alerts look at.
+        """Return what `books status` and the alerts read their facts from.
 
         Raises:
             Halt: MISCONFIGURED; a setting of the utility plugin `books` is wrong.
@@ -75,50 +75,42 @@ class Session:
 
     @property
     def connection(self) -> str:
-        """The company's key in the store."""
+        """Return the company's key in the store."""
         return self.settings.connection
 
 
 def published_of(configuration: Configuration) -> Path:
-    """The warehouse that readers open."""
+    """Return the path of the published warehouse."""
     return paths.resolve(configuration.plugin("target-duckdb")["path"]).with_name("books.duckdb")
 
 
 def store_of(configuration: Configuration) -> Store:
-    """The store that the settings name, whatever else is wrong with them.
+    """Open the store that the settings name, even where other settings are wrong.
 
     Raises:
-        Halt: it cannot be opened.
+        Halt: the store cannot be opened.
     """
     return Store.open(configuration.plugin("target-quickbooks").get("store_url", "sqlite:///.books/books.db"))
 
 
 @contextmanager
-def kept_run(configuration: Configuration, store: Store, step: str) -> Iterator[list[int]]:
-    """Keep how a command ended that is a step of a job. It puts its exit codes into the list; none is 0."""
+def recorded_run(configuration: Configuration, store: Store, step: str) -> Iterator[list[int]]:
+    """Record how a command ended that is a step of a job. It appends its exit codes to the list; an empty list is 0."""
     started_at = SystemClock().now()
     codes: list[int] = []
-    words = ""
+    message = ""
     try:
         yield codes
     except Exception as error:
         codes.append(int(error.exit_code if isinstance(error, Halt) else Exit.FAILED))
-        words = f"{error.message}. {error.remedy}" if isinstance(error, Halt) else f"a bug: {type(error).__name__}"
+        message = f"{error.message}. {error.remedy}" if isinstance(error, Halt) else f"a bug: {type(error).__name__}"
         raise
     finally:
-        company, ended_at = _company(configuration), SystemClock().now()
-        _keep(store, Run(company, step, started_at, ended_at, runs.worst(codes), redact.mask(words), step))
-
-
-def _company(configuration: Configuration) -> str:
-    settings = configuration.plugin("target-quickbooks")
-    realm = settings.get("realm_id")
-    return f"{settings.get('environment', 'sandbox')}:{realm}" if realm else ""
-
-
-def _keep(store: Store, run: Run) -> None:
-    """A store that cannot be written is told and changes nothing: the run is over."""
-    try:
-        runs.record(store, run)
-    except (Halt, SQLAlchemyError) as error:
-        logger.warning("how this run ended could not be kept: %s", redact.mask(str(error)))
+        settings, ended_at = configuration.plugin("target-quickbooks"), SystemClock().now()
+        realm = settings.get("realm_id")
+        connection = f"{settings.get('environment', 'sandbox')}:{realm}" if realm else ""
+        run = Run(connection, step, started_at, ended_at, runs.worst(codes), redact.mask(message), step)
+        try:
+            runs.record(store, run)
+        except (Halt, SQLAlchemyError) as error:  # the command is over: its exit code stays
+            logger.warning("how this run ended could not be recorded in the state store: %s", redact.mask(str(error)))

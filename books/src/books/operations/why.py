@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,21 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select
 
 from books.core import money, paths
+from books.core.faults import Reject
 from books.core.settings import TargetSettings
+from books.ledgers.contract import Invoice
 from books.operations.session import Session
 from books.opsmerge import belonging
 from books.opsmerge.settings import is_test
-from books.posting import documents
-from books.posting.checks import negative_total
-from books.posting.triage import belongs_to_another
+from books.posting import documents, records
+from books.posting.checks import is_negative, negative_total
+from books.posting.eligibility import (
+    BELONGS_TO_ANOTHER,
+    Scope,
+    belongs_to_another,
+    is_before_go_live,
+    reason_to_leave,
+)
 from books.store.tables_opsmerge import accounting_block, allocation, opsmerge_payment
 from books.store.tables_posting import attempt, posting, push_run
 
@@ -28,15 +35,13 @@ DRIFT = """
     FROM recon.drift WHERE opsmerge_invoice_id = ? OR (opsmerge_invoice_id IS NULL AND number = ?)
     ORDER BY bucket, class
 """
-SOURCE = """
-    SELECT status, issue_date, accounting_excluded, accounting, subtotal, total
-    FROM raw_opsmerge.invoices WHERE lower(number) = lower(?)
-"""
+SOURCE = "SELECT * FROM raw_opsmerge.invoices WHERE lower(number) = lower(?)"
+JSON_COLUMNS = ("lines", "billing_address", "accounting")
 LIKE_NUMBERS_MAX = 3
 
 
 def stories(session: Session, number: str) -> list[Row]:
-    """Each posting under a number or OpsMerge id, with all that is known of it."""
+    """Return each posting under a number or OpsMerge id, with all that is known of it."""
     folded = number.strip().lower()
     named = or_(func.lower(posting.c.number) == folded, posting.c.opsmerge_invoice_id == number.strip())
     with session.store.read() as conn:
@@ -47,7 +52,7 @@ def stories(session: Session, number: str) -> list[Row]:
 
 
 def _not_written(session: Session) -> str:
-    """Why nothing of this connection is written to OpsMerge; empty where it is."""
+    """Return why nothing of this connection is written to OpsMerge; empty where it is."""
     test = is_test(session.configuration.plugin("target-opsmerge"))
     return "" if belonging.may_write(session.connection, opsmerge_is_test=test) else belonging.NOT_A_TEST
 
@@ -78,12 +83,12 @@ def _rows(conn: Connection, table: Any, order: Any, **equal: str) -> list[Row]:
 
 
 def drift(session: Session, row: Mapping[str, Any]) -> list[Row]:
-    """What the newest report says of it; nothing where there is none yet."""
+    """Return what the newest report says of an invoice; nothing where there is none yet."""
     return _ask(session, DRIFT, (row["opsmerge_invoice_id"], row["number"]))
 
 
 def _ask(session: Session, sql: str, values: tuple[str, ...]) -> list[Row]:
-    """Rows of the published warehouse; none where there is none, or it is from before these tables."""
+    """Return rows of the published warehouse; none where there is none, or it is from before these tables."""
     import duckdb
 
     path = published(session)
@@ -99,7 +104,7 @@ def _ask(session: Session, sql: str, values: tuple[str, ...]) -> list[Row]:
 
 
 def published(session: Session) -> Path | None:
-    """The warehouse that `books report` published last."""
+    """Return the warehouse that `books report` published last."""
     build = session.configuration.plugin("target-duckdb").get("path")
     path = paths.resolve(build).with_name("books.duckdb") if build else None
     return path if path is not None and path.is_file() else None
@@ -109,7 +114,7 @@ def published(session: Session) -> Path | None:
 
 
 def reasons(session: Session, number: str) -> list[str]:
-    """Why target-quickbooks may not know this number, most certain first."""
+    """Return why target-quickbooks may not know a number, most certain first."""
     found = [_in_opsmerge(session, row) for row in _ask(session, SOURCE, (number.strip(),))]
     like = _alike(session, number)
     if like:
@@ -121,32 +126,38 @@ def reasons(session: Session, number: str) -> list[str]:
     return found
 
 
+LEFT = {
+    "draft": "drafts are not posted; open it there",
+    "voided": "it was voided before it was posted",
+    "opted_out": "it is opted out there, so it is not posted",
+    "paid": "it was paid before it was posted, and paid ones are posted only where post_from is set",
+}
+"""Reasons to leave an invoice (`books.posting.eligibility`), in words."""
+
+
 def _in_opsmerge(session: Session, row: Row) -> str:
+    """Return what OpsMerge has under a number, and why a push leaves it or what a push does with it."""
+    document = {**row, **{name: money.loads(row[name]) for name in JSON_COLUMNS if row.get(name)}}
     settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
-    owner = belonging.owner_of(money.loads(row["accounting"])) if row["accounting"] else None
-    if belonging.bars_posting(owner, session.connection):
-        why = f"{belongs_to_another(owner).message}. {belonging.move(owner)}"
-    else:
-        why = _left(row, settings.post_from)
+    try:
+        why = _next_push(records.parse(document), Scope(settings.post_from, session.connection))
+    except Reject as wrong:
+        why = f"the next push refuses it: {wrong.message}. {wrong.remedy}"
     return f"OpsMerge has it as {row['status']} (as of the last reconciliation): {why.rstrip('.')}."
 
 
-LEFT = {"draft": "drafts are not posted; open it there", "voided": "it was voided before it was posted"}
-
-
-def _left(row: Row, post_from: date | None) -> str:
-    if row["accounting_excluded"]:
-        return "it is opted out there, so it is not posted"
-    if row["status"] in LEFT:
-        return LEFT[row["status"]]
-    if row["total"] < 0 or row["subtotal"] < 0:
-        refused = negative_total(row["total"])
+def _next_push(invoice: Invoice, scope: Scope) -> str:
+    reason = reason_to_leave(invoice, scope)
+    if reason == BELONGS_TO_ANOTHER:
+        left = belongs_to_another(invoice.owner)
+        return f"{left.message}. {left.remedy}"
+    if reason is not None:
+        return LEFT.get(reason, f"its status is {reason}, and only open invoices are posted")
+    if is_negative(invoice):
+        refused = negative_total(invoice.total)
         return f"{refused.message}, so the next push refuses it. {refused.remedy}"
-    if row["status"] == "paid" and post_from is None:
-        return "it was paid before it was posted, and paid ones are posted only where post_from is set"
-    issued = row["issue_date"]
-    if post_from is not None and issued is not None and str(issued) < post_from.isoformat():
-        return f"it is dated before post_from ({post_from}), so it is only adopted where QuickBooks has it"
+    if is_before_go_live(invoice, scope):
+        return f"it is dated before post_from ({scope.post_from}), so it is only adopted where QuickBooks has it"
     return "the next push takes it up"
 
 

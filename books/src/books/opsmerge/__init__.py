@@ -1,11 +1,11 @@
-"""All that is known and assumed of OpsMerge: `api` is the one place where its API is written down.
+"""Everything that is known and assumed about OpsMerge. `api` is the one place that describes its API.
 
-api         calls, parameters and fields, as assumed
-client      makes the calls
-payments    payments as OpsMerge keeps them
+api         calls, parameters and fields
+client      make the calls
+payments    payments as OpsMerge stores them
 belonging   which connection may write an invoice there (pure)
-contract    the assumption against OpsMerge's own description (`books contract-check`)
-settings    where OpsMerge is, and as whom we come
+contract    compare `api` with OpsMerge's own OpenAPI document (`books contract-check`)
+settings    the address of OpsMerge and the API key
 
 May import transport and core. Start with `api`.
 """

@@ -1,9 +1,8 @@
-"""Everything this project assumes of the OpsMerge HTTP API, and nothing else: the one place to repair a difference.
+"""Everything this project assumes about the OpsMerge HTTP API: if the API differs, change it here and nowhere else.
 
-Facts, from OpsMerge's public help pages (admin/api-access, psa/billing, integrations/qbo): the base URL, the bearer
-key `om_...`, scopes of the form `family:level`, `GET /auth/me`, the five statuses, where the live description is.
-Everything else is an assumption until the live description confirms it. `books contract-check` compares these tables
-with that description.
+Known from OpsMerge's public help pages (admin/api-access, psa/billing, integrations/qbo): the base URL, the bearer
+key `om_...`, scopes of the form `family:level`, `GET /auth/me`, the five statuses, the address of the OpenAPI
+document. Everything else is an assumption until that document confirms it. `books contract-check` compares them.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ STATUS = "status"
 
 @dataclass(frozen=True)
 class Operation:
-    """One call: method, path template, the scope that a key needs for it, and the parameters it takes."""
+    """One call: method, path template, the scope that a key needs for it, and its parameters."""
 
     method: str
     path: str
@@ -41,7 +40,7 @@ class Operation:
     parameters: tuple[str, ...] = ()
 
     def at(self, **values: str) -> str:
-        """The path with its placeholders filled in, each quoted as one segment."""
+        """Return the path with its placeholders filled in, each quoted as one segment."""
         return self.path.format(**{name: quote(value, safe="") for name, value in values.items()})
 
 
@@ -160,9 +159,9 @@ TAX_CODE: tuple[AnyField, ...] = (
 
 @dataclass(frozen=True)
 class Listing:
-    """A list of the API as a stream of records: its name, the call, the fields, and whether it can be read by change.
+    """A list of the API as a stream of records: name, call, fields, and whether it can be read incrementally.
 
-    `incremental` lists take `updated_since` (inclusive) and are in order of (updated_at, id).
+    `incremental` lists take `updated_since` (inclusive) and are sorted by (updated_at, id).
     """
 
     name: str
@@ -176,10 +175,10 @@ class Listing:
         return schema_of(self.fields)
 
     def record(self, body: Any, problems: Problems = None) -> dict[str, Any]:
-        """One API object as the contract's record; see `fields.record_of` for `problems`.
+        """Return one API object as a record of the stream; see `fields.record_of` for `problems`.
 
         Raises:
-            UnreadableError: naming the field that is not what it should be.
+            UnreadableError: names the first field that cannot be read.
         """
         record: dict[str, Any] = record_of(self.fields, body, problems=problems)
         return record
@@ -195,7 +194,7 @@ LISTINGS = (INVOICES, PAYMENTS, CLIENTS, SERVICES, TAX_CODES)
 
 @dataclass(frozen=True)
 class Accounting:
-    """What the books say of an invoice, as OpsMerge keeps it. `synced_at` is in the form of `kinds.moment`."""
+    """An invoice's accounting block in OpsMerge: `synced_at` is as `kinds.moment` returns it."""
 
     provider: str
     connection: str
@@ -205,7 +204,7 @@ class Accounting:
     synced_at: str | None
 
     def body(self) -> dict[str, Any]:
-        """The body of PUT_ACCOUNTING."""
+        """Return the body of PUT_ACCOUNTING."""
         return {
             "provider": self.provider,
             "connection": self.connection,
@@ -217,7 +216,7 @@ class Accounting:
 
 
 def payment_body(payment: Settlement) -> dict[str, Any]:
-    """The body of PUT_PAYMENT."""
+    """Return the body of PUT_PAYMENT."""
     return {
         "amount": payment.amount,
         "currency": payment.currency,
@@ -228,7 +227,7 @@ def payment_body(payment: Settlement) -> dict[str, Any]:
 
 
 def entry(record: Mapping[str, Any]) -> Entry:
-    """A record of PAYMENTS as the allocation rules see it."""
+    """Return a record of PAYMENTS as an `Entry`."""
     return Entry(
         id=record["id"],
         invoice_id=record["invoice_id"],
@@ -246,7 +245,7 @@ def entry(record: Mapping[str, Any]) -> Entry:
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """What a refusal says of itself."""
+    """The content of an error answer."""
 
     code: str = ""
     message: str = ""
@@ -254,7 +253,7 @@ class ErrorBody:
 
 
 def error_body(answer: Any) -> ErrorBody:
-    """The Error body `{"error": {"code", "message", "request_id"}}`; empty where the answer is something else."""
+    """Return the content of `{"error": {"code", "message", "request_id"}}`; empty if the answer is something else."""
     error = answer.get("error") if isinstance(answer, Mapping) else None
     if not isinstance(error, Mapping):
         return ErrorBody()
@@ -267,5 +266,5 @@ def error_body(answer: Any) -> ErrorBody:
 
 
 def zulu(value: str) -> str:
-    """A time as the API's parameters and bodies take it: UTC with a Z, because a `+` in a query is easily lost."""
+    """Return a time for parameters and bodies: UTC with a Z, because a `+` in a query is easily lost."""
     return kinds.moment(value).replace("+00:00", "Z")

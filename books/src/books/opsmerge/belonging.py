@@ -1,15 +1,15 @@
-"""Which connection may write an invoice in OpsMerge: the one rule that every write and every posting asks.
+"""Decide which connection may write an invoice in OpsMerge: the one rule behind every write and every posting.
 
-An invoice belongs to a connection while its accounting block names that connection and bears an external id. Several
-environments may look at one OpsMerge, so the rule is asked with the block as it is right before each write:
+An invoice belongs to a connection while its accounting block names that connection and has an external id. Several
+environments may use one OpsMerge, so the rule is applied to the block as it is right before each write:
 
     the block belongs to          a production connection     another connection, where it may write
     nobody, or this connection    write                       write
     a non-production connection   take over                   leave
     another production one        leave, and do not post      leave
 
-A connection may write where it is a production one, or where OpsMerge is a test one (`opsmerge_is_test`). Elsewhere it
-does one thing: it clears its own ids (`books disconnect`). Everything else it only shows.
+A connection may write if it is a production one, or if OpsMerge is a test one (`opsmerge_is_test`). Otherwise it only
+clears its own ids (`books disconnect`), and shows what it would write.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Act(StrEnum):
     LEAVE = "leave"
     """It belongs to another connection."""
     SHOW = "show"
-    """Only say what would be written: this OpsMerge is not a test one, and the connection not a production one."""
+    """Only show what would be written: this OpsMerge is not a test one, and the connection not a production one."""
 
 
 @dataclass(frozen=True)
 class Ruling:
-    """What to do, and why in words where nothing is written."""
+    """What to do, and if nothing is written, why."""
 
     act: Act
     owner: str | None = None
@@ -46,12 +46,12 @@ class Ruling:
 
     @property
     def writes(self) -> bool:
-        """Whether the write may go."""
+        """Whether to write."""
         return self.act in (Act.WRITE, Act.TAKE_OVER)
 
 
 def link_of(block: Any) -> tuple[str, str] | None:
-    """Connection and external id of an accounting block; None where it does not bear both: nobody's invoice."""
+    """Return connection and external id of an accounting block; None if it lacks one: it belongs to nobody."""
     if not isinstance(block, Mapping):
         return None
     connection, external_id = _text(block.get("connection")), _text(block.get("external_id"))
@@ -59,30 +59,30 @@ def link_of(block: Any) -> tuple[str, str] | None:
 
 
 def owner_of(block: Any) -> str | None:
-    """The connection that an invoice belongs to by its accounting block; None for nobody's."""
+    """Return the connection that an invoice belongs to by its accounting block; None if to nobody."""
     link = link_of(block)
     return link[0] if link else None
 
 
 def named_by(block: Any) -> str:
-    """The connection that an accounting block names, with or without an external id; empty where it names none."""
+    """Return the connection in an accounting block, with or without an external id; empty if it has none."""
     return _text(block.get("connection")) if isinstance(block, Mapping) else ""
 
 
 def is_production(connection: str) -> bool:
-    """Whether a connection's money is real."""
+    """Return whether it is a production connection: its money is real."""
     return connection.startswith(PRODUCTION)
 
 
 def may_write(connection: str, *, opsmerge_is_test: bool) -> bool:
-    """Whether a connection writes to this OpsMerge at all."""
+    """Return whether a connection writes to this OpsMerge at all."""
     return is_production(connection) or opsmerge_is_test
 
 
 def decide(block: Any, connection: str, *, opsmerge_is_test: bool, clears_id: bool = False) -> Ruling:
     """Return what a connection does with an invoice whose accounting block in OpsMerge is `block`.
 
-    `clears_id` says that the write takes the connection's own id away and does nothing else.
+    `clears_id`: the write removes the connection's own id and does nothing else.
     """
     owner = owner_of(block)
     if owner not in (None, connection) and not _takes_over(connection, owner):
@@ -93,7 +93,7 @@ def decide(block: Any, connection: str, *, opsmerge_is_test: bool, clears_id: bo
 
 
 def bars_posting(owner: str | None, connection: str) -> bool:
-    """Whether an invoice that belongs to `owner` must not be posted by `connection`.
+    """Return whether `connection` must not post an invoice that belongs to `owner`.
 
     A production company's invoices are in its books already. A non-production ledger may receive any invoice.
     """
@@ -101,14 +101,14 @@ def bars_posting(owner: str | None, connection: str) -> bool:
 
 
 def remedy(owner: str | None, connection: str) -> str:
-    """What a person does about an invoice that `connection` left, because it belongs to `owner`."""
+    """Return the remedy for an invoice that `connection` left because it belongs to `owner`."""
     if not is_production(connection):
         return "Nothing is needed: only a production connection takes an invoice over."
     return move(owner)
 
 
 def move(owner: str | None) -> str:
-    """How invoices of one production company come to another."""
+    """Return how to move invoices from one production company to another."""
     return (
         "Find out which company made the sale. Only where all invoices of the other one are to move: "
         f"`books disconnect` with the settings of {owner}; the next push then takes them."

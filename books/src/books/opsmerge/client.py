@@ -1,9 +1,9 @@
-"""Calls to the OpsMerge API: exact records out, faults by what the caller must do next.
+"""Client of the OpsMerge API: returns exact records, and raises faults by what the caller must do next.
 
-    401, 403, 404 of a list, a redirect   Halt MISCONFIGURED (78), naming the key, the scope, the address
-    no connection, 5xx, 429 beyond patience, an unreadable page   Halt TRY_LATER (75), naming the host
+    401, 403, 404 of a list, a redirect   Halt MISCONFIGURED (78), naming the key, the scope or the address
+    no connection, 5xx, 429 for too long, an unreadable page   Halt TRY_LATER (75), naming the host
     400, 404, 409, 422 of one record      Reject
-    an answer with other fields than assumed   Halt FAILED (1), naming the field
+    a field that is not as assumed        Halt FAILED (1), naming the field
 
 Every write of this API is idempotent (a PUT under our own id, or a DELETE), so the transport may repeat it.
 """
@@ -27,11 +27,11 @@ from books.opsmerge.settings import OpsMergeSettings
 from books.transport.call import CallKind, Request, Response, Transport
 
 PAGES_MAX = 50_000
-"""Pages of one list in one run: ten million rows. More is a loop."""
+"""Pages of one list in one run: ten million rows. More is an endless loop."""
 
 HTTP_TIMEOUT_SECONDS = 60
 WAIT_SECONDS_MAX = 300
-"""The longest wait for Retry-After or between repeats; beyond it the run ends with exit code 75."""
+"""The longest wait for Retry-After or between retries; beyond it the run ends with exit code 75."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ Record = dict[str, Any]
 
 
 class OpsMergeClient:
-    """The calls that the bridge makes. `transport` brings time-outs, Retry-After and bounded repeats."""
+    """The calls that the bridge makes. `transport` adds time-outs, Retry-After and bounded retries."""
 
     def __init__(self, settings: OpsMergeSettings, transport: Transport) -> None:
         self._settings = settings
@@ -47,28 +47,18 @@ class OpsMergeClient:
 
     @property
     def source(self) -> str:
-        """Which OpsMerge this is: its base URL."""
+        """The base URL, which identifies this OpsMerge."""
         return self._settings.api_url
 
     @property
     def is_test(self) -> bool:
-        """Whether connections that are not production ones may write here."""
+        """Whether non-production connections may write to this OpsMerge."""
         return self._settings.is_test
 
     def scopes(self) -> frozenset[str]:
-        """What the key may do, as `family:level`; also the cheapest proof that key and address are right."""
+        """Return the key's scopes, as `family:level`. It is also the cheapest check of key and address."""
         answer = self._json(api.WHO, api.WHO.at())
         return frozenset(str(scope) for scope in answer.get("scopes") or ())
-
-    def require_scopes(self, *operations: Operation) -> None:
-        """Check beforehand that the key may make these calls.
-
-        Raises:
-            Halt: MISCONFIGURED, naming every scope that is missing.
-        """
-        missing = {operation.scope for operation in operations if operation.scope} - self.scopes()
-        if missing:
-            raise self._missing_scope(", ".join(sorted(missing)))
 
     def records(
         self,
@@ -78,48 +68,48 @@ class OpsMergeClient:
         page_size: int = api.PAGE_SIZE_MAX,
         is_strict: bool = True,
     ) -> Iterator[Record]:
-        """All records of a list, page by page, in the API's order.
+        """Yield all records of a list, page by page, in the API's order.
 
-        Where it is not strict, a value that cannot be read is given as it is, with a warning: whoever takes the record
-        refuses that one, and the others go on.
+        If not `is_strict`, a value that cannot be read is yielded unchanged, with a warning: the receiver of the record
+        rejects that one and processes the others.
 
         Raises:
-            Halt: as the module says; also FAILED when the API gives the same cursor twice, which would never end.
+            Halt: see the module; also FAILED if the API returns the same cursor twice, which would never end.
         """
         for rows in self._pages(listing.operation, {**(params or {}), api.LIMIT: str(page_size)}):
             for row in rows:
                 yield self._record(listing, row) if is_strict else self._lenient_record(listing, row)
 
     def invoice(self, invoice_id: str) -> Record:
-        """One invoice.
+        """Return one invoice.
 
         Raises:
-            Reject: OpsMerge does not know it.
+            Reject: OpsMerge does not have it.
         """
         answer = self._json(api.GET_INVOICE, api.GET_INVOICE.at(id=invoice_id))
         return self._record(api.INVOICES, answer)
 
     def put_accounting(self, invoice_id: str, accounting: Accounting) -> Record:
-        """Record what the books say of an invoice; the invoice as it is afterwards.
+        """Write an invoice's accounting block; return the updated invoice.
 
         Raises:
-            Reject: OpsMerge does not know the invoice, or refuses the content.
+            Reject: OpsMerge does not have the invoice, or refuses the content.
         """
         answer = self._json(api.PUT_ACCOUNTING, api.PUT_ACCOUNTING.at(id=invoice_id), accounting.body())
         return self._record(api.INVOICES, answer)
 
     def put_payment(self, invoice_id: str, external_id: str, payment: Settlement) -> Entry:
-        """Create or change the payment with our id; the payment as it is afterwards.
+        """Create or change the payment with our id; return the updated payment.
 
         Raises:
-            Reject: OpsMerge does not know the invoice, or the payment does not fit it.
+            Reject: OpsMerge does not have the invoice, or the payment does not fit it.
         """
         path = api.PUT_PAYMENT.at(id=invoice_id, external_id=external_id)
         answer = self._json(api.PUT_PAYMENT, path, api.payment_body(payment))
         return api.entry(self._record(api.PAYMENTS, answer))
 
     def void_payment(self, invoice_id: str, external_id: str) -> bool:
-        """Void the payment with our id. False: OpsMerge has none, which is as good."""
+        """Void the payment with our id; return False if OpsMerge has none, which is equally good."""
         path = api.VOID_PAYMENT.at(id=invoice_id, external_id=external_id)
         response = self._send(api.VOID_PAYMENT, path)
         if response.status == 404:  # noqa: PLR2004 -- HTTP
@@ -128,7 +118,7 @@ class OpsMergeClient:
         return True
 
     def _pages(self, operation: Operation, params: Mapping[str, str]) -> Iterator[list[Any]]:
-        """The pages of a list, until the API names no next cursor."""
+        """Yield the pages of a list until there is no next cursor."""
         seen: set[str] = set()
         cursor: str | None = None
         while True:
@@ -154,7 +144,7 @@ class OpsMergeClient:
         except UnreadableError as error:
             raise _unexpected(f"{listing.name} {_name_of(row)}: {error}") from None
         for problem in problems:
-            logger.warning("%s %s: %s. It is given on as it is", listing.name, _name_of(row), problem)
+            logger.warning("%s %s: %s. It is passed on unchanged", listing.name, _name_of(row), problem)
         return record
 
     def _record(self, listing: Listing, row: Any) -> Record:
@@ -170,7 +160,7 @@ class OpsMergeClient:
         body: Mapping[str, Any] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Record:
-        """Send, check, and parse the answer as a JSON object."""
+        """Send the request, check the answer, and parse it as a JSON object."""
         response = self._send(operation, path, body, params)
         self._check(operation, path, response)
         answer = _parsed(response)
@@ -179,7 +169,7 @@ class OpsMergeClient:
                 f"{self._settings.host} did not answer {operation.method} {path} with a JSON object",
                 exit_code=Exit.TRY_LATER,
                 code="not_json",
-                remedy="run again later; if it stays, check that api_url is the address of the OpsMerge API",
+                remedy="run again later; if it happens again, check that api_url is the address of the OpsMerge API",
             )
         return answer
 
@@ -215,7 +205,7 @@ class OpsMergeClient:
         )
 
     def _check(self, operation: Operation, path: str, response: Response) -> None:
-        """Turn every status but success into the fault that says what to do."""
+        """Raise the fault for any status but success."""
         if 200 <= response.status < 300:  # noqa: PLR2004 -- HTTP
             return
         self._refuse(operation, path, response.status, api.error_body(_parsed(response)))
@@ -241,17 +231,17 @@ class OpsMergeClient:
             f"OpsMerge at {self._settings.host} does not accept the API key",
             exit_code=Exit.MISCONFIGURED,
             code="bad_api_key",
-            remedy="make a new key in OpsMerge under API access and set api_key",
+            remedy="create a new key in OpsMerge under API access and set api_key",
             vendor_request_id=error.request_id,
         )
 
-    def _missing_scope(self, scope: str, error: ErrorBody | None = None) -> Halt:
+    def _missing_scope(self, scope: str, error: ErrorBody) -> Halt:
         return Halt(
             f"the OpsMerge API key lacks the scope {scope}",
             exit_code=Exit.MISCONFIGURED,
             code="missing_scope",
-            remedy=f"add {scope} to the key in OpsMerge under API access, or set the api_key of one that has it",
-            vendor_request_id=error.request_id if error else None,
+            remedy=f"add {scope} to the key in OpsMerge under API access, or set api_key to a key that has it",
+            vendor_request_id=error.request_id,
         )
 
     def _not_now(self, status: int, error: ErrorBody) -> Halt:
@@ -270,7 +260,7 @@ class OpsMergeClient:
             + (f": {error.message}" if error.message else ""),
             exit_code=Exit.MISCONFIGURED,
             code=error.code or f"http_{status}",
-            remedy="check api_url; if it is right, `books contract-check` says where the API differs from what we know",
+            remedy="check api_url; if it is right, run `books contract-check`: it lists where the API differs",
             vendor_request_id=error.request_id,
         )
 
@@ -284,7 +274,7 @@ class OpsMergeClient:
 
     def _endless(self, operation: Operation) -> Halt:
         return Halt(
-            f"{self._settings.host} gave a cursor of GET {operation.path} twice, so the list would never end",
+            f"{self._settings.host} returned a cursor of GET {operation.path} twice: the list would never end",
             exit_code=Exit.FAILED,
             code="endless_list",
             remedy="report it to OpsMerge; run again later",
@@ -299,7 +289,7 @@ _REMEDIES = {
 
 
 def open_client(settings: OpsMergeSettings, clock: Clock) -> OpsMergeClient:
-    """A client over HTTP, with time-outs, Retry-After and bounded repeats."""
+    """Return a client over HTTP, with time-outs, Retry-After and bounded retries."""
     from books.transport.http import HttpTransport
     from books.transport.retrying import Retrying
 
@@ -308,10 +298,10 @@ def open_client(settings: OpsMergeSettings, clock: Clock) -> OpsMergeClient:
 
 
 def fetch_description(url: str, api_url: str, api_key: str | None, clock: Clock) -> bytes:
-    """The OpenAPI document at an address. The key goes along only where it is asked for, and only to its own host.
+    """Return the OpenAPI document at an address. The API key is sent only if required, and only to its own host.
 
     Raises:
-        Halt: MISCONFIGURED; there is none, or a login is wanted. TRY_LATER; the host cannot be reached.
+        Halt: MISCONFIGURED; there is none, or it needs a login. TRY_LATER; the host cannot be reached.
     """
     from books.transport.http import HttpTransport
     from books.transport.retrying import Retrying
@@ -337,7 +327,7 @@ def _no_description(problem: str, exit_code: Exit) -> Halt:
         f"the description of the OpsMerge API cannot be read: {problem}",
         exit_code=exit_code,
         code="no_description",
-        remedy="run again later; or save the document in a browser and pass it with --file",
+        remedy="run again later, or save the document in a browser and pass it with --file",
     )
 
 
@@ -346,7 +336,7 @@ def _with_cursor(params: Mapping[str, str], cursor: str | None) -> dict[str, str
 
 
 def _parsed(response: Response) -> Any:
-    """The body as JSON; None where it is none, which no caller takes for an answer."""
+    """Return the body as JSON; None if it is not JSON, which no caller accepts."""
     try:
         return response.json()
     except ValueError:
@@ -354,7 +344,7 @@ def _parsed(response: Response) -> Any:
 
 
 def _name_of(row: Any) -> str:
-    """How a person finds the row: its number, else its id."""
+    """Return the row's number, else its id, for messages."""
     if not isinstance(row, Mapping):
         return "(not an object)"
     return str(row.get("number") or row.get("id") or "(without id)")
@@ -365,5 +355,5 @@ def _unexpected(message: str) -> Halt:
         f"OpsMerge's answer is not as expected: {message}",
         exit_code=Exit.FAILED,
         code="unexpected_answer",
-        remedy="run `books contract-check`: it says where the API differs from what this version knows",
+        remedy="run `books contract-check`: it lists where the API differs from what this version expects",
     )

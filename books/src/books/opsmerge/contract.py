@@ -1,6 +1,6 @@
-"""What is assumed of the OpsMerge API, held against its live description: path, method, parameters, fields and types.
+"""Compare what `books.opsmerge.api` assumes with OpsMerge's own OpenAPI document.
 
-`books.opsmerge.api` is the assumption, and the only place where it is written down.
+Compared are path, method, parameters, fields and types.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from books.opsmerge.kinds import AMOUNT, DAY, MOMENT, TEXT, Kind
 LOST: Mapping[Operation, str] = {
     api.WHO: "the key cannot be checked beforehand",
     api.LIST_INVOICES: "no invoice can be read, so nothing is posted",
-    api.LIST_PAYMENTS: "payments that people enter in OpsMerge are not seen, and would be doubled",
-    api.LIST_CLIENTS: "renamed clients are not seen",
-    api.LIST_SERVICES: "the item mappings made in OpsMerge are not seen",
-    api.LIST_TAX_CODES: "the tax code mappings made in OpsMerge are not seen",
-    api.GET_INVOICE: "it is not seen what an invoice shows already",
+    api.LIST_PAYMENTS: "payments entered by hand in OpsMerge cannot be read, and would be duplicated",
+    api.LIST_CLIENTS: "renamed clients are not noticed",
+    api.LIST_SERVICES: "item mappings set in OpsMerge cannot be read",
+    api.LIST_TAX_CODES: "tax code mappings set in OpsMerge cannot be read",
+    api.GET_INVOICE: "an invoice cannot be read before it is written",
     api.PUT_ACCOUNTING: "OpsMerge shows neither the ledger's id nor the error",
     api.PUT_PAYMENT: "paid invoices do not become Paid",
     api.VOID_PAYMENT: "a payment voided in the ledger stays in OpsMerge",
@@ -42,7 +42,7 @@ OPTIONAL: Mapping[str, frozenset[str]] = {
     "clients": frozenset({"email", "billing_address", "active"}),
     "services": frozenset({"active"}),
 }
-"""Fields per list without which nothing goes wrong: they stay empty."""
+"""Fields per list that may be missing: they stay empty."""
 
 SENT: Mapping[Operation, Mapping[str, Kind]] = {
     api.PUT_ACCOUNTING: {
@@ -51,10 +51,10 @@ SENT: Mapping[Operation, Mapping[str, Kind]] = {
     },
     api.PUT_PAYMENT: {"amount": AMOUNT, "paid_on": DAY, **dict.fromkeys(("currency", "method", "reference"), TEXT)},
 }
-"""The fields of the bodies that we send."""
+"""The fields of the request bodies."""
 
 READ_TOO = {"number": {"integer", "string"}, "integer": {"number", "string"}}
-"""Types that are read as well: a number may come as text, exact."""
+"""Types that are also accepted: a number may be sent as text."""
 
 LISTS = {listing.operation: listing for listing in api.LISTINGS}
 ANSWERS = {**LISTS, api.GET_INVOICE: api.INVOICES, api.PUT_ACCOUNTING: api.INVOICES, api.PUT_PAYMENT: api.PAYMENTS}
@@ -62,7 +62,7 @@ ANSWERS = {**LISTS, api.GET_INVOICE: api.INVOICES, api.PUT_ACCOUNTING: api.INVOI
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference: where, what the live API says instead, what follows, and whether something stops working."""
+    """One difference: where, what the live API has instead, the effect, and whether something stops working."""
 
     place: str
     what: str
@@ -71,7 +71,7 @@ class Difference:
 
 
 def compare(description: Description, api_url_path: str) -> list[Difference]:
-    """Every difference, those that break something first. `api_url_path` is the path of api_url, e.g. `/api/v1`."""
+    """Return every difference, breaking ones first. `api_url_path` is the path of api_url, e.g. `/api/v1`."""
     described = {
         (method, prefix + _template(path)): (item, operation)
         for method, path, item, operation in description.operations()
@@ -80,17 +80,17 @@ def compare(description: Description, api_url_path: str) -> list[Difference]:
     base = api_url_path.rstrip("/")
     if not any(path.startswith(f"{base}/") for _, path in described):
         below = " or ".join(description.prefixes)
-        what = f"the API is below {below or '/'}, and api_url ends with {base or '/'}"
-        return [Difference("base address", what, f"every call fails: end OPSMERGE_API_URL with {below or '/'}")]
+        what = f"the API's path is {below or '/'}, but api_url ends with {base or '/'}"
+        return [Difference("base address", what, f"every call fails: make OPSMERGE_API_URL end with {below or '/'}")]
     found = [each for operation in api.OPERATIONS for each in _operation(description, described, base, operation)]
     return sorted(dict.fromkeys(found), key=lambda each: not each.breaks)
 
 
 def read_pages(client: OpsMergeClient) -> list[Difference]:
-    """Read the first page of each list and report the first row of each that cannot be read: the API as it really is.
+    """Read the first page of each list from the live API; report the first row of each that cannot be read.
 
     Raises:
-        Halt: OpsMerge cannot be used now, or does not take the key.
+        Halt: OpsMerge cannot be used now, or refuses the key.
     """
     return [each for listing in api.LISTINGS if (each := _read_page(client, listing)) is not None]
 
@@ -120,10 +120,10 @@ def _operation(
         _body(description, place, operation, there),
         _answer(description, place, operation, there),
     ):
-        yield from _as_far_as_it_can_be_read(part, place, LOST[operation])
+        yield from _until_unresolved(part, place, LOST[operation])
 
 
-def _as_far_as_it_can_be_read(part: Iterator[Difference], place: str, effect: str) -> Iterator[Difference]:
+def _until_unresolved(part: Iterator[Difference], place: str, effect: str) -> Iterator[Difference]:
     try:
         yield from part
     except UnresolvedError as error:
@@ -131,12 +131,12 @@ def _as_far_as_it_can_be_read(part: Iterator[Difference], place: str, effect: st
 
 
 def _absent(method: str, path: str, described: Mapping[tuple[str, str], object]) -> str:
-    """That a call is not there, and what may be meant."""
+    """Return that a call is missing, and the nearest one there is."""
     methods = sorted(other for other, there in described if there == path)
     if methods:
         return f"the path has no {method}; it has {', '.join(methods)}"
     near = difflib.get_close_matches(path, {there for _, there in described}, n=1)
-    return f"there is no such path{f'; nearest is {near[0]}' if near else ''}"
+    return f"there is no such path{f'; the nearest is {near[0]}' if near else ''}"
 
 
 def _parameters(
@@ -151,7 +151,7 @@ def _parameters(
 
 
 def _body(description: Description, place: str, operation: Operation, there: Json) -> Iterator[Difference]:
-    """The fields that we send: each must be known and take our type, and nothing else may be required."""
+    """Compare the fields that we send: each must exist with our type, and nothing else may be required."""
     if operation not in SENT:
         return
     schema = description.body_schema(there.get("requestBody"))
@@ -193,14 +193,14 @@ def _fields(
     lost: str,
     above: str = "",
 ) -> Iterator[Difference]:
-    """Each field that we read: it must be there, and of a type that we read."""
+    """Compare each field that we read: it must exist, with a type that we accept."""
     for each in fields:
         name, where = above + each.name, f"{place}, {above}{each.path}"
         found = description.property_of(schema, each.path)
         missing_is_harmless = name in optional or above.removesuffix(".") in optional
         if found is None:
             effect = "it stays empty" if missing_is_harmless else lost
-            yield Difference(where, "there is none", effect, breaks=not missing_is_harmless)
+            yield Difference(where, "is missing", effect, breaks=not missing_is_harmless)
         elif isinstance(each, Field):
             types = description.types(found)
             if types and not types & ({each.kind.json_type} | READ_TOO.get(each.kind.json_type, set())):
@@ -215,12 +215,12 @@ def _fields(
 
 
 def _template(path: str) -> str:
-    """A path whatever its placeholders are called."""
+    """Return a path with its placeholders' names removed."""
     return re.sub(r"\{[^}]*\}", "{}", path)
 
 
 def _instead(names: Sequence[str] | set[str]) -> str:
-    return f"there is none; there are {', '.join(sorted(names)) or 'none at all'}"
+    return f"is missing; the document has: {', '.join(sorted(names)) or 'none'}"
 
 
 def _is_not(types: frozenset[str], kind: Kind) -> str:

@@ -1,4 +1,4 @@
-"""From OpsMerge's JSON to the records of the contract, by tables of fields: one table gives record and schema."""
+"""Convert OpsMerge's JSON to records by tables of fields: one table gives both record and schema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from books.opsmerge.kinds import Kind, Schema
 
 
 class UnreadableError(ValueError):
-    """A value of an answer is not what the API description says. `field` is its place, e.g. `lines[2].quantity`."""
+    """A value in an answer that cannot be read. `field` says where, e.g. `lines[2].quantity`."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -32,7 +32,7 @@ class Field:
         return self.kind.schema
 
     def read(self, body: Mapping[str, Any], where: str, problems: Problems) -> Any:
-        """The value, exact; None where the API has none and the field may be null."""
+        """Return the exact value; None if it is missing and the field may be null."""
         value = _at(body, self.path)
         may_be_null = "null" in self.kind.schema["type"]
         if value is None and may_be_null:
@@ -41,7 +41,7 @@ class Field:
             return self.kind.read(value)
         except ValueError as error:
             unreadable = UnreadableError(where + self.path, "is missing" if value is None else str(error))
-            return _as_it_is(value, unreadable, problems if may_be_null else None)
+            return _raise_or_keep(value, unreadable, problems if may_be_null else None)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ObjectOf:
         return {**schema_of(self.fields), "type": ["object", "null"]}
 
     def read(self, body: Mapping[str, Any], where: str, problems: Problems) -> Any:
-        """The object with the contract's names, None where the API has none."""
+        """Return the object with the record's names; None if it is missing."""
         value = _at(body, self.path)
         if value is None:
             return None
@@ -67,7 +67,7 @@ class ObjectOf:
 
 @dataclass(frozen=True)
 class ListOf:
-    """A list of objects; absent is empty."""
+    """A list of objects; empty if missing."""
 
     name: str
     path: str
@@ -79,39 +79,40 @@ class ListOf:
         return {"type": ["array", "null"], "items": schema_of(self.fields)}
 
     def read(self, body: Mapping[str, Any], where: str, problems: Problems) -> Any:
-        """The objects in the order given."""
+        """Return the objects in the order given."""
         items = _at(body, self.path) or []
         if not isinstance(items, list):
-            return _as_it_is(items, UnreadableError(where + self.path, "is not a list"), problems)
+            return _raise_or_keep(items, UnreadableError(where + self.path, "is not a list"), problems)
         places = (f"{where}{self.path}[{index}]." for index in range(len(items)))
         return [record_of(self.fields, item, place, problems) for item, place in zip(items, places, strict=True)]
 
 
 AnyField = Field | ObjectOf | ListOf
 Problems = list[UnreadableError] | None
-"""Where what cannot be read is noted; None: it is raised."""
+"""Collects the values that cannot be read; None: the first one is raised."""
 
 
 def schema_of(fields: Sequence[AnyField]) -> dict[str, Any]:
-    """The JSON Schema of an object with these fields."""
+    """Return the JSON Schema of an object with these fields."""
     return {"type": "object", "properties": {field.name: dict(field.schema) for field in fields}}
 
 
 def record_of(fields: Sequence[AnyField], body: Any, where: str = "", problems: Problems = None) -> Any:
-    """The record with these fields, read from an API object.
+    """Return the record with these fields, read from an API object.
 
-    Where `problems` is given, what cannot be read is kept as it is and added there, keys and times of change excepted.
+    With `problems`, a value that cannot be read is kept unchanged and added there, except keys and times of change.
 
     Raises:
-        UnreadableError: naming the first value that is not what it should be.
+        UnreadableError: names the first value that cannot be read.
     """
     if not isinstance(body, Mapping):
         unreadable = UnreadableError(where.rstrip(".") or "the answer", "is not an object")
-        return _as_it_is(body, unreadable, problems if where else None)
+        return _raise_or_keep(body, unreadable, problems if where else None)
     return {field.name: field.read(body, where, problems) for field in fields}
 
 
-def _as_it_is(value: Any, unreadable: UnreadableError, problems: Problems) -> Any:
+def _raise_or_keep(value: Any, unreadable: UnreadableError, problems: Problems) -> Any:
+    """Raise the problem, or add it to `problems` and return the value unchanged."""
     if problems is None:
         raise unreadable
     problems.append(unreadable)
@@ -119,7 +120,7 @@ def _as_it_is(value: Any, unreadable: UnreadableError, problems: Problems) -> An
 
 
 def _at(body: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, None where any step of it is absent or null."""
+    """Return the value at a dotted path; None if any step of it is missing or null."""
     value: Any = body
     for step in path.split("."):
         if not isinstance(value, Mapping):

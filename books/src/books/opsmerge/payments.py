@@ -1,4 +1,4 @@
-"""Payments as OpsMerge keeps them."""
+"""Payments as OpsMerge stores them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True)
 class Settlement:
-    """Money that an invoice got: what OpsMerge keeps of a payment. `paid_on` is YYYY-MM-DD."""
+    """Money received for an invoice: the content of a payment in OpsMerge. `paid_on` is YYYY-MM-DD."""
 
     amount: Decimal
     currency: str | None
@@ -19,13 +19,13 @@ class Settlement:
 
     @property
     def sha256(self) -> str:
-        """A fingerprint of the content."""
+        """The hash of the content."""
         return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A payment as it stands in OpsMerge. `external_id` is None for one that was entered by hand."""
+    """A payment in OpsMerge. `external_id` is None if it was entered by hand."""
 
     id: str
     invoice_id: str

@@ -1,4 +1,4 @@
-"""Where OpsMerge is and as whom we call: the settings that tap-opsmerge and target-opsmerge share."""
+"""The settings that tap-opsmerge and target-opsmerge share: address and API key of OpsMerge."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OPSMERGE_PROPERTIES: dict[str, dict[str, Any]] = {
 """The shared settings as JSON schema properties. `api_key` is required; its absence is reported by `from_config`."""
 
 IS_TEST_PROPERTY: dict[str, Any] = {
-    "type": ["boolean", "string", "null"],  # as text too, so that a mistyped word can be refused
+    "type": ["boolean", "string", "null"],  # also as text, so that a mistyped word can be refused
     "description": "Whether OpsMerge itself holds nothing but test data: only then a connection that is not a "
     "production one writes to it. Default: true where api_url names this machine, false anywhere else",
 }
@@ -38,12 +38,12 @@ IS_TEST_PROPERTY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class OpsMergeSettings:
-    """Base URL without a trailing slash, and the key, which is left out of the repr."""
+    """Base URL without a trailing slash, and the API key, which is left out of the repr."""
 
     api_key: str = field(repr=False)
     api_url: str = BASE_URL
     is_test: bool = False
-    """Whether connections that are not production ones may write here."""
+    """Whether non-production connections may write to this OpsMerge."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> OpsMergeSettings:
@@ -70,10 +70,10 @@ _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 
 def is_test(config: Mapping[str, Any]) -> bool:
-    """Whether connections that are not production ones may write to this OpsMerge.
+    """Return whether non-production connections may write to this OpsMerge.
 
     Raises:
-        Halt: MISCONFIGURED; a setting is wrong.
+        Halt: MISCONFIGURED; opsmerge_is_test or api_url is wrong.
     """
     value = config.get("opsmerge_is_test")
     word = "" if value is None else str(value).strip().lower()
@@ -86,17 +86,17 @@ def is_test(config: Mapping[str, Any]) -> bool:
 
 def _key(key: str) -> str:
     if not key:
-        raise refusal("api_key", "is required", "make a key in OpsMerge under API access and set it")
+        raise refusal("api_key", "is required", "create a key in OpsMerge under API access and set it")
     if not re.fullmatch(r"[!-~]{1,512}", key):
-        raise refusal("api_key", "holds blanks or characters that no key has", "copy the key again, whole")
+        raise refusal("api_key", "has spaces or other characters that no key has", "copy the whole key again")
     return key
 
 
 def read_url(config: Mapping[str, Any]) -> str:
-    """The setting api_url, without a trailing slash.
+    """Return the setting api_url, without a trailing slash.
 
     Raises:
-        Halt: MISCONFIGURED; the key would be sent in the open.
+        Halt: MISCONFIGURED; the key would be sent unencrypted.
     """
     url = str(config.get("api_url") or BASE_URL).strip().rstrip("/")
     secure = re.fullmatch(r"https://[^/@?#\s]+(/[^@?#\s]*)?", url) is not None
@@ -110,5 +110,5 @@ def read_url(config: Mapping[str, Any]) -> str:
 
 
 def refusal(name: str, problem: str, remedy: str) -> Halt:
-    """The fault for a setting that cannot be used."""
+    """Return the fault for a setting that cannot be used."""
     return Halt(f"setting {name} {problem}", exit_code=Exit.MISCONFIGURED, code="setting_refused", remedy=remedy)

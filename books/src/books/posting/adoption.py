@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -12,27 +13,27 @@ from books.posting.postings import GONE
 
 @dataclass(frozen=True)
 class Same:
-    """It is there: the same invoice."""
+    """The ledger has it: the same invoice."""
 
     found: LedgerInvoice
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Its number is used by a different invoice."""
+    """A different invoice of the ledger has its number."""
 
     found: LedgerInvoice
 
 
 @dataclass(frozen=True)
 class Absent:
-    """Nothing has its number."""
+    """No invoice of the ledger has its number."""
 
 
 Verdict = Same | Taken | Absent
 
 
-def judge(
+def identify(
     invoice_id: str,
     invoice: Invoice | None,
     found: Sequence[LedgerInvoice],
@@ -42,7 +43,7 @@ def judge(
     replaced: Collection[str] = (),
     former_id: str | None = None,
 ) -> Verdict:
-    """Judge what was found under the invoice's number, or under the id that it was once posted as.
+    """Return what was found under the invoice's number, or under the id that it was once posted as.
 
     Our note decides, and so does `former_id` where no note names another invoice: a bookkeeper may have changed the
     number. Without either, number, customer, currency, date and net must agree. Gross may differ by VAT pennies.
@@ -52,7 +53,7 @@ def judge(
     for each in candidates:
         if each.source_id == invoice_id or (each.id == former_id and each.source_id is None):
             return Same(each)
-    others = [each for each in candidates if invoice is None or _fold(each.number) == _fold(invoice.number)]
+    others = [each for each in candidates if invoice is None or fold(each.number) == fold(invoice.number)]
     for each in others:
         if invoice is not None and _agrees(each, invoice, customer_id, company):
             return Same(each)
@@ -63,8 +64,17 @@ def _oldest_first(each: LedgerInvoice) -> tuple[int, str]:
     return (int(each.id) if each.id.isdigit() else 0, each.id)
 
 
-def _fold(number: str) -> str:
+def fold(number: str) -> str:
+    """Return a number as ledgers compare it: without regard to case."""
     return number.strip().casefold()
+
+
+def by_number(found: Sequence[LedgerInvoice]) -> dict[str, list[LedgerInvoice]]:
+    """Return invoices by their number, folded."""
+    numbers: defaultdict[str, list[LedgerInvoice]] = defaultdict(list)
+    for each in found:
+        numbers[fold(each.number)].append(each)
+    return numbers
 
 
 def _agrees(found: LedgerInvoice, invoice: Invoice, customer_id: str | None, company: Company) -> bool:
@@ -80,7 +90,7 @@ def _agrees(found: LedgerInvoice, invoice: Invoice, customer_id: str | None, com
 
 
 def number_taken(found: LedgerInvoice) -> Reject:
-    """The conflict, in words."""
+    """Return the conflict of a number that another invoice of the ledger has."""
     what = "a voided invoice" if found.voided else f"a different invoice of {found.total}"
     return Reject(
         f"the number is taken in the books by {what} (id {found.id})",
@@ -91,17 +101,17 @@ def number_taken(found: LedgerInvoice) -> Reject:
 
 
 def number_twice(other_id: str) -> Reject:
-    """Why an invoice is not posted whose number another one of OpsMerge bears."""
+    """Return the conflict of a number that another invoice of OpsMerge has, which is posted in its place."""
     return Reject(
-        f"another invoice in OpsMerge has the same number (id {other_id}), and was taken first",
+        f"another invoice in OpsMerge has the same number (id {other_id}), and was sent first",
         code="number_taken",
         field="number",
-        remedy="Renumber one of the two in OpsMerge; it is sent when it changes.",
+        remedy="Renumber this one in OpsMerge; it is sent when it changes.",
     )
 
 
 def gone(former_id: str | None) -> Reject:
-    """Why an invoice is held that was in the books before a disconnect or a lost store, and is found no more."""
+    """Return why an invoice is held that was posted before a disconnect or a lost store, and is missing now."""
     under = f"its number and the id {former_id}" if former_id else "its number"
     return Reject(
         f"it was posted before, and QuickBooks has no invoice under {under} any more",

@@ -6,8 +6,8 @@ from books.core import money
 from books.core.faults import Reject
 from books.ledgers.contract import Invoice
 from books.posting import records
+from books.posting.candidates import Candidate
 from books.posting.postings import Posting
-from books.posting.triage import Candidate
 
 REMEDY = (
     "Make the same change in QuickBooks, or undo it in OpsMerge; for a new document: void this one in QuickBooks, "
@@ -16,7 +16,7 @@ REMEDY = (
 
 
 def changed_after_posting(posting: Posting, candidate: Candidate) -> Reject:
-    """The conflict: what OpsMerge says now is not what was posted."""
+    """Return the conflict of an invoice that OpsMerge changed after it was posted."""
     what = differences(_as_posted(posting), candidate.invoice)
     return Reject(
         f"changed in OpsMerge after it was posted: {', '.join(what) or 'the content'}",
@@ -27,7 +27,7 @@ def changed_after_posting(posting: Posting, candidate: Candidate) -> Reject:
 
 
 def _as_posted(posting: Posting) -> Invoice | None:
-    """The invoice as the store has it; after a second change that is the first change, which serves as well."""
+    """Return the invoice as the store has it; after a second change that is the first change, which serves as well."""
     try:
         return records.parse(money.loads(posting.record))
     except Reject:
@@ -35,13 +35,13 @@ def _as_posted(posting: Posting) -> Invoice | None:
 
 
 def differences(before: Invoice | None, now: Invoice | None) -> list[str]:
-    """What differs, as `total 10.00 -> 12.00`; lines only by name."""
+    """Return what differs, as `total 10.00 -> 12.00`; lines only by name."""
     if before is None or now is None:
         return []
     names = ("number", "issue_date", "due_date", "currency", "client_id", "subtotal", "tax_total", "total")
-    told = [
+    differing = [
         f"{name} {getattr(before, name)} -> {getattr(now, name)}"
         for name in names
         if getattr(before, name) != getattr(now, name)
     ]
-    return told + (["lines"] if before.lines != now.lines else [])
+    return differing + (["lines"] if before.lines != now.lines else [])

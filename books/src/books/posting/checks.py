@@ -13,7 +13,7 @@ US_CODES = frozenset({"US", "USA"})
 
 
 def check_company(company: Company) -> None:
-    """One clear message before the first write, instead of a refusal per invoice.
+    """Raise one clear message before the first write, instead of a refusal per invoice.
 
     Raises:
         Halt: MISCONFIGURED; the company is not set up to take these invoices.
@@ -62,7 +62,7 @@ def _not_ready(code: str, message: str, remedy: str) -> Halt:
 
 
 def check_number(invoice: Invoice, capabilities: Capabilities) -> None:
-    """A number that the ledger could not hold. It is never cut: a cut number is another number.
+    """Raise for a number that the ledger could not hold. It is never cut: a cut number is another number.
 
     Raises:
         Reject: too long.
@@ -78,7 +78,7 @@ def check_number(invoice: Invoice, capabilities: Capabilities) -> None:
 
 
 def check_invoice(invoice: Invoice, company: Company, capabilities: Capabilities) -> None:
-    """Whether the invoice can be posted at all.
+    """Raise for an invoice that cannot be posted at all.
 
     Raises:
         Reject: lines, totals, currency or date forbid it; `field` says where.
@@ -129,12 +129,12 @@ def _check_lines(invoice: Invoice, capabilities: Capabilities) -> None:
 
 
 def is_negative(invoice: Invoice) -> bool:
-    """Whether it is a credit, which no ledger takes as an invoice."""
+    """Return whether an invoice is a credit, which no ledger takes as an invoice."""
     return invoice.total < 0 or invoice.subtotal < 0
 
 
 def negative_total(total: Decimal) -> Reject:
-    """Why a credit is refused, in words."""
+    """Return why a credit is refused."""
     return Reject(
         f"the total {total} is negative",
         code="negative_total",
@@ -158,7 +158,7 @@ def _check_totals(invoice: Invoice) -> None:
 
 
 def is_proved_rounding(invoice: Invoice, rates: tuple[Decimal, ...]) -> bool:
-    """Whether OpsMerge's VAT is what rounding each line by itself gives, at the very rates of the ledger's codes."""
+    """Return whether OpsMerge's VAT is what rounding each line by itself gives, at the ledger's very rates."""
     by_line = sum((_line_tax(line, rate) for line, rate in zip(invoice.lines, rates, strict=True)), money.ZERO)
     return invoice.tax_total == by_line
 
@@ -168,7 +168,7 @@ def _line_tax(line: Line, rate: Decimal) -> Decimal:
 
 
 def check_tax(invoice: Invoice, ledger_tax: Decimal, rates: tuple[Decimal, ...], policy: str) -> Reject | None:
-    """Compare OpsMerge's VAT with what the ledger will compute: None to post, a reason to hold.
+    """Return why an invoice is held for its VAT; None where it agrees, or rounding explains it and may be posted.
 
     Raises:
         Reject: the difference is no rounding, so a tax code is wrong.

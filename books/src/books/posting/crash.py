@@ -20,8 +20,8 @@ POINTS = (
     "input_read",
     "company_checked",
     "numbers_looked_up",
-    "found_recorded",
     "references_found",
+    "decisions_recorded",
     "customers_sent",
     "customers_learned",
     "items_sent",
@@ -62,7 +62,7 @@ def from_environment(points: Sequence[str] = POINTS) -> Checkpoint:
 
 
 def _pass(name: str) -> None:
-    """Go on."""
+    """Do nothing."""
 
 
 def _signaller(wanted: str, nth: int, number: signal.Signals) -> Checkpoint:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, delete, select
 
+from books.core.batches import batched
 from books.store.tables_posting import ended_document
 from books.store.upsert import upsert
 
@@ -21,7 +22,7 @@ IDS_MAX = 400
 def ended(conn: Connection, company_id: str, ids: Iterable[str]) -> dict[str, str]:
     """Return `voided` or `deleted` for those that were seen so, by id."""
     found: dict[str, str] = {}
-    for some in _slices(ids):
+    for some in batched(dict.fromkeys(ids), IDS_MAX):
         statement = select(ended_document.c.transaction_id, ended_document.c.status).where(
             ended_document.c.realm_id == company_id, ended_document.c.transaction_id.in_(some)
         )
@@ -30,7 +31,7 @@ def ended(conn: Connection, company_id: str, ids: Iterable[str]) -> dict[str, st
 
 
 def note(conn: Connection, company_id: str, statuses: Mapping[str, str]) -> None:
-    """Remember that documents were seen voided or deleted. A deletion is final."""
+    """Write that documents were seen voided or deleted. A deletion is final."""
     known = ended(conn, company_id, statuses)
     rows = [
         {"realm_id": company_id, "transaction_id": key, "status": status}
@@ -41,8 +42,8 @@ def note(conn: Connection, company_id: str, statuses: Mapping[str, str]) -> None
 
 
 def note_live(conn: Connection, company_id: str, ids: Iterable[str]) -> None:
-    """Forget that documents were seen voided: they stand. A deletion is final."""
-    for some in _slices(ids):
+    """Delete the note that documents were voided: they are valid. A deletion is final."""
+    for some in batched(dict.fromkeys(ids), IDS_MAX):
         conn.execute(
             delete(ended_document).where(
                 ended_document.c.realm_id == company_id,
@@ -50,8 +51,3 @@ def note_live(conn: Connection, company_id: str, ids: Iterable[str]) -> None:
                 ended_document.c.status != DELETED,
             )
         )
-
-
-def _slices(values: Iterable[str]) -> Iterable[list[str]]:
-    unique = list(dict.fromkeys(values))
-    return (unique[start : start + IDS_MAX] for start in range(0, len(unique), IDS_MAX))

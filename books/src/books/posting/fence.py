@@ -36,7 +36,7 @@ def age_seconds(wall_seconds: float, steady_seconds: float) -> float:
 
 
 def must_look_up_again(look_up_seconds: float, waited_seconds: float) -> bool:
-    """Return whether a look-up of this age, after a wait for leave, is too old to create on."""
+    """Return whether a look-up of this age, after a wait for the rate limiter, is too old to create on."""
     return look_up_seconds > LOOK_UP_SECONDS_MAX or waited_seconds > SHORT_WAIT_SECONDS
 
 

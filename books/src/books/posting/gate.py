@@ -9,8 +9,15 @@ from dataclasses import dataclass, replace
 
 from books.core import money
 from books.core.faults import Reject
+from books.posting.candidates import Candidate
 from books.posting.plan import CREATE, NEW_CUSTOMER, SEND_AGAIN, Plan, PlanRow
-from books.posting.triage import CHANGED_SINCE_PLAN, NOT_IN_PLAN, PLAN_DIFFERS, PLAN_NEEDED, Candidate
+
+PLAN_NEEDED = "plan_needed"
+NOT_IN_PLAN = "not_in_plan"
+CHANGED_SINCE_PLAN = "changed_since_plan"
+PLAN_DIFFERS = "plan_differs"
+GATES = frozenset({PLAN_NEEDED, NOT_IN_PLAN, CHANGED_SINCE_PLAN, PLAN_DIFFERS})
+"""Fault codes of postings held by a plan or for want of one: due again at every push."""
 
 MAKE_A_PLAN = "`books plan`, look at it, then `books post --plan FILE`."
 DUE_AGAIN = "Nothing, if the next push may post it; else make a new plan with `books plan`."
@@ -21,13 +28,13 @@ COMPARED = ("customer", "new_items", "currency", "net", "tax", "total", "ledger_
 
 @dataclass(frozen=True)
 class Gate:
-    """Open, or as narrow as a plan, or shut with the reason in `shut`."""
+    """Lets everything through, or what a plan shows, or nothing for the reason in `shut`."""
 
     plan: Plan | None = None
     shut: str = ""
 
     def objection(self, candidate: Candidate) -> Reject | None:
-        """Why this invoice is not to be created in this run; None where it may be."""
+        """Return why an invoice is not to be created in this run; None where it may be."""
         if self.plan is None:
             return _held(PLAN_NEEDED, self.shut, MAKE_A_PLAN) if self.shut else None
         row = self.plan.by_invoice.get(candidate.id)
@@ -37,7 +44,7 @@ class Gate:
         return _held(CHANGED_SINCE_PLAN, f"{changes} since the plan {self.plan.id}", DUE_AGAIN) if changes else None
 
     def objection_to_creating(self, now: PlanRow) -> Reject | None:
-        """Why an invoice that is absent and could be created is not what the plan showed; `now` is its row today."""
+        """Return how an invoice that would be created, `now`, differs from the plan; None where it does not."""
         row = self.plan.by_invoice.get(now.opsmerge_invoice_id) if self.plan else None
         if self.plan is None or row is None:
             return None
@@ -51,7 +58,7 @@ def _held(code: str, words: str, remedy: str) -> Reject:
 
 
 def _changes(row: PlanRow, candidate: Candidate) -> str:
-    """What of the invoice or its mapping is no longer as it was; empty where nothing is."""
+    """Return what changed of the invoice or its mapping since the plan; empty where nothing did."""
     if row.content_sha256 != candidate.content_sha256:
         total = candidate.invoice.total if candidate.invoice else None
         return "changed in OpsMerge" + (f" (total {row.total} -> {total})" if total != row.total else "")
@@ -64,23 +71,23 @@ def _differences(row: PlanRow, now: PlanRow) -> str:
     if row.action == SEND_AGAIN:
         return ""  # the content is the same, and that is all that a plan knows of what was sent before
     then = replace(row, customer=_customer_then(row, now), new_items=_new_items_then(row, now))
-    told = [
+    differences = [
         f"{name} {_spell(getattr(then, name))} -> {_spell(getattr(now, name))}"
         for name in COMPARED
         if getattr(then, name) != getattr(now, name)
     ]
-    return ", ".join(told)
+    return ", ".join(differences)
 
 
 def _customer_then(row: PlanRow, now: PlanRow) -> str:
-    """The plan's customer; today's where the plan created one of this name, and an earlier invoice has done so."""
+    """Return the plan's customer; today's where an earlier invoice of the plan created the one it names."""
     name = row.customer.removesuffix(NEW_CUSTOMER)
     is_made = row.customer.endswith(NEW_CUSTOMER) and now.customer.casefold().startswith(f"{name.casefold()} (")
     return now.customer if is_made else row.customer
 
 
 def _new_items_then(row: PlanRow, now: PlanRow) -> tuple[str, ...]:
-    """The plan's new items; those of them that are still missing, as others have been created meanwhile."""
+    """Return the plan's new items that are still missing: earlier invoices of the plan created the others."""
     return now.new_items if set(now.new_items) <= set(row.new_items) else row.new_items
 
 

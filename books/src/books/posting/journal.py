@@ -7,18 +7,19 @@ writes and the other finds its claim refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pendulum
-from sqlalchemy import Connection, Table, and_, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, and_, or_, select
 
+from books.core.batches import batched
 from books.posting import documents
 from books.posting.postings import RECALLED, Outcome, Posting
 from books.store import Store
 from books.store.tables_posting import attempt, learned, left_alone, posting, push_run
+from books.store.upsert import upsert
 
 READ_IDS_MAX = 500
 """Ids of one SELECT; SQLite takes more, this keeps the statement small."""
@@ -29,12 +30,15 @@ POSTED_BEFORE = "posted"
 FORMER_ID = "former_id"
 """The kind of lesson that keeps which id an invoice had before a disconnect, until it is found again."""
 
+REPLACED = "replaced"
+"""The kind of lesson that keeps which voided documents a retry has replaced: they are never adopted again."""
+
 UNFINISHED = (Outcome.UNKNOWN, Outcome.REJECTED, Outcome.CONFLICT, Outcome.HELD)
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """Something learned of the ledger: `kind` and `key` say of what, `detail` is small JSON."""
+    """A fact that a run learned of the ledger: `kind` and `key` say of what, `detail` is small JSON."""
 
     kind: str
     key: str
@@ -44,46 +48,50 @@ class Lesson:
 
 
 class Journal(Protocol):
-    """What posting asks of its store. Every method is one transaction."""
+    """The store as posting uses it. Every method is one transaction."""
 
     def load(self, invoice_ids: Sequence[str]) -> dict[str, Posting]:
-        """The postings of these invoices, by id; unknown ids are left out."""
+        """Return the postings of these invoices, by id; unknown ids are left out."""
         ...
 
     def unfinished(self) -> Sequence[Posting]:
-        """Postings that may want another look: not in the books, withdrawn in OpsMerge, or a person asked to retry."""
+        """Return postings to decide again: not in the ledger, voided or opted out since, or with a retry asked for."""
+        ...
+
+    def in_flight(self) -> dict[str, str]:
+        """Return number to invoice id, of invoices that were sent and whose outcome is unknown."""
         ...
 
     def write(self, postings: Sequence[Posting]) -> list[Posting]:
-        """Write rows that are still as they were read; give back those written, with their new `seq`."""
+        """Write rows that are still as they were read, and return those written, with their new `seq`."""
         ...
 
     def intend(self, postings: Sequence[Posting]) -> list[Posting]:
-        """As `write`, and one attempt for each row written: the intent, before the socket opens."""
+        """Write rows as `write` does, and an attempt for each: the intent, before the socket opens."""
         ...
 
     def finish(self, postings: Sequence[Posting]) -> list[Posting]:
-        """As `write`, and the outcome of each row's last attempt."""
+        """Write rows as `write` does, and the outcome of each row's last attempt."""
         ...
 
     def lessons(self, kind: str) -> dict[str, Lesson]:
-        """What was learned of a kind, by key."""
+        """Return what was learned of a kind, by key."""
         ...
 
     def learn(self, lessons: Sequence[Lesson]) -> None:
-        """Remember."""
+        """Write what was learned."""
         ...
 
     def forget(self, kind: str, ledger_ids: Sequence[str]) -> None:
-        """Forget what points at these ids of the ledger."""
+        """Delete what was learned of these ids of the ledger."""
         ...
 
     def is_left_alone(self, invoice_ids: Sequence[str]) -> dict[str, str]:
-        """Content hashes of invoices that were looked for before and not found, by id."""
+        """Return the content hashes of invoices that were looked for before and not found, by id."""
         ...
 
     def leave_alone(self, contents: Mapping[str, str]) -> None:
-        """Remember invoices that were looked for and not found."""
+        """Write that invoices were looked for and not found."""
         ...
 
     def ended_documents(self, external_ids: Sequence[str]) -> dict[str, str]:
@@ -91,7 +99,7 @@ class Journal(Protocol):
         ...
 
     def note_ended(self, statuses: Mapping[str, str]) -> None:
-        """Remember documents of the ledger that were seen voided or deleted."""
+        """Write that documents of the ledger were seen voided or deleted."""
         ...
 
     def record_run(self, run: Mapping[str, Any]) -> None:
@@ -99,7 +107,7 @@ class Journal(Protocol):
         ...
 
     def now(self) -> pendulum.DateTime:
-        """The store's clock."""
+        """Return the time by the store's clock."""
         ...
 
 
@@ -115,7 +123,7 @@ class SqlJournal:
         """See `Journal`."""
         found: dict[str, Posting] = {}
         with self._store.read() as conn:
-            for ids in _slices(invoice_ids):
+            for ids in batched(dict.fromkeys(invoice_ids), READ_IDS_MAX):
                 rows = conn.execute(self._postings().where(posting.c.opsmerge_invoice_id.in_(ids))).mappings()
                 found.update((row["opsmerge_invoice_id"], Posting.from_row(dict(row))) for row in rows)
         return found
@@ -134,6 +142,16 @@ class SqlJournal:
         with self._store.read() as conn:
             return [Posting.from_row(dict(row)) for row in conn.execute(statement).mappings()]
 
+    def in_flight(self) -> dict[str, str]:
+        """See `Journal`."""
+        sent = select(posting.c.number, posting.c.opsmerge_invoice_id).where(
+            posting.c.connection == self._connection,
+            posting.c.outcome == Outcome.UNKNOWN.value,
+            posting.c.attempts > 0,
+        )
+        with self._store.read() as conn:
+            return {row[0]: row[1] for row in conn.execute(sent)}
+
     def write(self, postings: Sequence[Posting]) -> list[Posting]:
         """See `Journal`."""
         with self._store.begin() as conn:
@@ -143,14 +161,14 @@ class SqlJournal:
         """See `Journal`."""
         with self._store.begin() as conn:
             written = self._write(conn, postings)
-            _upsert(conn, attempt, [_attempt_row(each) for each in written])
+            upsert(conn, attempt, [_attempt_row(each) for each in written])
             return written
 
     def finish(self, postings: Sequence[Posting]) -> list[Posting]:
         """See `Journal`."""
         with self._store.begin() as conn:
             written = self._write(conn, postings)
-            _upsert(conn, attempt, [_attempt_row(each) for each in written if each.attempts])
+            upsert(conn, attempt, [_attempt_row(each) for each in written if each.attempts])
             return written
 
     def lessons(self, kind: str) -> dict[str, Lesson]:
@@ -165,7 +183,7 @@ class SqlJournal:
             return
         with self._store.begin() as conn:
             now = self._store.now(conn)
-            _upsert(conn, learned, [_lesson_row(self._connection, lesson, now) for lesson in lessons])
+            upsert(conn, learned, [_lesson_row(self._connection, lesson, now) for lesson in lessons])
 
     def forget(self, kind: str, ledger_ids: Sequence[str]) -> None:
         """See `Journal`."""
@@ -177,7 +195,7 @@ class SqlJournal:
         """See `Journal`."""
         found: dict[str, str] = {}
         with self._store.read() as conn:
-            for ids in _slices(invoice_ids):
+            for ids in batched(dict.fromkeys(invoice_ids), READ_IDS_MAX):
                 statement = select(left_alone.c.opsmerge_invoice_id, left_alone.c.content_sha256).where(
                     left_alone.c.connection == self._connection, left_alone.c.opsmerge_invoice_id.in_(ids)
                 )
@@ -191,7 +209,7 @@ class SqlJournal:
             for invoice_id, content in contents.items()
         ]
         with self._store.begin() as conn:
-            _upsert(conn, left_alone, rows)
+            upsert(conn, left_alone, rows)
 
     def ended_documents(self, external_ids: Sequence[str]) -> dict[str, str]:
         """See `Journal`."""
@@ -208,7 +226,7 @@ class SqlJournal:
     def record_run(self, run: Mapping[str, Any]) -> None:
         """See `Journal`."""
         with self._store.begin() as conn:
-            _upsert(conn, push_run, [{**run, "connection": self._connection}])
+            upsert(conn, push_run, [{**run, "connection": self._connection}])
 
     def now(self) -> pendulum.DateTime:
         """See `Journal`."""
@@ -220,7 +238,7 @@ class SqlJournal:
 
     def _seqs(self, conn: Connection, invoice_ids: Sequence[str]) -> dict[str, int]:
         seqs: dict[str, int] = {}
-        for ids in _slices(invoice_ids):
+        for ids in batched(dict.fromkeys(invoice_ids), READ_IDS_MAX):
             statement = select(posting.c.opsmerge_invoice_id, posting.c.seq).where(
                 posting.c.connection == self._connection, posting.c.opsmerge_invoice_id.in_(ids)
             )
@@ -236,7 +254,7 @@ class SqlJournal:
         claimed = [each for each in postings if current.get(each.opsmerge_invoice_id) == each.seq]
         numbers = [first, *(self._store.next_seq(conn) for _ in claimed[1:])]
         written = [replace(each, seq=number) for each, number in zip(claimed, numbers, strict=False)]
-        _upsert(conn, posting, [each.to_row() for each in written])
+        upsert(conn, posting, [each.to_row() for each in written])
         return written
 
 
@@ -271,20 +289,3 @@ def _lesson_row(connection: str, lesson: Lesson, now: pendulum.DateTime) -> dict
         "detail": json.dumps(lesson.detail, ensure_ascii=False),
         "learned_at": now,
     }
-
-
-def _upsert(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, or replace those of the same key."""
-    if not rows:
-        return
-    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key]
-    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
-
-
-def _slices(values: Iterable[str]) -> Iterator[list[str]]:
-    unique = list(dict.fromkeys(values))
-    for start in range(0, len(unique), READ_IDS_MAX):
-        yield unique[start : start + READ_IDS_MAX]

@@ -15,7 +15,7 @@ from books.posting.postings import RECALLED, Outcome, Posting
 
 @dataclass
 class MemoryJournal:
-    """A journal in memory: what one method did is there, or the method never ran."""
+    """A journal in memory: each method commits at once, or did not run."""
 
     clock: Clock
     postings: dict[str, Posting] = field(default_factory=dict)
@@ -32,6 +32,11 @@ class MemoryJournal:
     def unfinished(self) -> Sequence[Posting]:
         """See `Journal`."""
         return [each for each in self.postings.values() if each.retry or _waits(each)]
+
+    def in_flight(self) -> dict[str, str]:
+        """See `Journal`."""
+        sent = [each for each in self.postings.values() if each.outcome is Outcome.UNKNOWN and each.attempts]
+        return {each.number: each.opsmerge_invoice_id for each in sent}
 
     def write(self, postings: Sequence[Posting]) -> list[Posting]:
         """See `Journal`."""

@@ -40,15 +40,15 @@ class Mappings:
     clients: Mapping[str, Named] = field(default_factory=dict)
 
     def service(self, service_id: str | None, name: str | None) -> Named | None:
-        """The item chosen for a service; its id is looked for before its name."""
+        """Return the item chosen for a service, by the service's id before its name; None where there is none."""
         return _first(self.services, service_id, name)
 
     def tax_code(self, tax_code_id: str | None, name: str | None) -> Named | None:
-        """The code chosen for a tax code; its id is looked for before its name."""
+        """Return the code chosen for a tax code, by its id before its name; None where there is none."""
         return _first(self.tax_codes, tax_code_id, name)
 
     def client(self, client_id: str) -> Named | None:
-        """The customer chosen for a client, by the client's id only: names are what it tells apart."""
+        """Return the customer chosen for a client, by the client's id only: two clients may have one name."""
         return self.clients.get(client_id)
 
 
@@ -78,7 +78,7 @@ def load(path: Path) -> Mappings:
 
 
 def parse(document: Any, path: Path = Path("mappings.yml")) -> Mappings:
-    """The mappings of a parsed document.
+    """Return the mappings of a parsed document.
 
     Raises:
         Halt: MISCONFIGURED, as `load`.
@@ -126,7 +126,7 @@ class _Loader(yaml.SafeLoader):
     """YAML without double keys: of two entries for one service, the last would win silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Build a mapping, refusing a key that is there twice."""
+        """Return a mapping; raise where a key is there twice."""
         keys = [key.value for key, _ in node.value]
         double = next((key for key in keys if keys.count(key) > 1), None)
         if double is not None:

@@ -20,24 +20,24 @@ from dataclasses import dataclass, replace
 
 import pendulum
 
+from books.core.backoff import backoff_seconds
+from books.core.batches import batched
 from books.core.clock import Clock
 from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
 from books.ledgers.contract import Company, Ledger, LedgerInvoice, Member
-from books.posting.adoption import Absent, Same, Taken, Verdict, judge, number_taken
+from books.posting.adoption import Absent, Same, Taken, Verdict, by_number, fold, identify, number_taken
+from books.posting.candidates import Candidate, identity_of, posting_of
 from books.posting.crash import Checkpoint
 from books.posting.fence import CLAIM_SECONDS_MAX, NOT_SENT, ClaimLost, age_seconds, must_look_up_again
 from books.posting.journal import Journal
-from books.posting.postings import NO_FAULT, Outcome, Posting, with_fault
+from books.posting.postings import NO_FAULT, Outcome, Posting, adopted, created, with_fault
 from books.posting.records import sha256
-from books.posting.triage import Candidate
 from books.transport.call import Turn
 
 SENDINGS_MAX = 5
 """Of one batch in one run, the first included."""
 SENDINGS_MAX_EVER = 12
 """Of one invoice under one key; beyond it a person decides."""
-BACKOFF_BASE_SECONDS = 1.0
-BACKOFF_CAP_SECONDS = 60.0
 LOST_IN_A_ROW_MAX = 3
 """Answers lost one after the other before the run gives up: the network is down."""
 KEYS = uuid.UUID("0d9a4e1e-3c52-5b0f-8a6e-90f1d7b7a0c4")
@@ -59,24 +59,24 @@ Report = Callable[[Posting], None]
 
 @dataclass(frozen=True)
 class _Sent:
-    """What came of one sending. With a `fault` the call did not happen, and `claimed` still stands as it was made."""
+    """The result of one call. With a `fault` the call did not happen, and the claim stands as it was made."""
 
     claimed: Sequence[Posting] = ()
     open: Sequence[Posting] = ()
-    """Those whose answer says nothing for certain, though the ledger did answer."""
+    """Those whose outcome is unknown, though the ledger did answer."""
     fault: Reject | Halt | None = None
 
 
 @dataclass(frozen=True)
 class _Moment:
-    """A moment by the store's clock and by the process's own."""
+    """A time by the store's clock, and by the process's own steady clock."""
 
     wall: pendulum.DateTime
     steady_seconds: float
 
 
 class Outbox:
-    """Sends, and records what came of it. Within a turn only: see `begin`."""
+    """Sends invoices and records each outcome. Within a turn only: see `begin`."""
 
     def __init__(
         self,
@@ -99,17 +99,17 @@ class Outbox:
         self._lost_in_a_row = 0
         self._halt: Halt | None = None
         self.stale: list[Candidate] = []
-        """Invoices refused because a reference is gone: worth one more try with fresh references."""
+        """Invoices refused because a customer, item or tax code is gone: posted once more with fresh references."""
         self._ready: dict[str, Ready] = {}
         self._turn: Turn | None = None
         self._looked_up: _Moment | None = None
 
     def begin(self, turn: Turn) -> None:
-        """Send within this turn from now on. What was looked up before it counts for nothing."""
+        """Send within this turn from now on. What was looked up before it is not believed."""
         self._turn, self._looked_up = turn, None
 
     def looked_up(self) -> None:
-        """Note that all that will be sent next was just looked up by number, within this turn."""
+        """Keep that everything to be sent next is looked up by number now, within this turn."""
         self._looked_up = self._moment()
 
     def post(self, ready: Sequence[Ready], batch_size: int) -> None:
@@ -118,8 +118,8 @@ class Outbox:
         Raises:
             Halt: no more can be posted now. What was sent is recorded; what was not is as before.
         """
-        for start in range(0, len(ready), batch_size):
-            self._post_batch(ready[start : start + batch_size])
+        for batch in batched(ready, batch_size):
+            self._post_batch(batch)
 
     def _post_batch(self, ready: Sequence[Ready]) -> None:
         before = {each.candidate.id: each.candidate.posting for each in ready}
@@ -138,7 +138,7 @@ class Outbox:
             raise self._halt
 
     def _split(self, ready: Sequence[Ready], refused: Reject) -> None:
-        """The whole call was refused, so one of its members spoils it: halve, until it stands alone."""
+        """Send halves of a batch that was refused as a whole, until the invoice that spoils it stands alone."""
         if len(ready) == 1:
             self._record(
                 [with_fault(posting_of(ready[0].candidate, self._identity), Outcome.REJECTED, refused, self._now())]
@@ -207,7 +207,7 @@ class Outbox:
             raise self._halt
 
     def _again(self, posting: Posting) -> Posting:
-        """The next intent of a posting that was sent before."""
+        """Return the next intent of a posting that was sent before."""
         return replace(posting, **NO_FAULT, attempts=posting.attempts + 1)
 
     def _see_through(self, open_: Sequence[Posting]) -> None:
@@ -215,7 +215,7 @@ class Outbox:
         for sending in range(1, SENDINGS_MAX):
             if not open_:
                 return
-            self._clock.sleep(backoff_seconds(sending, self._clock.random()))
+            self._clock.sleep(backoff_seconds(sending + 1, self._clock.random()))
             self._checkpoint("before_look_up_again")
             absent = self._look_up_again(open_)
             if not absent:
@@ -236,7 +236,7 @@ class Outbox:
     # One sending.
 
     def _send(self, rows: Sequence[Posting], point: str) -> _Sent:
-        """Claim these and send them as one call; where the call did not happen for now, look up and claim anew."""
+        """Claim rows and send them as one call; where the call did not happen, look up and claim again, bounded."""
         refused: Retry | None = None
         for tries in range(1, SENDINGS_MAX + 1):
             try:
@@ -253,14 +253,16 @@ class Outbox:
                 return _Sent(rows, fault=stopped)
             except Retry as again:
                 refused, self._looked_up = again, None
-                self._clock.sleep(backoff_seconds(tries, self._clock.random()))  # of a 429, `leave` waits the rest
+                self._clock.sleep(
+                    backoff_seconds(tries + 1, self._clock.random())
+                )  # after a 429 `reserve` waits the rest
         return _Sent(rows, fault=_as_halt(refused) if refused else None)
 
     def _still_absent(self, rows: Sequence[Posting]) -> Sequence[Posting]:
-        """Wait for leave to send; then, where that look-up is too old, look up again: those that are absent."""
+        """Wait for the rate limiter, look up again where the last look-up is too old, and return what is absent."""
         if self._turn is None:
             raise TypeError("an outbox sends within a turn: call begin() first")
-        waited_seconds = self._turn.leave()
+        waited_seconds = self._turn.reserve()
         looked_up = self._looked_up
         if looked_up is not None and not must_look_up_again(self._age_seconds(looked_up), waited_seconds):
             return rows
@@ -283,7 +285,7 @@ class Outbox:
         return claimed, lambda: self._prove(claimed, made)
 
     def _prove(self, claimed: Sequence[Posting], made: _Moment) -> None:
-        """Check, as the last thing before the bytes leave, that the lock and the claim are ours, and the claim young.
+        """Raise unless lock and claim are still ours, and the claim is young; called right before the bytes leave.
 
         Raises:
             ClaimLost: nothing may be sent under it.
@@ -300,9 +302,9 @@ class Outbox:
     def _let_go(
         self, claimed: Sequence[Posting], before: Mapping[str, Posting | None], fault: Reject | Halt
     ) -> dict[str, Posting]:
-        """Give up a claim under which nothing was sent, and return the rows: the next run decides them anew, at once.
+        """Release claims under which nothing was sent, and return the rows: the next run decides on them at once.
 
-        The rows stay, because another run may have seen them, and left their invoices to us.
+        The rows stay, because another run may have seen them and left their invoices to this one.
         """
         now = self._now()
         rows = []
@@ -318,13 +320,10 @@ class Outbox:
         return {each.opsmerge_invoice_id: each for each in self._journal.write(rows)}
 
     def _call(self, members: Sequence[Posting], prove: Callable[[], None]) -> Sequence[Posting]:
-        """One call; the members whose answer says nothing for certain, though the ledger did answer."""
+        """Send one call, and return the members whose outcome is unknown though the ledger did answer."""
         key = members[0].request_id or ""
         reused = set(self._replaced.values())
-        asked = [
-            Member(each.bid or "", (each.body or "").encode(), each.number.strip().casefold() in reused)
-            for each in members
-        ]
+        asked = [Member(each.bid or "", (each.body or "").encode(), fold(each.number) in reused) for each in members]
         try:
             answers = self._ledger.create_invoices(asked, key, prove)
         except ServerError as failed:
@@ -338,30 +337,30 @@ class Outbox:
         return self._take(members, answers)
 
     def _look_up_again(self, members: Sequence[Posting]) -> list[Posting]:
-        """Adopt those that are there after all; the rest are proved absent."""
+        """Adopt those that are there after all, and return the others, proved absent."""
         absent, settled = self._sort(members)
         self._record(settled)
         return absent
 
     def _sort(self, members: Sequence[Posting]) -> tuple[list[Posting], list[Posting]]:
-        """Look up by number: those that are absent, and those that are settled by what was found."""
+        """Look up by number, and return those that are absent, and those that are settled by what was found."""
         self.looked_up()
         found = by_number(self._ledger.find_invoices([each.number for each in members]))
         settled, absent = [], []
         for each in members:
-            verdict = self._judge(each, found)
+            verdict = self._identify(each, found)
             if isinstance(verdict, Absent):
                 absent.append(each)
             else:
                 settled.append(self._settled(each, verdict))
         return absent, settled
 
-    def _judge(self, posting: Posting, found: Mapping[str, Sequence[LedgerInvoice]]) -> Verdict:
+    def _identify(self, posting: Posting, found: Mapping[str, Sequence[LedgerInvoice]]) -> Verdict:
         ready = self._ready.get(posting.opsmerge_invoice_id)
-        return judge(
+        return identify(
             posting.opsmerge_invoice_id,
             ready.candidate.invoice if ready else None,
-            found.get(posting.number.casefold(), ()),
+            found.get(fold(posting.number), ()),
             ready.customer_id if ready else None,
             self._company,
             replaced=self._replaced,
@@ -373,7 +372,7 @@ class Outbox:
         return with_fault(posting, Outcome.CONFLICT, number_taken(verdict.found), self._now())
 
     def _take(self, members: Sequence[Posting], answers: Mapping[str, LedgerInvoice | Fault]) -> list[Posting]:
-        """Commit each member's outcome; give back those that are still open."""
+        """Commit each member's outcome, and return those that are still unknown."""
         now = self._now()
         outcomes: list[Posting] = []
         open_: list[Posting] = []
@@ -402,7 +401,7 @@ class Outbox:
         return still_open
 
     def _let_go_of(self, stopped: Sequence[Posting], halt: Halt) -> None:
-        """Give up those of a batch that did not happen; those that were sent before stay unknown as they are."""
+        """Release the members of a batch that did not happen; those that were sent before stay unknown."""
         first = {each.opsmerge_invoice_id: self._ready.get(each.opsmerge_invoice_id) for each in stopped}
         before = {invoice_id: ready.candidate.posting for invoice_id, ready in first.items() if ready is not None}
         let_go = [
@@ -413,11 +412,11 @@ class Outbox:
         self._let_go(let_go, before, halt)
 
     def _settle_taken(self, taken: Sequence[tuple[Posting, Reject]]) -> None:
-        """The number was used between our look-up and our call: by us (adopt) or by another (conflict)."""
+        """Look up numbers that were used between look-up and call: adopt ours, record a conflict with another's."""
         if not taken:
             return
         found = by_number(self._ledger.find_invoices([each.number for each, _ in taken]))
-        verdicts = [(each, refused, self._judge(each, found)) for each, refused in taken]
+        verdicts = [(each, refused, self._identify(each, found)) for each, refused in taken]
         self._record(
             [
                 with_fault(each, Outcome.CONFLICT, refused, self._now())
@@ -433,7 +432,7 @@ class Outbox:
             self.stale.append(ready.candidate)
 
     def _note(self, members: Sequence[Posting], fault: Fault) -> list[Posting]:
-        """Write down why the answer is missing; the outcome stays unknown."""
+        """Write why the answer is missing; the outcome stays unknown."""
         now = self._now()  # nothing leaves after this moment: the settle wait begins
         noted = [with_fault(each, Outcome.UNKNOWN, fault, now) for each in members]
         written = self._journal.finish([replace(each, attempted_at=now, finished_at=None) for each in noted])
@@ -467,14 +466,14 @@ class Outbox:
 
 
 def _not_sent(fault: Reject | Halt) -> Fault:
-    """Why a claim was given up, as the row keeps it."""
+    """Return why a claim was released, as the row keeps it."""
     if fault.code == NOT_SENT:
         return fault
     return Halt(
         f"not sent: {fault.message}",
         exit_code=Exit.TRY_LATER,
         code=NOT_SENT,
-        remedy="Nothing is needed: the next run looks it up and decides anew.",
+        remedy="Nothing is needed: the next run looks it up and decides again.",
         vendor_request_id=fault.vendor_request_id,
     )
 
@@ -483,85 +482,10 @@ def _is_first_sending(posting: Posting, before: Posting | None) -> bool:
     return posting.attempts == (before.attempts if before else 0) + 1
 
 
-def identity_of(ledger: Ledger) -> tuple[str, str, str]:
-    """(connection, provider, company id) of new rows."""
-    return ledger.connection, ledger.capabilities.provider, ledger.connection.rpartition(":")[2]
-
-
-def posting_of(candidate: Candidate, identity: tuple[str, str, str]) -> Posting:
-    """The row of a candidate, about its content and mapping as they are now, with no word of an earlier refusal."""
-    connection, provider, realm_id = identity
-    invoice = candidate.invoice
-    base = candidate.posting or Posting(
-        connection=connection,
-        opsmerge_invoice_id=candidate.id,
-        provider=provider,
-        realm_id=realm_id,
-        number=candidate.number,
-        outcome=Outcome.HELD,
-        content_sha256=candidate.content_sha256,
-        seen_sha256=candidate.content_sha256,
-        mapping_sha256=candidate.mapping_sha256,
-        record=candidate.record,
-    )
-    return replace(
-        base,
-        **NO_FAULT,
-        number=candidate.number,
-        content_sha256=candidate.content_sha256,
-        seen_sha256=candidate.content_sha256,
-        mapping_sha256=candidate.mapping_sha256,
-        record=candidate.record,
-        currency=invoice.currency if invoice else base.currency,
-        net=invoice.subtotal if invoice else base.net,
-        tax=invoice.tax_total if invoice else base.tax,
-        total=invoice.total if invoice else base.total,
-        issue_date=invoice.issue_date if invoice else base.issue_date,
-    )
-
-
 def request_id(connection: str, ready: Sequence[Ready]) -> str:
-    """The batch's key, from its data: the same members with the same bytes have the same key (36 characters)."""
+    """Return a batch's key, from its data: the same members with the same bytes have the same key (36 characters)."""
     members = (f"{each.candidate.id}:{each.candidate.generation}:{sha256(each.body)}" for each in ready)
     return str(uuid.uuid5(KEYS, "|".join((connection, *members))))
-
-
-def backoff_seconds(sending: int, chance: float) -> float:
-    """Full jitter: a random wait below a bound that doubles (AWS Architecture Blog on backoff and jitter)."""
-    return chance * min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2.0**sending)
-
-
-def by_number(found: Sequence[LedgerInvoice]) -> dict[str, list[LedgerInvoice]]:
-    """Invoices by their number, without regard to case."""
-    numbers: defaultdict[str, list[LedgerInvoice]] = defaultdict(list)
-    for each in found:
-        numbers[each.number.strip().casefold()].append(each)
-    return numbers
-
-
-def created(posting: Posting, answer: LedgerInvoice, now: pendulum.DateTime) -> Posting:
-    """The posting after the ledger said yes."""
-    return _in_the_books(posting, answer, Outcome.CREATED, now)
-
-
-def adopted(posting: Posting, found: LedgerInvoice, now: pendulum.DateTime) -> Posting:
-    """The posting after it was found in the ledger."""
-    return _in_the_books(posting, found, Outcome.ADOPTED, now)
-
-
-def _in_the_books(posting: Posting, there: LedgerInvoice, outcome: Outcome, now: pendulum.DateTime) -> Posting:
-    return replace(
-        posting,
-        **NO_FAULT,
-        outcome=outcome,
-        external_id=there.id,
-        ledger_total=there.total,
-        ledger_tax=there.tax,
-        intuit_tid=there.vendor_request_id or posting.intuit_tid,
-        finished_at=now,
-        settled_outcome=None,
-        retry=False,
-    )
 
 
 def _gave_up() -> Reject:
@@ -577,7 +501,7 @@ def _claimed_by_another(count: int) -> Halt:
         f"another run has worked on {count} of these invoices meanwhile, so they were not sent",
         exit_code=Exit.TRY_LATER,
         code="claimed_by_another",
-        remedy="Run again: it decides anew on what the other run left.",
+        remedy="Run again: it decides again on what the other run left.",
     )
 
 

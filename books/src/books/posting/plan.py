@@ -13,6 +13,8 @@ from typing import Any
 
 from books.core import money
 from books.core.faults import Exit, Halt
+from books.ledgers.contract import Invoice, NewItem
+from books.posting.judging import Judged
 from books.posting.postings import Outcome, Posting
 from books.posting.records import sha256
 
@@ -44,7 +46,7 @@ AMOUNTS = ("net", "tax", "total", "ledger_tax")
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One invoice of the plan. `ledger_tax` is the VAT that QuickBooks will compute, or has computed."""
+    """One invoice of a plan. `ledger_tax` is the VAT that QuickBooks will compute, or has computed."""
 
     opsmerge_invoice_id: str
     number: str
@@ -64,7 +66,7 @@ class PlanRow:
 
     @classmethod
     def of_posting(cls, posting: Posting, action: str | None = None) -> PlanRow:
-        """The row of an invoice whose outcome is already clear."""
+        """Return the row of an invoice that the store has or will have a row of."""
         return cls(
             opsmerge_invoice_id=posting.opsmerge_invoice_id,
             number=posting.number,
@@ -83,6 +85,27 @@ class PlanRow:
         )
 
     @classmethod
+    def to_create(cls, invoice: Invoice, judged: Judged, content_sha256: str, mapping_sha256: str) -> PlanRow:
+        """Return the row of an invoice that would be created."""
+        customer = judged.customer
+        new_items = dict.fromkeys(item.name for item in judged.items if isinstance(item, NewItem))
+        return cls(
+            opsmerge_invoice_id=invoice.id,
+            number=invoice.number,
+            action=CREATE,
+            customer=f"{customer.name} ({customer.id})" if customer else f"{judged.customer_name}{NEW_CUSTOMER}",
+            new_items=tuple(new_items),
+            issue_date=invoice.issue_date.isoformat(),
+            currency=invoice.currency,
+            net=invoice.subtotal,
+            tax=invoice.tax_total,
+            total=invoice.total,
+            ledger_tax=judged.ledger_tax,
+            content_sha256=content_sha256,
+            mapping_sha256=mapping_sha256,
+        )
+
+    @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> PlanRow:
         """Read a row of a plan file."""
         known = {each.name: document[each.name] for each in fields(cls)}
@@ -91,29 +114,29 @@ class PlanRow:
 
     @property
     def ledger_total(self) -> Decimal | None:
-        """The total that QuickBooks will show, where its VAT is known."""
+        """The total that QuickBooks will show; None where its VAT is not known."""
         return None if self.net is None or self.ledger_tax is None else self.net + self.ledger_tax
 
     def document(self) -> dict[str, Any]:
-        """The row as JSON: amounts as texts, so that no reader makes floats of them."""
-        told = {each.name: getattr(self, each.name) for each in fields(self)}
-        amounts = {name: None if told[name] is None else str(told[name]) for name in AMOUNTS}
-        return {**told, **amounts, "new_items": list(self.new_items)}
+        """Return the row for JSON: amounts as texts, so that no reader makes floats of them."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        amounts = {name: None if values[name] is None else str(values[name]) for name in AMOUNTS}
+        return {**values, **amounts, "new_items": list(self.new_items)}
 
     def words(self) -> str:
-        """The customer and what is created for it; or why nothing is."""
+        """Return the customer and what is created for it; or why nothing is."""
         new = f", new items {', '.join(self.new_items)}" if self.new_items else ""
         return self.reason or f"{self.customer}{new}"
 
     def line(self) -> str:
-        """The row for people."""
+        """Return the row for people."""
         amount = f"{self.total:>12} {self.currency}" if self.total is not None else " " * 16
         return f"{self.action:<10} {self.number:<21} {amount}  {self.words()}".rstrip()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole plan, of one company at one moment."""
+    """A whole plan of one company at one time."""
 
     id: str
     """Names this plan and no other: a hash of all that it says."""
@@ -124,7 +147,7 @@ class Plan:
 
     @classmethod
     def of(cls, connection: str, made_at: str, rows: Sequence[PlanRow]) -> Plan:
-        """A plan of these rows, of each invoice the last: what needs a person first, then by date and number."""
+        """Return a plan of these rows, of each invoice the last: what needs a person first, then by date and number."""
         order = {action: place for place, action in enumerate(NEEDS_A_PERSON_FIRST)}
         latest = {row.opsmerge_invoice_id: row for row in rows}
         ordered = tuple(sorted(latest.values(), key=lambda row: (order[row.action], row.issue_date or "", row.number)))
@@ -137,7 +160,7 @@ class Plan:
         return sum(row.action == CREATE for row in self.rows)
 
     def document(self) -> dict[str, Any]:
-        """The plan as JSON."""
+        """Return the plan for JSON."""
         return {"id": self.id, **_said(self.connection, self.made_at, self.rows)}
 
 
@@ -147,7 +170,7 @@ def _said(connection: str, made_at: str, rows: Sequence[PlanRow]) -> dict[str, A
 
 
 def to_json(plan: Plan) -> str:
-    """The plan file."""
+    """Return the text of the plan file."""
     return money.dumps(plan.document()) + "\n"
 
 

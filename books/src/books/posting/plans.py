@@ -15,7 +15,7 @@ PRODUCTION = "production"
 
 
 def begin(store: Store, plan: Plan) -> None:
-    """A plan's posting begins, or goes on."""
+    """Write that a plan's posting begins, unless it has begun."""
     with store.begin() as conn:
         if conn.execute(select(push_plan.c.id).where(_is(plan))).first() is None:
             values = {"id": plan.id, "connection": plan.connection, "invoices": plan.creates}
@@ -24,7 +24,7 @@ def begin(store: Store, plan: Plan) -> None:
 
 
 def finish(store: Store, plan: Plan) -> None:
-    """A plan was posted to its end."""
+    """Write that a plan was posted to its end."""
     with store.begin() as conn:
         where = and_(_is(plan), push_plan.c.finished_at.is_(None))
         conn.execute(push_plan.update().where(where).values(finished_at=store.now(conn)))
@@ -35,7 +35,7 @@ def _is(plan: Plan) -> ColumnElement[bool]:
 
 
 def why_shut(store: Store, connection: str) -> str:
-    """Why nothing may be created without a plan, in words; empty where it may.
+    """Return why nothing may be created without a plan; empty where it may.
 
     A company that was posted to before needs none, whether this store knows it or QuickBooks' own invoices say so.
     """
@@ -52,7 +52,7 @@ def why_shut(store: Store, connection: str) -> str:
 
 
 def _first(conn: Connection, connection: str) -> RowMapping | None:
-    """The plan whose posting was begun first."""
+    """Return the plan whose posting was begun first; None where none was."""
     begun = select(push_plan).where(push_plan.c.connection == connection).order_by(push_plan.c.started_at)
     return conn.execute(begun.limit(1)).mappings().first()
 
@@ -63,7 +63,7 @@ def _any_finished(conn: Connection, connection: str) -> bool:
 
 
 def _was_posted_to(conn: Connection, connection: str, before: pendulum.DateTime | None) -> bool:
-    """Whether an invoice of ours was created here before that moment, or found here by a store that knew of none."""
+    """Return whether we created an invoice here before then, or found one of ours with a store that knew of none."""
     created = Outcome.CREATED.value
     ours = [posting.c.connection == connection]
     ours.append(or_(posting.c.outcome == created, posting.c.settled_outcome == created))

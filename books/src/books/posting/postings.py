@@ -12,10 +12,11 @@ from typing import Any
 import pendulum
 
 from books.core.faults import Fault, Reject
+from books.ledgers.contract import LedgerInvoice
 
 
 class Outcome(StrEnum):
-    """What came of a posting."""
+    """The outcome of a posting."""
 
     CREATED = "created"
     ADOPTED = "adopted"
@@ -96,7 +97,7 @@ class Posting:
         return cls(**{**values, "outcome": Outcome(values["outcome"])})
 
     def to_row(self) -> dict[str, Any]:
-        """The row of the table."""
+        """Return the row of the table."""
         return {**{each.name: getattr(self, each.name) for each in fields(self)}, "outcome": self.outcome.value}
 
     @property
@@ -106,7 +107,7 @@ class Posting:
 
 
 def with_fault(posting: Posting, outcome: Outcome, fault: Fault, finished_at: pendulum.DateTime) -> Posting:
-    """The posting after a refusal: nothing was written."""
+    """Return the posting after a refusal: nothing was written to the ledger."""
     return replace(
         posting,
         outcome=outcome,
@@ -122,3 +123,49 @@ def with_fault(posting: Posting, outcome: Outcome, fault: Fault, finished_at: pe
 
 NO_FAULT: Mapping[str, Any] = {"fault_code": None, "fault_field": None, "fault_message": None, "remedy": None}
 """For `replace`: no word of an earlier refusal."""
+
+
+def created(posting: Posting, answer: LedgerInvoice, now: pendulum.DateTime) -> Posting:
+    """Return the posting after the ledger created the invoice."""
+    return _in_the_ledger(posting, answer, Outcome.CREATED, now)
+
+
+def adopted(posting: Posting, found: LedgerInvoice, now: pendulum.DateTime) -> Posting:
+    """Return the posting after the invoice was found in the ledger."""
+    return _in_the_ledger(posting, found, Outcome.ADOPTED, now)
+
+
+def _in_the_ledger(posting: Posting, there: LedgerInvoice, outcome: Outcome, now: pendulum.DateTime) -> Posting:
+    return replace(
+        posting,
+        **NO_FAULT,
+        outcome=outcome,
+        external_id=there.id,
+        ledger_total=there.total,
+        ledger_tax=there.tax,
+        intuit_tid=there.vendor_request_id or posting.intuit_tid,
+        finished_at=now,
+        settled_outcome=None,
+        retry=False,
+    )
+
+
+def in_conflict(posting: Posting, reason: Reject, seen_sha256: str, record: str, now: pendulum.DateTime) -> Posting:
+    """Return the posting of an invoice that is in the ledger and disagrees with OpsMerge; how it got there is kept."""
+    settled = posting.outcome.value if posting.outcome in IN_THE_BOOKS else posting.settled_outcome
+    conflict = with_fault(posting, Outcome.CONFLICT, reason, now)
+    return replace(conflict, seen_sha256=seen_sha256, record=record, settled_outcome=settled)
+
+
+def restored(posting: Posting, seen_sha256: str, record: str) -> Posting:
+    """Return the posting after a conflict: it is in the ledger as it is in OpsMerge, or is valid in neither."""
+    before = Outcome(posting.settled_outcome or Outcome.CREATED)
+    return replace(
+        posting,
+        **NO_FAULT,
+        outcome=posting.outcome if posting.outcome in IN_THE_BOOKS else before,
+        settled_outcome=None,
+        retry=False,
+        seen_sha256=seen_sha256,
+        record=record,
+    )

@@ -13,29 +13,29 @@ class PreviewJournal(SqlJournal):
     """Reads the store; every write is dropped."""
 
     def write(self, postings: Sequence[Posting]) -> list[Posting]:
-        """As if written."""
+        """Return the rows as if they were written."""
         return list(postings)
 
     def intend(self, postings: Sequence[Posting]) -> list[Posting]:
-        """Nothing may be sent on the word of this journal."""
+        """Return no rows: nothing may be sent by a dry run."""
         del postings
         return []
 
     def finish(self, postings: Sequence[Posting]) -> list[Posting]:
-        """As if written."""
+        """Return the rows as if they were written."""
         return list(postings)
 
     def learn(self, lessons: Sequence[Lesson]) -> None:
-        """The next run asks again."""
+        """Drop it: the next run asks again."""
 
     def forget(self, kind: str, ledger_ids: Sequence[str]) -> None:
-        """Nothing was learned."""
+        """Do nothing: nothing was learned."""
 
     def leave_alone(self, contents: Mapping[str, str]) -> None:
-        """The next run looks again."""
+        """Drop it: the next run looks again."""
 
     def note_ended(self, statuses: Mapping[str, str]) -> None:
-        """The next run asks again."""
+        """Drop it: the next run asks again."""
 
     def record_run(self, run: Mapping[str, Any]) -> None:
-        """A plan is no run."""
+        """Drop it: a plan is no run."""

@@ -71,7 +71,7 @@ def _line(value: Any, place: str) -> Line:
 
 
 def address(value: Any) -> Address | None:
-    """A billing address; parts that are no texts are left out, because an address never stops an invoice."""
+    """Return a billing address; parts that are no texts are left out, because an address never stops an invoice."""
     if not isinstance(value, Mapping):
         return None
     parts = {name: value.get(name) for name in ("line1", "line2", "city", "postcode", "country")}
@@ -79,14 +79,14 @@ def address(value: Any) -> Address | None:
 
 
 def service(record: Mapping[str, Any]) -> Service | None:
-    """A record of the `services` stream; None where it has no id."""
+    """Return the service of a record of the `services` stream; None where it has no id."""
     if not isinstance(record.get("id"), str):
         return None
     return Service(record["id"], _lenient(record, "name") or "", _lenient(record, "quickbooks_item"))
 
 
 def tax_code(record: Mapping[str, Any]) -> SourceTaxCode | None:
-    """A record of the `tax_codes` stream; None where it has no id."""
+    """Return the tax code of a record of the `tax_codes` stream; None where it has no id."""
     if not isinstance(record.get("id"), str):
         return None
     try:
@@ -97,7 +97,7 @@ def tax_code(record: Mapping[str, Any]) -> SourceTaxCode | None:
 
 
 def client(record: Mapping[str, Any]) -> Client | None:
-    """A record of the `clients` stream; None where it has no id or no name."""
+    """Return the client of a record of the `clients` stream; None where it has no id or no name."""
     name = _lenient(record, "name")
     if not isinstance(record.get("id"), str) or not name:
         return None
@@ -111,7 +111,7 @@ def client(record: Mapping[str, Any]) -> Client | None:
 
 
 def content_sha256(invoice: Invoice) -> str:
-    """The content: number, dates, currency, client id, lines, totals. Never status, payments, names or mapping."""
+    """Return a hash of number, dates, currency, client id, lines, totals; never status, payments, names or mapping."""
     lines = [
         [
             line.description,
@@ -139,7 +139,7 @@ def content_sha256(invoice: Invoice) -> str:
 
 
 def raw_sha256(record: Mapping[str, Any]) -> str:
-    """A stand-in for the content of a record that cannot be read."""
+    """Return a hash of a record that cannot be read, in place of its content's."""
     return sha256(to_text({key: record[key] for key in sorted(record) if key not in _NEVER_CONTENT}))
 
 
@@ -153,7 +153,7 @@ _KEPT = (
 
 
 def kept(record: Mapping[str, Any]) -> str:
-    """The part of a record that the store keeps, as JSON."""
+    """Return the part of a record that the store keeps, as JSON."""
     found = {name: record[name] for name in _KEPT if name in record}
     link = belonging.link_of(record.get("accounting"))
     if link is not None:
@@ -171,7 +171,7 @@ def is_older(record: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
 
 
 def to_text(value: Any) -> str:
-    """JSON of any record, exact; what JSON has no word for (dates, stray objects) becomes text."""
+    """Return any record as exact JSON; what JSON has no type for (dates, stray objects) becomes text."""
     return money.dumps(_plain_json(value))
 
 
@@ -188,19 +188,19 @@ def _plain_json(value: Any) -> Any:
 
 
 def sha256(text: str | bytes) -> str:
-    """Hex digest of a text in UTF-8."""
+    """Return the hex digest of a text in UTF-8."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text).hexdigest()
 
 
 def plain(value: Decimal | None) -> str | None:
-    """One spelling per number: 3, 3.0 and 3.00 are the same content."""
+    """Return one spelling per number: 3, 3.0 and 3.00 are the same content."""
     if value is None:
         return None
     return format(value.normalize(), "f") if value else "0"
 
 
 def wrong_type(place: str, wanted: str, value: Any) -> Reject:
-    """The rejection of a value of the wrong type. The value itself stays out of the message: it may be long."""
+    """Return the rejection of a value of the wrong type. The value stays out of the message: it may be long."""
     return Reject(
         f"{place} must be {wanted}, and is {_kind(value)}", code="wrong_type", field=place, remedy=TEXT_REMEDY
     )
@@ -247,7 +247,7 @@ def _list(record: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _flag(record: Mapping[str, Any], name: str) -> bool:
-    """True or false; false where there is none."""
+    """Return true or false; false where there is none."""
     value = record.get(name)
     if value is not None and not isinstance(value, bool):
         raise wrong_type(name, "true or false", value)

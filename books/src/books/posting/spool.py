@@ -35,30 +35,30 @@ class Spool:
         self._database.execute("INSERT OR REPLACE INTO invoice VALUES (?, ?, ?, ?, ?)", values)
 
     def chunks(self, size: int) -> Iterator[Sequence[str]]:
-        """The records as JSON, by date and number."""
+        """Yield the records as JSON, by date and number."""
         cursor = self._database.execute("SELECT record FROM invoice ORDER BY sort, id")
         while rows := cursor.fetchmany(size):
             yield [row[0] for row in rows]
 
     def blocks(self, size: int) -> Iterator[Sequence[tuple[str, dict[str, str | None]]]]:
-        """Each invoice's id, and whose it is by its accounting block in OpsMerge."""
+        """Yield each invoice's id, and whose it is by its accounting block in OpsMerge."""
         cursor = self._database.execute("SELECT id, connection, external_id FROM invoice")
         while rows := cursor.fetchmany(size):
             yield [(row[0], {"connection": row[1], "external_id": row[2]}) for row in rows]
 
     def __contains__(self, invoice_id: str) -> bool:
-        """Whether this invoice came in this run."""
+        """Return whether this invoice came in this run."""
         return self._database.execute("SELECT 1 FROM invoice WHERE id = ?", (invoice_id,)).fetchone() is not None
 
     def __len__(self) -> int:
-        """How many different invoices came."""
+        """Return how many different invoices came."""
         return int(self._database.execute("SELECT count(*) FROM invoice").fetchone()[0])
 
     def close(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         self._database.close()
 
 
 def _storable(text: str) -> str:
-    """Without the halves of characters that JSON can spell and UTF-8 cannot."""
+    """Return a text without the lone surrogates that JSON can spell and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode("utf-8")

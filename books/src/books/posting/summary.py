@@ -39,20 +39,20 @@ class Summary:
     """Due, and held by a plan or for want of one; those of earlier runs too."""
 
     def note(self, posting: Posting) -> None:
-        """Take in what became of an invoice; the last word counts."""
+        """Count an invoice's outcome; the last one counts."""
         self.outcomes[posting.opsmerge_invoice_id] = posting.outcome
 
     def count(self, outcome: Outcome) -> int:
-        """How many invoices ended so in this run."""
+        """Return how many invoices ended with an outcome in this run."""
         return sum(each is outcome for each in self.outcomes.values())
 
     @property
     def rejected(self) -> int:
-        """Records that are wrong: refused now, refused before and sent again unchanged, or without an id."""
+        """How many records are wrong: refused now, refused before and read again unchanged, or without an id."""
         return self.count(Outcome.REJECTED) + self.known[Outcome.REJECTED.value] + self.unreadable
 
     def lines(self) -> list[str]:
-        """The summary, a line per fact; what did not happen is left out."""
+        """Return the summary, a line per fact; what did not happen is left out."""
         lines = [f"{self.seen} invoices read"]
         lines += [f"{self.count(outcome)} {words}" for outcome, words in WORDS.items() if self.count(outcome)]
         if self.existing:

@@ -1,7 +1,7 @@
 """Finance can read where every penny is: a page, a workbook, CSV, Markdown and the terminal.
 
-Everything is read from the published warehouse (`publish`); nothing is worked out here but words. May import core only.
-Start with `read`: what a report tells.
+Everything is read from the published warehouse (`publish`); nothing is calculated here. May import core only. Start
+with `read`: the contents of a report.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Paths", "Report", "build_report", "paths_of", "print_summary", "read
 
 @dataclass(frozen=True)
 class Paths:
-    """Where the report was written."""
+    """The files of a report."""
 
     html: Path
     workbook: Path
@@ -31,8 +31,8 @@ def build_report(
 ) -> Paths:
     """Write the report of the newest run in `database` into `out_dir`; a second report of one day replaces the first.
 
-    `environment` is Meltano's (demo, sandbox, production): it decides where links to QuickBooks point. `time_zone` is
-    the one people read dates in.
+    `environment` is Meltano's (demo, sandbox, production) and decides where links to QuickBooks point. Dates are shown
+    in `time_zone`.
 
     Raises:
         Halt: the database is missing, or no reconciliation has been built in it (misconfigured).
@@ -41,7 +41,7 @@ def build_report(
 
 
 def write(report: Report, out_dir: Path) -> Paths:
-    """Write the report in all its forms into `out_dir`."""
+    """Write the report in all formats into `out_dir`; return the files."""
     from books.report import html, markdown, sheet, workbook
 
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def write(report: Report, out_dir: Path) -> Paths:
 
 
 def paths_of(database: Path, out_dir: Path, *, time_zone: str = "Europe/London") -> Paths:
-    """Where the report of the newest run in `database` is written, whether or not it is there.
+    """Return the files of the newest run's report, whether or not they exist.
 
     Raises:
         Halt: the database is missing, or no reconciliation has been built in it (misconfigured).
@@ -80,12 +80,12 @@ def print_summary(
     paths: Paths | None = None,
     console: Console | None = None,
 ) -> None:
-    """Print the newest run's report in the terminal, and where its page is."""
+    """Print the newest run's report and the path of its page in the terminal."""
     show(read(database, environment=environment, time_zone=time_zone), paths=paths, console=console)
 
 
 def show(report: Report, *, paths: Paths | None = None, console: Console | None = None) -> None:
-    """Print a report in the terminal, and where its page is."""
+    """Print a report and the path of its page in the terminal."""
     from books.report import terminal
 
     terminal.show(report, console or Console(), page=paths.html if paths else None)

@@ -1,4 +1,4 @@
-"""The numbers behind the page's bars: pure. The template draws them, so a drawing needs no library and no script."""
+"""Compute the bars of the page's charts. The template draws them, without a library or script."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TREND_RUNS_MIN = 3
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a chart. `start` and `length` are per cent of the width that all bars of the chart share."""
+    """One bar of a chart. `start` and `length` are percentages of the chart's width."""
 
     code: str
     name: str
@@ -28,7 +28,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """Bars of one scale. `zero` is where their zero stands, in per cent of the width."""
+    """Bars of one scale. `zero` is the position of their zero, as a percentage of the width."""
 
     title: str
     zero: Decimal
@@ -36,13 +36,13 @@ class Chart:
 
 
 def effects(report: Report) -> list[Chart]:
-    """Per currency, a signed bar for each class of break or timing in the gross difference, the largest first."""
+    """Return, per currency, a signed bar for each class of break or timing in the gross difference, largest first."""
     gross = [row for row in report.effects if row["measure"] == "gross" and row["bucket"] != "tolerated"]
     return _by_currency(gross, lambda row: (row["class"], row["title"], row["effect"]))
 
 
 def ageing(report: Report) -> list[Chart]:
-    """Per currency, the exposure of open breaks by age in days."""
+    """Return, per currency, the exposure of open breaks by age in days."""
     worth = [row for row in report.ageing if row["exposure"]]
     return _by_currency(
         worth, lambda row: (f"{row['band']} days", f"({words.count(row['items'], 'break')})", row["exposure"])
@@ -50,12 +50,12 @@ def ageing(report: Report) -> list[Chart]:
 
 
 def trend(report: Report) -> Chart | None:
-    """Open breaks of the last trusted runs, the oldest first; None where there are fewer than `TREND_RUNS_MIN`."""
+    """Return the open breaks of the last trusted runs, oldest first; None for fewer than `TREND_RUNS_MIN` runs."""
     runs = [row for row in reversed(report.trend) if row["trusted"]]
     if len(runs) < TREND_RUNS_MIN:
         return None
-    moments = ((words.moment(row["run_at"], report.time_zone), row) for row in runs)
-    return _chart("trusted runs", [(at, "", Decimal(row["breaks"])) for at, row in moments])
+    times = ((words.moment(row["run_at"], report.time_zone), row) for row in runs)
+    return _chart("trusted runs", [(at, "", Decimal(row["breaks"])) for at, row in times])
 
 
 def _by_currency(rows: Sequence[Row], read: Callable[[Row], tuple[str, str, Decimal]]) -> list[Chart]:
@@ -67,7 +67,7 @@ def _by_currency(rows: Sequence[Row], read: Callable[[Row], tuple[str, str, Deci
 
 
 def _chart(title: str, values: Sequence[tuple[str, str, Decimal]]) -> Chart:
-    """Place each bar between the smallest and the largest value, with zero always in view."""
+    """Return a chart from the smallest to the largest value, which always includes zero."""
     amounts = [amount for _, _, amount in values]
     lowest, highest = min([ZERO, *amounts]), max([ZERO, *amounts])
     width = highest - lowest or Decimal(1)

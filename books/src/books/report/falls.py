@@ -1,4 +1,4 @@
-"""Falls: documents that the last trusted run saw and that are missing now; a person may accept one, once."""
+"""Falls: documents that the last trusted run saw and that are missing now. A person may accept a fall, once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ values ($connection, $since_run_id, $system, $stream, $fingerprint, $gone_docume
 
 
 def read(published: Path) -> list[Row]:
-    """The falls of the published run that nobody has accepted: rows of `recon.falls`.
+    """Return the published run's falls that nobody has accepted: rows of `recon.falls`.
 
     Raises:
         Halt: nothing is published, or by an older version of the models (misconfigured).
@@ -40,7 +40,7 @@ def read(published: Path) -> list[Row]:
 
 
 def accept(build: Path, falls: Sequence[Row], *, by: str, at: datetime) -> None:
-    """Write down that `by` accepts these falls. The next build lets exactly them pass, until a run is trusted.
+    """Record that `by` accepts these falls. The next builds accept exactly them, until a run is trusted.
 
     Raises:
         Halt: there is no fall to accept (bad usage), or another process is writing the warehouse (try later).
@@ -70,7 +70,7 @@ def accept(build: Path, falls: Sequence[Row], *, by: str, at: datetime) -> None:
 
 
 def in_words(fall: Row) -> str:
-    """`opsmerge invoices: 500 of 10,020 are gone, and 500 numbers, from INV-2026-0001 to INV-2026-0500`."""
+    """Return for example `opsmerge invoices: 500 of 10,020 are gone, and 500 numbers, from INV-1 to INV-500`."""
     numbers = f", and {words.count(fall['missing_numbers'], 'number')}" if fall["missing_numbers"] else ""
     of_all = f"{fall['gone_documents']:,} of {fall['known_documents']:,}"
     span = f"from {printable(fall['first_missing'])} to {printable(fall['last_missing'])}"

@@ -1,4 +1,4 @@
-"""The report as one page: self-contained, without JavaScript, without network."""
+"""The report as one HTML page: self-contained, without JavaScript, without network."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from books.core.files import write_text
 from books.report import words
 from books.report.read import BUCKETS, Report
-from books.report.whole import write_text
 
 DOCUMENTS_SHOWN = 100
 
 
 def write(report: Report, path: Path) -> Path:
-    """Write the page whole; return its path."""
+    """Write the page; return its path."""
     return write_text(path, render(report))
 
 
 def render(report: Report) -> str:
-    """The page's text. Everything that came from a ledger is escaped."""
+    """Return the page. Everything that came from a ledger is escaped."""
     from books.report import charts, workbook
 
     return (

@@ -1,12 +1,11 @@
-"""Publish the warehouse: what a run built becomes, whole and at once, what readers open.
+"""Publish the warehouse: replace the file that readers open by a copy of what a run built.
 
-Loads and dbt write `build.duckdb`; readers open `books.duckdb`. One rename swaps the old for the new, so that a reader
-sees the one or the other and never half of either, and never makes a load wait.
+Loads and dbt write `build.duckdb`; readers open `books.duckdb`. One rename replaces the old file, so that a reader
+sees the old or the new warehouse, never a mixture, and never makes a load wait.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from books.core.faults import Exit, Halt
+from books.core.files import replacing
 
 OF_ONE_RUN = """
 select
@@ -33,14 +33,14 @@ from statement.run as run
 
 
 def publish(build: Path, published: Path) -> Path:
-    """Put a copy of `build` in the place of `published`; return `published`.
+    """Replace `published` by a copy of `build`; return `published`.
 
-    A kill at any moment leaves the old file whole; at worst a file ending in `.new` stays, for the next run to
+    A kill at any time leaves the old file intact; at worst a file ending in `.new` stays, for the next run to
     overwrite.
 
     Raises:
         Halt: there is nothing built yet (misconfigured), another process is writing it, or the last reconciliation in
-            it did not come to its end (try later).
+            it did not finish (try later).
     """
     if not build.is_file():
         raise Halt(
@@ -49,26 +49,22 @@ def publish(build: Path, published: Path) -> Path:
             code="nothing_built",
             remedy="run `meltano run reconcile` first",
         )
-    new = published.with_name(published.name + ".new")
-    _copy_settled(build, new)
-    new.replace(published)
-    _sync_folder(published.parent)
+    with replacing(published, durable=True) as new:
+        _copy_settled(build, new)
     return published
 
 
 def _copy_settled(build: Path, new: Path) -> None:
-    """Copy while we hold the database, so that nobody writes into it meanwhile; its log is folded in first."""
+    """Copy while holding the database, so that no other process writes meanwhile; first write its log into the file."""
     with writing(build) as connection:
-        _require_whole(connection, build)
+        _require_complete(connection, build)
         connection.execute("force checkpoint")
         shutil.copyfile(build, new)
-    with new.open("rb+") as copied:
-        os.fsync(copied.fileno())
 
 
 @contextmanager
 def writing(build: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the warehouse that is built, alone.
+    """Open the warehouse that is being built, exclusively.
 
     Raises:
         Halt: another process is writing it (try later).
@@ -86,29 +82,20 @@ def writing(build: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def _require_whole(connection: duckdb.DuckDBPyConnection, build: Path) -> None:
-    """Refuse a build that was killed between load and last table: its tables are of different runs."""
+def _require_complete(connection: duckdb.DuckDBPyConnection, build: Path) -> None:
+    """Raise for a build that was killed between load and last table: its tables are of different runs."""
     if not connection.execute(
         "select 1 from duckdb_tables() where schema_name = 'statement' and table_name = 'run'"
     ).fetchone():
-        return  # nothing reconciled yet; raw tables alone are whole
+        return  # nothing reconciled yet; raw tables alone are complete
     try:
         [(of_one_run,)] = connection.execute(OF_ONE_RUN).fetchall()
     except duckdb.CatalogException:
-        of_one_run = False  # killed in the first run of all, or while one table stood for another
+        of_one_run = False  # killed in the very first run, or while a table was being replaced
     if not of_one_run:
         raise Halt(
-            f"the last reconciliation in {build.name} did not come to its end; what was published before stays",
+            f"the last reconciliation in {build.name} did not finish; the published warehouse is unchanged",
             exit_code=Exit.TRY_LATER,
             code="build_incomplete",
             remedy="run `meltano run reconcile` again",
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Reads what the report tells out of the published warehouse."""
+"""Read the contents of the report from the published warehouse."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ BUCKETS = {"by_design": "By design", "timing": "In flight", "tolerated": "Tolera
 
 @dataclass(frozen=True)
 class Break:
-    """One open break, with what a person needs to act on it: its row of `recon.drift`, with title, story and link."""
+    """One break, with what a person needs to act on it: its row of `recon.drift`, with title, story and link."""
 
     row: Row
 
     def __getattr__(self, name: str) -> Any:
-        """A column."""
+        """Return a column."""
         try:
             return self.row[name]
         except KeyError:
@@ -39,7 +39,7 @@ class Break:
 
 @dataclass(frozen=True)
 class Document:
-    """The open breaks of one invoice, payment or customer: the first is the one to act on, the others go with it."""
+    """The open breaks of one invoice, payment or customer: the first is to be acted on, the others follow."""
 
     first: Break
     others: list[Break]
@@ -47,7 +47,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the report tells. Money is Decimal; sums are per currency and never across."""
+    """The contents of the report. Money is Decimal; sums are per currency, never across."""
 
     environment: str
     time_zone: ZoneInfo
@@ -66,33 +66,33 @@ class Report:
 
     @property
     def day(self) -> date:
-        """The day of the run, as its readers count days."""
+        """Return the day of the run in the readers' time zone."""
         at: datetime = self.run["run_at"]
         return at.replace(tzinfo=ZoneInfo("UTC")).astimezone(self.time_zone).date()
 
     @property
     def failed_gates(self) -> list[Row]:
-        """Checks that forbid acting on this run."""
+        """Return the failed checks that forbid acting on this run."""
         return [check for check in self.checks if check["is_gate"] and not check["ok"]]
 
     @property
     def trusted(self) -> bool:
-        """May this run be acted on?"""
+        """Return whether this run may be acted on."""
         return not self.failed_gates
 
     @property
     def unexplained(self) -> Decimal:
-        """The largest remainder of any measure, currency and month; 0.00 when every penny is classified."""
+        """Return the largest remainder of any measure, currency and month; 0.00 when every penny is classified."""
         return max((abs(cell["unexplained"]) for cell in self.cells), default=Decimal("0.00"))
 
     @cached_property
     def open_breaks(self) -> list[Break]:
-        """Breaks that nobody has accepted."""
+        """Return the breaks that nobody has accepted."""
         return [one for one in self.breaks if not one.accepted]
 
     @cached_property
     def documents(self) -> list[Document]:
-        """The open breaks by document, worst first; within a document the root cause comes first."""
+        """Return the open breaks by document, worst first; within a document the root cause comes first."""
         grouped: dict[str, list[Break]] = {}
         for one in self.open_breaks:
             grouped.setdefault(one.opsmerge_invoice_id or one.external_id or one.payment_id or "", []).append(one)
@@ -100,16 +100,16 @@ class Report:
         return [Document(first=breaks[0], others=breaks[1:]) for breaks in ordered]
 
     def acceptance(self, one: Break) -> Row | None:
-        """Who accepted a break, why and until when."""
+        """Return who accepted a break, why and until when; None where nobody has."""
         return next((row for row in self.acceptances if _accepts(row, one)), None)
 
     def of(self, bucket: str) -> list[Row]:
-        """The classes of a bucket, in this run."""
+        """Return the classes of a bucket in this run."""
         return [row for row in self.classes if row["bucket"] == bucket]
 
 
 def read(database: Path, *, environment: str = "demo", time_zone: str = "Europe/London") -> Report:
-    """The newest run in `database`.
+    """Read the newest run in `database`.
 
     Raises:
         Halt: the database is missing, or no reconciliation has been built in it.
@@ -119,13 +119,15 @@ def read(database: Path, *, environment: str = "demo", time_zone: str = "Europe/
     zone = ZoneInfo(time_zone)
     with duckdb.connect(str(database), read_only=True) as connection:
         try:
-            return _report(connection, environment, zone)
+            [run] = rows(connection, "select * from statement.run")
+            report = _read(connection, run, environment, zone)
         except duckdb.CatalogException as error:
             raise incomplete(database, error) from error
+    return report if report.trusted else _without_advice(report)
 
 
 def nothing_built(database: Path) -> Halt:
-    """What to say where there is no database."""
+    """Return the fault for a missing database."""
     return Halt(
         f"no reconciliation has been built in {database}",
         exit_code=Exit.MISCONFIGURED,
@@ -135,23 +137,17 @@ def nothing_built(database: Path) -> Halt:
 
 
 def incomplete(database: Path, error: duckdb.CatalogException) -> Halt:
-    """What to say where a table that the report needs was never built, or by another version of the models."""
+    """Return the fault for a table that was never built, or built by another version of the models."""
     return Halt(
-        f"{database} holds no whole reconciliation: {str(error).splitlines()[0]}",
+        f"{database} has no complete reconciliation: {str(error).splitlines()[0]}",
         exit_code=Exit.MISCONFIGURED,
         code="nothing_built",
-        remedy="run `meltano run reconcile`; the models and the report must be of one version",
+        remedy="run `meltano run reconcile`: the models and the report must be of the same version",
     )
 
 
-def _report(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneInfo) -> Report:
-    [run] = rows(connection, "select * from statement.run")
-    report = _read(connection, run, environment, zone)
-    return report if report.trusted else _without_advice(report)
-
-
 def _without_advice(report: Report) -> Report:
-    """The report of a run that is not trusted: it says what was found, and nobody what to do about it."""
+    """Return the report without remedies: nobody should act on a run that is not trusted."""
     classes = [{**row, "remedy": NO_ADVICE} for row in report.classes]
     breaks = [Break({**one.row, "remedy": NO_ADVICE}) for one in report.breaks]
     return replace(report, classes=classes, breaks=breaks)
@@ -166,25 +162,21 @@ def _read(connection: duckdb.DuckDBPyConnection, run: Row, environment: str, zon
         totals=rows(connection, TOTALS),
         cells=rows(connection, "select * from recon.control_totals order by measure, currency, period"),
         classes=rows(connection, CLASSES),
-        breaks=_breaks(connection, environment, zone),
+        breaks=[_break(row, environment, zone) for row in rows(connection, BREAKS)],
         acceptances=rows(connection, "select * from recon.accepted"),
         ageing=rows(connection, AGEING),
         trend=rows(connection, TREND),
-        movement=_movement(connection, run),
+        movement=rows(connection, MOVEMENT, [run["run_id"]])[0],
         effects=rows(connection, EFFECTS),
         vat=rows(connection, VAT),
     )
 
 
 def rows(connection: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> list[Row]:
-    """The answer to a query, each row by its columns' names."""
+    """Return the rows of a query, as columns by name."""
     found = connection.execute(sql, values or [])
     names = [column[0] for column in found.description or []]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-def _breaks(connection: duckdb.DuckDBPyConnection, environment: str, zone: ZoneInfo) -> list[Break]:
-    return [_break(row, environment, zone) for row in rows(connection, BREAKS)]
 
 
 def _break(row: Row, environment: str, zone: ZoneInfo) -> Break:
@@ -196,12 +188,6 @@ def _break(row: Row, environment: str, zone: ZoneInfo) -> Break:
 def _accepts(row: Row, one: Break) -> bool:
     same = all(row[name] == one.row[name] for name in ("class", "opsmerge_value", "ledger_value"))
     return same and any(row[name] and row[name] == one.row[name] for name in ("number", "payment_id"))
-
-
-def _movement(connection: duckdb.DuckDBPyConnection, run: Row) -> Row:
-    """Breaks opened and resolved by this run, over all currencies: items, not money."""
-    [row] = rows(connection, MOVEMENT, [run["run_id"]])
-    return row
 
 
 CHECKS = "select * from recon.checks order by is_gate desc, check_name"

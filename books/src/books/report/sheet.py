@@ -9,21 +9,33 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from books.core.files import write_text
 from books.report.read import Break, Report, Row
-from books.report.whole import write_text
 
 COLUMNS = (
     "class", "title", "severity", "owner", "number", "external_id", "payment_id", "currency", "period",
     "opsmerge_value", "ledger_value", "effect", "exposure", "first_seen", "age_days", "root_class", "accepted",
     "cause", "remedy", "story", "link", "opsmerge_invoice_id", "drift_key", "run_id",
 )  # fmt: skip
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last: wide forms
+FORMULA_STARTS = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # the last four: full-width forms
 
 _pick: Callable[[Row], tuple[Any, ...]] = itemgetter(*COLUMNS)
 
 
 def write(report: Report, path: Path) -> Path:
-    """Write the file whole; return its path."""
+    """Write the file; return its path."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -32,12 +44,12 @@ def write(report: Report, path: Path) -> Path:
 
 
 def values(one: Break) -> tuple[Any, ...]:
-    """What a break has in each column."""
+    """Return a break's value for each column."""
     return _pick(one.row)
 
 
 def guarded(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP: CSV injection)."""
+    """Return the value with an apostrophe before it where a spreadsheet would run it as a formula (CSV injection)."""
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return "'" + value
     return "" if value is None else value

@@ -1,4 +1,4 @@
-"""The report in the terminal."""
+"""Print the report in the terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cy
 
 
 def show(report: Report, console: Console, *, page: Path | None = None) -> None:
-    """Trust, totals, breaks, the rest; then where the page is."""
+    """Print whether it may be acted on, the totals, the breaks, the other classes, and the path of the page."""
     console.print(
         f"[bold]OpsMerge and QuickBooks, {words.day(report.day)}[/bold]  [dim]{escape(report.run['connection'])}[/dim]"
     )
@@ -45,7 +45,7 @@ def _trust(report: Report, console: Console) -> None:
             f"[green]Complete: {len(gates)} of {len(gates)} checks pass, and every penny is classified.[/green]"
         )
         return
-    console.print("[bold red]Do not act on this run:[/bold red] it could not be shown that")
+    console.print("[bold red]Do not act on this run.[/bold red] These checks failed:")
     for check in report.failed_gates:
         console.print(f"  [red]{escape(check['promise'])}[/red] ({words.count(check['failures'], 'failure')})")
         if check["remedy"]:
@@ -53,7 +53,7 @@ def _trust(report: Report, console: Console) -> None:
 
 
 def _totals(report: Report, console: Console) -> None:
-    """The statement; on a narrow terminal what is no break stands in one column."""
+    """Print the totals; on a narrow terminal all differences that are no breaks are in one column."""
     columns = WIDE if console.width >= WIDE_COLUMNS else NARROW
     table = Table(
         "measure", "", title="Does it tie?", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
@@ -61,8 +61,8 @@ def _totals(report: Report, console: Console) -> None:
     for title in columns:
         table.add_column(title, justify="right", overflow="fold")
     for row in report.totals:
-        told = {**row, "explained": row["by_design"] + row["timing"] + row["tolerated"]}
-        table.add_row(row["measure"], row["currency"], *(words.money(told[name]) for name in columns.values()))
+        cells = {**row, "explained": row["by_design"] + row["timing"] + row["tolerated"]}
+        table.add_row(row["measure"], row["currency"], *(words.money(cells[name]) for name in columns.values()))
     console.print()
     console.print(table)
 
@@ -78,13 +78,13 @@ def _breaks(report: Report, console: Console) -> None:
         f"[bold]{words.count(len(opened), 'break')} on {words.count(len(documents), 'document')}[/bold] ({moved})"
     )
     for document in documents[:DOCUMENTS_SHOWN]:
-        console.print(_told(document))
+        console.print(_document(document))
     if len(documents) > DOCUMENTS_SHOWN:
-        console.print(f"  and {words.count(len(documents) - DOCUMENTS_SHOWN, 'more document')}: see the report")
+        console.print(f"  and {words.count(len(documents) - DOCUMENTS_SHOWN, 'more document')}: see the page")
 
 
-def _told(document: Document) -> Table:
-    """Severity on the left; on the right what it is, both sides, what to do, and what goes with it."""
+def _document(document: Document) -> Table:
+    """Return a grid: severity on the left; on the right the class, both values, what to do, and the other breaks."""
     one = document.first
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=10)
@@ -95,7 +95,7 @@ def _told(document: Document) -> Table:
     grid.add_row("", Text(words.sides(one.row), "dim"))
     grid.add_row("", Text(f"{words.sentence(one.cause)} {one.remedy}", "dim"))
     for other in document.others:
-        grid.add_row("", Text(f"with it: {other.row['class']} {other.title} ({words.sides(other.row)})", "dim"))
+        grid.add_row("", Text(f"also: {other.row['class']} {other.title} ({words.sides(other.row)})", "dim"))
     return grid
 
 
@@ -104,10 +104,10 @@ def _others(report: Report, console: Console) -> None:
     for bucket, title in BUCKETS.items():
         rows = report.of(bucket)
         if rows:
-            told = ", ".join(
+            classes = ", ".join(
                 f"{row['items']:,} {row['class']} {_lowered(row['title'])} ({row['currency']})" for row in rows
             )
-            console.print(f"[bold]{title}[/bold]: {escape(told)}", highlight=False)
+            console.print(f"[bold]{title}[/bold]: {escape(classes)}", highlight=False)
 
 
 def _lowered(title: str) -> str:

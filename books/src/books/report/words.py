@@ -1,4 +1,4 @@
-"""How numbers, dates and stories are put into words."""
+"""Format numbers, dates and what happened to an invoice as text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHERE = {
 }
 STORIES = {
     "created": "posted on {when} as QuickBooks invoice {external_id}",
-    "adopted": "found in QuickBooks on {when} as invoice {external_id}, and taken as posted",
+    "adopted": "found in QuickBooks on {when} as invoice {external_id}, and adopted",
     "rejected": "refused on {when}: {fault}",
     "conflict": "not posted on {when}, because {fault}",
     "held": "held back on {when}: {fault}",
@@ -25,29 +25,29 @@ STORIES = {
 
 
 def money(amount: Decimal | None) -> str:
-    """`1,234.50`, with a true minus sign; a dash where there is none."""
+    """Return for example `1,234.50`, with a true minus sign; a dash for None."""
     if amount is None:
         return "\u2013"
     return f"{amount:,.2f}".replace("-", MINUS)
 
 
 def currency(code: str) -> str:
-    """The code; a dash where no money is concerned."""
+    """Return the currency code; a dash for `none`."""
     return "\u2013" if code == "none" else code
 
 
 def signed(amount: Decimal) -> str:
-    """Money with its sign shown: `+12.00`."""
+    """Return money with its sign: `+12.00`."""
     return money(amount) if amount <= 0 else "+" + money(amount)
 
 
 def day(when: date) -> str:
-    """`3 November 2026`."""
+    """Return for example `3 November 2026`."""
     return f"{when.day} {when:%B %Y}"
 
 
 def moment(when: datetime | None, time_zone: ZoneInfo) -> str:
-    """`3 Nov 2026, 09:12`, in the readers' zone. The warehouse holds UTC without a zone."""
+    """Return for example `3 Nov 2026, 09:12` in the readers' zone. The warehouse has UTC without a zone."""
     if when is None:
         return "never"
     local = (
@@ -59,12 +59,12 @@ def moment(when: datetime | None, time_zone: ZoneInfo) -> str:
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """`1 break`, `1,200 invoices`."""
+    """Return for example `1 break` or `1,200 invoices`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def story(posting: Mapping[str, Any] | None, time_zone: ZoneInfo) -> str:
-    """What happened to an invoice, from its posting; the same facts as `books why`."""
+    """Return what happened to an invoice, from its posting; the same facts as `books why`."""
     if posting is None:
         return "Never sent to QuickBooks by this bridge."
     fault = (
@@ -72,18 +72,18 @@ def story(posting: Mapping[str, Any] | None, time_zone: ZoneInfo) -> str:
         or "no reason was recorded"
     )
     template = STORIES.get(posting["outcome"], "{outcome} on {when}")
-    told = template.format(
+    text = template.format(
         when=moment(posting["finished_at"] or posting["attempted_at"], time_zone),
         external_id=posting["external_id"],
         fault=fault,
         outcome=posting["outcome"],
     )
     tries = posting["attempts"] or 0
-    return told[0].upper() + told[1:] + (f", after {count(tries, 'attempt')}." if tries > 1 else ".")
+    return text[0].upper() + text[1:] + (f", after {count(tries, 'attempt')}." if tries > 1 else ".")
 
 
 def link(environment: str, external_id: str | None, payment_id: str | None, entity: str = "invoice") -> str | None:
-    """The document in QuickBooks; None where there is nothing to open (the demo, or only in OpsMerge)."""
+    """Return the document's address in QuickBooks; None where there is none (the demo, or only in OpsMerge)."""
     base, found = WHERE.get(environment), payment_id or external_id
     if base is None or not found:
         return None
@@ -92,14 +92,14 @@ def link(environment: str, external_id: str | None, payment_id: str | None, enti
 
 
 def name_of(row: Mapping[str, Any]) -> str:
-    """What people call the document of a drift: its number, else the payment, else its id in QuickBooks."""
+    """Return the name of a drift's document: its number, else the payment, else its id in QuickBooks."""
     if row["number"]:
         return str(row["number"])
     return f"payment {row['payment_id']}" if row["payment_id"] else f"QuickBooks {row['external_id']}"
 
 
 def in_quickbooks(row: Mapping[str, Any]) -> str:
-    """QuickBooks' value, and the id by which the document is found there: a number may stand on two of them."""
+    """Return QuickBooks' value and the document's id there: two documents may have the same number."""
     if not row["ledger_value"]:
         return "nothing"
     value, found = str(row["ledger_value"]), row["payment_id"] or row["external_id"]
@@ -107,11 +107,11 @@ def in_quickbooks(row: Mapping[str, Any]) -> str:
 
 
 def sides(row: Mapping[str, Any]) -> str:
-    """Both sides' values in one line."""
+    """Return both sides' values in one line."""
     return f"OpsMerge: {row['opsmerge_value'] or 'nothing'} · QuickBooks: {in_quickbooks(row)}"
 
 
 def sentence(text: str | None) -> str:
-    """A text that ends as a sentence does; refusals come without a full stop."""
+    """Return a text that ends with a full stop; fault messages come without one."""
     text = (text or "").rstrip()
     return text if not text or text[-1] in ".!?:" else f"{text}."

@@ -11,12 +11,12 @@ from typing import Any
 
 import xlsxwriter
 
+from books.core.files import write_bytes
 from books.report import words
 from books.report.read import Report
 from books.report.sheet import COLUMNS, values
-from books.report.whole import write_bytes
 
-BREAKS_MAX = 20_000  # more than anybody works through in a sheet; the CSV file has them all
+BREAKS_MAX = 20_000  # more than a person works through in a sheet; the CSV file has all
 CELL_LETTERS_MAX = 32_767  # Excel's
 WIDTHS = {
     "cause": 48,
@@ -50,7 +50,7 @@ CHECK_COLUMNS = ("check_name", "is_gate", "ok", "failures", "promise", "remedy")
 
 
 def write(report: Report, path: Path) -> Path:
-    """Write the workbook whole; return its path."""
+    """Write the workbook; return its path."""
     content = io.BytesIO()
     # Text stays text: nothing that came from a ledger may become a formula or a link of its own.
     texts = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
@@ -64,7 +64,7 @@ def write(report: Report, path: Path) -> Path:
 
 def _left_out(report: Report) -> str:
     left = len(report.breaks) - BREAKS_MAX
-    return f"and {words.count(left, 'more break')}, of less weight: see the CSV file" if left > 0 else ""
+    return f"and {words.count(left, 'more break')} of lower severity or exposure: see the CSV file" if left > 0 else ""
 
 
 def _picked(rows: Iterable[dict[str, Any]], names: Sequence[str]) -> Iterable[Sequence[Any]]:
@@ -72,7 +72,7 @@ def _picked(rows: Iterable[dict[str, Any]], names: Sequence[str]) -> Iterable[Se
 
 
 def _sheet(book: Any, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], footnote: str = "") -> None:
-    """One sheet with a frozen, filterable head. Rows go to the file one by one, so that many take no memory."""
+    """Write one sheet with a frozen header and filters. Rows go to the file one by one, to save memory."""
     sheet = book.add_worksheet(name)
     formats = {"money": book.add_format(MONEY), "date": book.add_format(DATE), "head": book.add_format(HEAD)}
     sheet.freeze_panes(1, 0)
@@ -90,7 +90,7 @@ def _sheet(book: Any, name: str, columns: Sequence[str], rows: Iterable[Sequence
 
 
 def _cell(sheet: Any, row: int, column: int, value: Any, formats: dict[str, Any]) -> None:
-    """Write a value as what it is."""
+    """Write a value by its type."""
     if isinstance(value, str):
         sheet.write_string(row, column, value[:CELL_LETTERS_MAX])
     elif isinstance(value, Decimal):

@@ -1,4 +1,4 @@
-"""The door for Singer: how plugins end, what taps say at the end of a stream, the sinks of target-quickbooks.
+"""The base classes of the Singer plugins: exit codes, how a tap ends a stream, the sinks of target-quickbooks.
 
-No rules here. Start with `endings`.
+No rules and no queries stand here. Start with `endings`.
 """

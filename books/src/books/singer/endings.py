@@ -1,4 +1,4 @@
-"""How a Singer plugin of this project ends: exit codes by fault, never success for a part, no secret in a log.
+"""How a Singer plugin of this project ends: exit codes by fault, no success for a partial run, no secret in a log.
 
 The Singer SDK ends a run that was stopped by a signal with exit code 0, and a wrong configuration with 1.
 A scheduler must be able to tell these from a finished run, so both are changed here, once, for every plugin.
@@ -50,12 +50,12 @@ STORE_VARIABLES = ("BOOKS_STORE_URL", "BOOKS_DEFAULT_STORE_URL")
 """Where a plugin without a `store_url` of its own (tap-opsmerge) finds the state store; meltano.yml sets the second."""
 
 STEP_VARIABLES = ("MELTANO_EXTRACTOR_NAME", "MELTANO_LOADER_NAME")
-"""How Meltano names the tap to itself, and tap and target to the target: which step of a job this process is."""
+"""Where Meltano names the tap (to the tap), and tap and target (to the target): together a step of a job."""
 
 TAP_VARIABLE = STEP_VARIABLES[0]
 
-LOOKS = frozenset({"--about", "--help", "--test", "--version"})
-"""Options that make a call no run."""
+NO_RUN = frozenset({"--about", "--help", "--test", "--version"})
+"""With these options the plugin reads and writes no data."""
 
 CATALOG = "--catalog"
 
@@ -66,7 +66,7 @@ SIGNAL_BASE = 128
 
 
 USAGE_ERROR = 2
-"""How click ends for an option that it does not understand; to us that is bad usage: 1."""
+"""Click's exit code for an unknown option; the contract's code for bad usage is 1."""
 
 OF_THE_SDK = frozenset(
     name
@@ -83,10 +83,10 @@ OF_THE_SDK = frozenset(
     )
     for name in schema["properties"]
 )
-"""Settings that the Singer SDK would obey, or ignore, in any plugin: ours offer those that they honour."""
+"""Settings that the Singer SDK offers in any plugin, whether it honours them or not."""
 
 OFFERED = ("stream_maps", "stream_map_config")
-"""Of these, what a tap of ours offers: they filter and change what is sent on."""
+"""The ones that our taps offer: they filter and change the records."""
 
 TARGET_CAPABILITIES: list[CapabilitiesEnum] = [PluginCapabilities.ABOUT, PluginCapabilities.STRUCTURED_LOGGING]
 TAP_CAPABILITIES: list[CapabilitiesEnum] = [
@@ -100,12 +100,12 @@ TAP_CAPABILITIES: list[CapabilitiesEnum] = [
 
 
 class PluginCommand(SingerCommand):
-    """A plugin's command line that ends with the contract's exit code when a fault ends the run."""
+    """A plugin's command line that ends with the contract's exit codes."""
 
     plugin: type[PluginEndings]
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it; a fault becomes two log lines and an exit code instead of a traceback. How it ended is kept."""
+        """Run the plugin and record how it ended; a fault becomes two log lines and an exit code, not a traceback."""
         redact.install()
         started_at = SystemClock().now()
         runfolder.tidy(runfolder.folder())
@@ -115,19 +115,19 @@ class PluginCommand(SingerCommand):
         except Fault as fault:
             report(self.logger, fault)
             if fault.code not in (troubles.UNAVAILABLE, troubles.DAMAGED):
-                self.plugin.keep_run(started_at, exit_code(fault), f"{fault.message}. {fault.remedy}".strip(". "))
+                self.plugin.record_run(started_at, exit_code(fault), f"{fault.message}. {fault.remedy}".strip(". "))
             sys.exit(exit_code(fault))
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(bool(end.code))
-            self.plugin.keep_run(started_at, code, "")
+            self.plugin.record_run(started_at, code, "")
             sys.exit(Exit.FAILED if code == USAGE_ERROR else code)
         except Exception as error:
-            self.plugin.keep_run(started_at, Exit.FAILED, f"a bug: {type(error).__name__}; the log has the traceback")
+            self.plugin.record_run(started_at, Exit.FAILED, f"a bug: {type(error).__name__}; the log has the traceback")
             raise
 
 
 class PluginEndings:
-    """A mixin, to stand before `Tap` or `Target`: exit code 78 for settings, 128 + n for signals, faults as above."""
+    """Mixin to put before `Tap` or `Target`: exit code 78 for settings, 128 + n for signals, and those of faults."""
 
     name: str
     logger: logging.Logger
@@ -136,7 +136,7 @@ class PluginEndings:
     _is_run: ClassVar[bool] = False
     _step: ClassVar[str | None] = None
     _claim: ClassVar[str] = ""
-    _words: ClassVar[str] = ""
+    _summary: ClassVar[str] = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -145,13 +145,13 @@ class PluginEndings:
 
     @classmethod
     def begin(cls, arguments: Sequence[str]) -> None:
-        """Claim this step for the Meltano that started us: two runs of one would use the same files of Meltano's.
+        """Claim this step for the Meltano that started us: two runs of one step would share Meltano's files.
 
         Raises:
-            Halt: TRY_LATER; another run is at work. It has read its files by then: Meltano removes them when we end.
+            Halt: TRY_LATER; another run has the step. It has read its files by then: Meltano deletes them when we end.
         """
         tap = os.environ.get(TAP_VARIABLE)
-        if not tap or LOOKS & set(arguments):
+        if not tap or NO_RUN & set(arguments):
             return
         root, clock = runfolder.folder(), SystemClock()
         name = f"{os.environ.get('MELTANO_ENVIRONMENT', '')} {tap}".strip()
@@ -165,7 +165,7 @@ class PluginEndings:
 
     @classmethod
     def invoke(cls, *args: Any, **kwargs: Any) -> None:
-        """Read or write for real: not --about, --discover or --test, whose endings are of no interest later."""
+        """Read or write data; not called for --about, --discover or --test, whose ends are not recorded."""
         cls._is_run = not kwargs.get("about")
         check_environment_file(os.environ.get("MELTANO_ENVIRONMENT", ""), os.environ, is_loaded=True)
         check_environment(cls.name, cls.config_jsonschema.get("properties", {}), os.environ)
@@ -176,7 +176,7 @@ class PluginEndings:
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
-        """Offer of the SDK's settings those that are honoured: `OFFERED`, in taps."""
+        """Offer only `OFFERED` of the SDK's settings, and only in taps."""
         if issubclass(cls, Tap):
             for name in OFFERED:
                 config_jsonschema["properties"].setdefault(name, STREAM_MAPS_CONFIG["properties"][name])
@@ -186,7 +186,7 @@ class PluginEndings:
         """Read the settings files of the command line.
 
         Raises:
-            Halt: MISCONFIGURED; one is missing, or holds no JSON object.
+            Halt: MISCONFIGURED; a file is missing, or is not a JSON object.
         """
         for name in value:
             if name != "ENV":
@@ -197,7 +197,7 @@ class PluginEndings:
         """Prepare the stream maps.
 
         Raises:
-            Halt: MISCONFIGURED; one cannot be used.
+            Halt: MISCONFIGURED; one of them is invalid.
         """
         try:
             super().setup_mapper()  # type: ignore[misc] # the SDK's class comes next
@@ -205,18 +205,18 @@ class PluginEndings:
             raise _refusal(f"stream_maps: {' '.join(str(error).split())}") from None
 
     @classmethod
-    def keep_words(cls, words: str) -> None:
-        """What this run came to, in one line: kept with its exit code."""
-        cls._words = words
+    def record_summary(cls, summary: str) -> None:
+        """Set the run's summary in one line; it is recorded with the exit code."""
+        cls._summary = summary
 
     @classmethod
-    def forget_run(cls) -> None:
-        """This was no run after all, but a plan: its end is not kept."""
+    def skip_record(cls) -> None:
+        """Do not record how this run ends: it made a plan and posted nothing."""
         cls._is_run = False
 
     @classmethod
-    def keep_run(cls, started_at: pendulum.DateTime, code: int, message: str) -> None:
-        """Keep the run's end in the state store, where the settings or the environment name one.
+    def record_run(cls, started_at: pendulum.DateTime, code: int, message: str) -> None:
+        """Record how the run ended in the state store that the settings or the environment name.
 
         A store that cannot be written is logged and changes nothing: the run is over.
         """
@@ -224,14 +224,16 @@ class PluginEndings:
         if not (cls._is_run and url):
             return
         finished_at = SystemClock().now()
-        words = redact.mask("; ".join(filter(None, (cls._words, message))))
+        text = redact.mask("; ".join(filter(None, (cls._summary, message))))
         step = _step(cls.name) if cls._step is None else cls._step
-        run = Run(cls._connection(), cls.name, started_at, finished_at, code, words, step)
+        run = Run(cls._connection(), cls.name, started_at, finished_at, code, text, step)
         try:
             with closing(Store.open(str(url))) as store:
                 runs.record(store, run)
         except (Fault, SQLAlchemyError) as error:
-            cls.logger.warning("how this run ended could not be kept: %s", redact.mask(str(error)))
+            cls.logger.warning(
+                "how this run ended could not be recorded in the state store: %s", redact.mask(str(error))
+            )
 
     @classmethod
     def _connection(cls) -> str:
@@ -240,7 +242,7 @@ class PluginEndings:
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
-        """The SDK's command with our endings."""
+        """Return the SDK's command with our exit codes."""
         command: click.Command = super().get_singer_command()  # type: ignore[misc] # the SDK's class comes next
         ours = PluginCommand(
             name=command.name,
@@ -257,7 +259,7 @@ class PluginEndings:
         """Check the settings against their schema.
 
         Raises:
-            Halt: MISCONFIGURED, with what the schema says.
+            Halt: MISCONFIGURED, with the schema's messages.
         """
         type(self).settings_seen = dict(self.config)  # type: ignore[attr-defined] # the SDK's
         self._refuse_settings_of_the_sdk()
@@ -270,21 +272,21 @@ class PluginEndings:
         return errors
 
     def _refuse_settings_of_the_sdk(self) -> None:
-        """Refuse what the SDK would obey, or silently ignore, although the plugin does not offer it."""
+        """Raise where a setting of the SDK is set that this plugin does not offer."""
         self.append_builtin_config(self.config_jsonschema)
         given = {name for name in OF_THE_SDK if self.config.get(name)}  # type: ignore[attr-defined] # the SDK's
         if unknown := sorted(given - set(self.config_jsonschema["properties"])):
-            raise _refusal(f"{self.name} has no setting {' and '.join(unknown)}; it is one of other Singer plugins")
+            raise _refusal(f"{self.name} has no setting {' and '.join(unknown)}; other Singer plugins have it")
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        """Tell the sink; the SDK would first warn of columns that only targets with tables have."""
+        """Call the sink; the SDK's method would first warn about columns that only targets with tables have."""
         for stream_map in self.mapper.stream_maps[message_dict["stream"]]:  # type: ignore[attr-defined] # the SDK's
             self.get_sink(stream_map.stream_alias).activate_version(message_dict["version"])  # type: ignore[attr-defined]
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> NoReturn:
-        """Stop at once, without STATE and without success: what was not done is done by the next run."""
+        """Stop at once, without STATE and without success; the next run does the rest."""
         del frame
-        self.logger.warning("Stopped by signal %d before the end: run again, nothing is lost", signum)
+        self.logger.warning("Stopped by signal %d before the end. Nothing is lost: run it again", signum)
         sys.exit(SIGNAL_BASE + signum)
 
 
@@ -303,14 +305,16 @@ def _require_settings(path: Path) -> None:
     except ValueError:
         settings = None
     if not isinstance(settings, dict):
-        raise _refusal(f"the settings file {path} holds no JSON object", "correct the file, or name another: --config")
+        raise _refusal(
+            f"the settings file {path} is not a JSON object", "correct the file, or name another with --config"
+        )
 
 
 def _checked(file: IO[str], option: str) -> IO[str]:
-    """The text of a file of the command line, as a file again.
+    """Read a file of the command line and return its text as a file again.
 
     Raises:
-        Halt: MISCONFIGURED; it holds no JSON object.
+        Halt: MISCONFIGURED; it is not a JSON object.
     """
     try:
         text = file.read()
@@ -319,7 +323,7 @@ def _checked(file: IO[str], option: str) -> IO[str]:
         is_object = False
     if not is_object:
         raise _refusal(
-            f"the file {file.name} of {option} holds no JSON object", f"correct the file, or leave out {option}"
+            f"the file {file.name} of {option} is not a JSON object", f"correct the file, or leave out {option}"
         )
     return io.StringIO(text)
 
@@ -329,9 +333,9 @@ def _step(plugin: str) -> str:
 
 
 def check_environment(plugin: str, properties: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-    """Refuse a switch or number in an environment variable that the SDK would misread.
+    """Raise for a boolean or integer in an environment variable that the SDK would misread.
 
-    It takes every word but "true", "1", "yes" and "on" for false: a mistyped dry_run would post for real.
+    It treats every word except "true", "1", "yes" and "on" as false: a mistyped dry_run would post for real.
 
     Raises:
         Halt: MISCONFIGURED; names the variable.
@@ -340,14 +344,15 @@ def check_environment(plugin: str, properties: Mapping[str, Any], environment: M
         variable = f"{plugin}_{name}".upper().replace("-", "_")
         value = environment.get(variable, "").strip().lower()
         kinds = schema.get("type", [])
+        remedy = "correct the environment variable, here or in .env"
         if value and "boolean" in kinds and value not in SWITCH_WORDS:
-            raise _misread(variable, "true or false")
+            raise _refusal(f"{variable} must be true or false", remedy)
         if value and "integer" in kinds and not value.lstrip("-").isdigit():
-            raise _misread(variable, "a whole number")
+            raise _refusal(f"{variable} must be a whole number", remedy)
 
 
 def refuse_secrets(properties: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Refuse a secret that is no text, without repeating it: the schema's own message would.
+    """Raise for a secret that is not a string, without repeating it: the schema's own message would.
 
     Raises:
         Halt: MISCONFIGURED; names the setting.
@@ -357,32 +362,21 @@ def refuse_secrets(properties: Mapping[str, Any], settings: Mapping[str, Any]) -
         if not (schema.get("secret") or name == "store_url") or value is None:
             continue
         if not isinstance(value, str):
-            raise Halt(
-                f"setting {name} must be a text, not {type(value).__name__}",
-                exit_code=Exit.MISCONFIGURED,
-                code="setting_refused",
-                remedy=f"put {name} in quotes in meltano.yml, .env or the configuration file",
+            raise _refusal(
+                f"setting {name} has the wrong type: it must be text, not {type(value).__name__}",
+                f"put {name} in quotes in meltano.yml, .env or the configuration file",
             )
         if schema.get("secret"):
             redact.register((value,))
 
 
-def _misread(variable: str, wanted: str) -> Halt:
-    return Halt(
-        f"{variable} must be {wanted}",
-        exit_code=Exit.MISCONFIGURED,
-        code="setting_refused",
-        remedy="correct the environment variable, here or in .env",
-    )
-
-
 def exit_code(fault: Fault) -> int:
-    """The contract's exit code: a Halt carries its own, any other fault that got this far is a bug."""
+    """Return the contract's exit code: a Halt has its own, any other fault that gets this far is a bug."""
     return int(fault.exit_code if isinstance(fault, Halt) else Exit.FAILED)
 
 
 def report(logger: logging.Logger, fault: Fault) -> None:
-    """Say what is wrong and what to do, with the id that the vendor's support asks for."""
+    """Log what is wrong and what to do, with the request id that the vendor's support asks for."""
     request_id = f" (request {fault.vendor_request_id})" if fault.vendor_request_id else ""
     logger.error("%s%s", fault.message, request_id)
     if fault.remedy:

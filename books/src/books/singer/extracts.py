@@ -1,13 +1,13 @@
-"""What a tap says when it has read a stream to its end: how, when, how many rows, and that this was all.
+"""What a tap emits when it has read a stream completely: the mode, the times and the number of rows.
 
-A loader cannot tell a finished tap from a failed one: both end their output. So the stream's last message is its
-SCHEMA once more, with one more member that other loaders ignore:
+A loader cannot distinguish a finished tap from a failed one: both end their output. So the stream's last message is
+its SCHEMA once more, with one more member that other loaders ignore:
 
     {"type": "SCHEMA", "stream": ..., "schema": ..., "extract": {"mode": "full", "started_at": ..., "ended_at": ...,
      "rows": 150, "complete": true}}
 
-Before it, after a complete read, comes ACTIVATE_VERSION: rows without this version are gone at the source.
-target-duckdb keeps both in its table `_loads`.
+Before it, after a complete read, comes ACTIVATE_VERSION: rows without this version no longer exist
+at the source. target-duckdb stores both in its table `_loads`.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ class EndOfStream(SchemaMessage):
 
 
 class Extracts(Stream):
-    """A stream that says how its read ended. A subclass yields its records from `read`; a failed read says nothing."""
+    """A stream that emits how its read ended, unless it failed. A subclass yields its records from `read`."""
 
     clock: Clock = SystemClock()
 
     def read(self, context: Any) -> Iterable[dict[str, Any]]:
-        """The records; `begin_full` first, where this is a complete read and the settings do not say so."""
+        """Yield the records; call `begin_full` first where this is a complete read without a FULL_TABLE setting."""
         raise NotImplementedError
 
     def get_records(self, context: Any) -> Iterator[dict[str, Any]]:
-        """The records, and after the last one what kind of read it was."""
+        """Yield the records, and after the last one emit what kind of read it was."""
         self._started_at = self.clock.now()
         self._rows_sent = 0
         self._stream_version = None
         if self.replication_method == "FULL_TABLE":
             self.begin_full()
         yield from self.read(context)
-        self._say_end()
+        self._emit_end()
 
     def begin_full(self) -> None:
-        """From here on a complete read: each row carries its version. Call it before the first record."""
+        """Make this a complete read: each row gets its version. Call it before the first record."""
         self._stream_version = int(self._started_at.timestamp() * 1000)
 
     def _generate_record_messages(self, record: Any) -> Iterator[RecordMessage]:  # type: ignore[override] # a generator
@@ -60,7 +60,7 @@ class Extracts(Stream):
             self._rows_sent += 1
             yield message
 
-    def _say_end(self) -> None:
+    def _emit_end(self) -> None:
         full = self._stream_version is not None
         if self._stream_version is not None:
             self._write_activate_version_message(self._stream_version)

@@ -1,8 +1,8 @@
-"""Reads Singer messages line by line: numbers stay exact, and every refusal names its line.
+"""Read Singer messages line by line: numbers stay exact, and every error names its line.
 
-What stands in one record stops nothing else: a value that no store and no ledger takes is replaced by one that the
-record is rejected for by name, or that means the same. A line that is no Singer message ends the run: what came with it
-may have been a record.
+One record's content stops no other record: a value that no store and no ledger accepts is replaced by one that means
+the same, or for which the record is rejected by name. A line that is no Singer message ends the run: it may have been
+a record.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from singer_sdk.singerlib.encoding.base import GenericSingerReader
 from books.core.faults import Exit, Halt
 
 DEPTH_MAX = 100
-"""Levels of values in values. Ours have five; Python's own limit is near 1,000."""
+"""Levels of nested values. Ours have five; Python's own limit is near 1,000."""
 
 DIGITS_MAX = 60
 """Digits of a number, and the size of its exponent. Money has 15; one with more becomes INFINITE."""
 
 INFINITE = Decimal("Infinity")
-"""What no field of ours takes, so that the record is rejected for it by name."""
+"""No field accepts this number, so the record is rejected by that field's name."""
 
 NAME_LENGTH_MAX = 80
 
-REMEDY = "look at the end of the tap's own log: it did not end well, or something else writes to its output"
+REMEDY = "look at the end of the tap's log: it failed, or something else writes to its standard output"
 
-_NO_CHARACTER = re.compile(
+_LONE_SURROGATE = re.compile(
     r"\\\\"  # an escaped backslash: what follows it is no escape
     r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole pair
     r"|(?P<bad>\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\u0000)"
@@ -52,28 +52,28 @@ logger = logging.getLogger(__name__)
 
 
 class NoSchemaError(Halt, RecordsWithoutSchemaException):
-    """A record came before its stream's SCHEMA. The Singer SDK knows it by its own name too."""
+    """A record came before its stream's SCHEMA; also the exception that the Singer SDK expects."""
 
 
 class LineReader(GenericSingerReader[str]):
-    """The reader of a target. Lines come as bytes from standard input, or as text from a caller."""
+    """A target's reader. Lines come as bytes from standard input, or as text from a caller."""
 
     @property
     def default_input(self) -> Any:
-        """Standard input, undecoded: what is not UTF-8 is refused here, by its line."""
+        """Return standard input as bytes: a line that is not UTF-8 is refused here, by its number."""
         return sys.stdin.buffer
 
     def deserialize_json(self, line: str) -> dict[str, Any]:
-        """One message, for callers that have one line only."""
+        """Return the message in a single line."""
         return decode(line, 1)
 
     def process_lines(
         self, file_input: IO[Any] | None, callbacks: dict[Any, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
-        """Hand each message to the callback for its type; returns how many of each type there were.
+        """Pass each message to the callback for its type; return how many of each type there were.
 
         Raises:
-            Halt: FAILED; a line is no Singer message. The message names the line, never its content.
+            Halt: FAILED; a line is no Singer message. The fault names the line, never its content.
         """
         counts: Counter[str] = Counter()
         lines: Iterable[str | bytes] = file_input or self.default_input
@@ -93,32 +93,34 @@ class LineReader(GenericSingerReader[str]):
 
 
 def decode(line: str | bytes, number: int) -> dict[str, Any]:
-    """The message in a line.
+    """Return the message in a line.
 
     Raises:
-        Halt: FAILED; it is none.
+        Halt: FAILED; it is no Singer message.
     """
     try:
         text = line.decode() if isinstance(line, bytes) else line
         message = _parsed(text, number)
     except (ValueError, RecursionError):
-        raise _refusal(number, "is no JSON") from None
+        raise _refusal(number, "is not valid JSON") from None
     kind = message.get("type") if isinstance(message, dict) else None
     required = _REQUIRED.get(kind) if isinstance(kind, str) else None
     if required is None:
-        raise _refusal(number, "is no Singer message that this target knows (RECORD, SCHEMA, STATE, ACTIVATE_VERSION)")
+        raise _refusal(
+            number, "is no Singer message that this target accepts (RECORD, SCHEMA, STATE, ACTIVATE_VERSION)"
+        )
     for name, wanted in required.items():
         if not isinstance(message.get(name), wanted):
-            raise _refusal(number, f"is a {kind} without a usable {name!r}")
+            raise _refusal(number, f"is a {kind} message whose {name!r} is missing or has the wrong type")
     if kind == "SCHEMA" and not isinstance(message["schema"].get("properties"), dict):
-        raise _refusal(number, f"is the SCHEMA of {message['stream']!r} without properties")
+        raise _refusal(number, f"is the SCHEMA of stream {message['stream']!r} without properties")
     return dict(message)
 
 
 def _parsed(text: str, number: int) -> Any:
-    """The JSON value in a line: half characters replaced, what is too deep left out, numbers exact."""
+    """Return the JSON value in a line: lone surrogates replaced, too deep values left out, numbers exact."""
     if "\\u" in text:
-        text = _NO_CHARACTER.sub(lambda hit: "\\ufffd" if hit["bad"] else hit[0], text)
+        text = _LONE_SURROGATE.sub(lambda hit: "\\ufffd" if hit["bad"] else hit[0], text)
     shallow = _cut_off(text) if text.count("[") + text.count("{") > DEPTH_MAX else text
     try:
         message = json.loads(shallow, parse_float=_number, parse_constant=_number)
@@ -132,7 +134,7 @@ def _parsed(text: str, number: int) -> Any:
 
 
 def _cut_off(text: str) -> str:
-    """The text with null for each value that lies deeper than DEPTH_MAX."""
+    """Return the text with null for each value nested deeper than DEPTH_MAX."""
     depth, kept = 0, []
     for piece in _PIECE.findall(text):
         depth -= piece in "]}"
@@ -145,7 +147,7 @@ def _cut_off(text: str) -> str:
 
 
 def _number(text: str) -> Decimal:
-    """An exact number; INFINITE where it is longer or larger than anything that counts, or is none (NaN)."""
+    """Return an exact number; INFINITE where it has too many digits, is too large, or is NaN."""
     if len(text) > DIGITS_MAX:
         return INFINITE
     try:
@@ -159,7 +161,7 @@ def _warn_of_depth(message: Mapping[str, Any], number: int) -> None:
     record = message.get("record")
     key = record.get("id") if isinstance(record, dict) else None
     logger.warning(
-        "Line %d of the input: record %s of stream %s holds values more than %d levels deep; they are left out",
+        "Line %d of the input: record %s of stream %s has values more than %d levels deep; they are left out",
         number,
         str(key)[:NAME_LENGTH_MAX],
         str(message.get("stream"))[:NAME_LENGTH_MAX],

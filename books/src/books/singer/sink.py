@@ -7,9 +7,7 @@ services, tax codes and clients may come after the invoices that need them.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from singer_sdk import Target
@@ -18,18 +16,19 @@ from singer_sdk.sinks import RecordSink
 from books.core import paths
 from books.core.clock import Clock, SystemClock
 from books.core.faults import Exit, Halt
+from books.core.files import write_text
 from books.core.printable import printable
 from books.core.settings import TargetSettings
 from books.ledgers.contract import Ledger
 from books.ledgers.quickbooks import open_client
 from books.ledgers.quickbooks.ledger import QuickBooksLedger
 from books.posting import crash, mappings, plans, records
+from books.posting.choices import Catalogue, Choices
 from books.posting.gate import Gate
 from books.posting.journal import SqlJournal
 from books.posting.plan import Plan, PlanRow, to_json
 from books.posting.plan import load as load_plan
 from books.posting.preview import PreviewJournal
-from books.posting.references import Catalogue, Choices
 from books.posting.run import Options, PushRun
 from books.posting.spool import Spool
 from books.posting.summary import Summary
@@ -60,7 +59,7 @@ class Intake:
         self._spool = Spool()
         self._catalogue = Catalogue()
         self._unreadable = 0
-        self.told = ""
+        self.words = ""
 
     def take(self, stream: str, record: Mapping[str, Any]) -> None:
         """Keep one record; nothing about it can stop the others."""
@@ -79,7 +78,7 @@ class Intake:
             self._unreadable += 1
             self._logger.warning(
                 "an invoice without a usable id was rejected (number %s); it cannot be kept track of. "
-                "What to do: look at it in OpsMerge, and tell the makers of its API",
+                "What to do: look at it in OpsMerge, and report it to the makers of its API",
                 str(record.get("number"))[:NUMBER_LENGTH_SHOWN],
             )
             return
@@ -89,7 +88,7 @@ class Intake:
             self._catalogue.invoiced[client_id.strip()] = name.strip()
 
     def push(self) -> Summary:
-        """Post everything taken in and left unfinished, and tell the summary.
+        """Post everything read and left unfinished, and return the summary.
 
         Raises:
             Halt: the run ended early; what was done is recorded.
@@ -121,8 +120,8 @@ class Intake:
             run.execute(self._spool)
             whole = True
         finally:
-            self._tell(run, whole=whole)
-            self.told = "; ".join(run.summary.lines())
+            self._show(run, whole=whole)
+            self.words = "; ".join(run.summary.lines())
         return run.summary
 
     def _look_at_links(self, store: Store) -> None:
@@ -136,7 +135,7 @@ class Intake:
             )
 
     def ends_as_rejected(self, summary: Summary) -> bool:
-        """Whether the settings ask for an exit code of its own, and there is reason for it."""
+        """Return whether the settings ask for an exit code of its own, and records were rejected."""
         return self.settings.fail_on_rejected and summary.rejected > 0 and not self.settings.dry_run
 
     def _run(self, store: Store, ledger: Ledger) -> PushRun:
@@ -157,44 +156,35 @@ class Intake:
         return PushRun(ledger, journal, self._clock, options, choices, self.checkpoint, self._logger)
 
     def _gate(self, store: Store) -> Gate:
-        """What a plan lets through; where none is set, whether this company still needs its first one."""
+        """Return what a plan lets through; where none is set, whether this company still needs its first one."""
         if self._plan is not None or self.settings.dry_run:
             return Gate(self._plan)
         return Gate(shut=plans.why_shut(store, self.settings.quickbooks.connection))
 
-    def _tell(self, run: PushRun, *, whole: bool) -> None:
+    def _show(self, run: PushRun, *, whole: bool) -> None:
         connection = self.settings.quickbooks.connection
         if self.settings.dry_run:
             self._logger.info("Plan for %s; nothing was written", connection)
-            self._tell_plan(run.plan, whole=whole)
+            self._show_plan(run.plan, whole=whole)
         else:
             self._logger.info("Push to %s", connection)
         for line in run.summary.lines():
             self._logger.info("  %s", line)
 
-    def _tell_plan(self, rows: Sequence[PlanRow], *, whole: bool) -> None:
-        """Into the log, and into a file where it is whole: half a plan is not to be posted."""
+    def _show_plan(self, rows: Sequence[PlanRow], *, whole: bool) -> None:
+        """Write the plan into the log, and into a file where it is whole: half a plan is not to be posted."""
         plan = Plan.of(self.settings.quickbooks.connection, self._clock.now().to_iso8601_string(), rows)
         for row in plan.rows:
             self._logger.info("  %s", printable(row.line()))
         if self.settings.plan_file and whole:
             path = paths.resolve(self.settings.plan_file)
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_private(path, to_json(plan))
+            write_text(path, to_json(plan), private=True)  # it names customers and amounts
             self._logger.info("  The plan %s is in %s", plan.id, path)
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Whole or not at all, and for its owner only: a plan names customers and amounts."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(path)
-
-
 def _plan_to_post(settings: TargetSettings) -> Plan | None:
-    """The plan that the settings name.
+    """Return the plan that the settings name.
 
     Raises:
         Halt: MISCONFIGURED; it cannot be used, or is another company's.
@@ -214,7 +204,7 @@ def _plan_to_post(settings: TargetSettings) -> Plan | None:
 
 
 def rejected(summary: Summary) -> Halt:
-    """The end of a run with rejected records, where the settings ask for an exit code of its own."""
+    """Return the end of a run with rejected records, where the settings ask for an exit code of its own."""
     return Halt(
         f"{summary.rejected} records were rejected",
         exit_code=Exit.REJECTED,
@@ -233,35 +223,35 @@ class IntakeSink(RecordSink):
         self._target = target
 
     def get_validator(self) -> None:
-        """A value of the wrong type is a rejection of its record, not the end of the run."""
+        """Return none: a value of the wrong type is a rejection of its record, not the end of the run."""
         return
 
     def _parse_timestamps_in_record(self, record: dict[str, Any], schema: dict[str, Any], treatment: Any) -> None:
-        """Dates stay as they came: `records.parse` reads them, and says which one is wrong."""
+        """Leave dates as they came: `records.parse` reads them, and says which one is wrong."""
 
     def _singer_validate_message(self, record: dict[str, Any]) -> None:
-        """A record without its key is counted as rejected by the intake."""
+        """Let it pass: a record without its key is counted as rejected by the intake."""
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        """Hand it over."""
+        """Give the record to the intake."""
         del context
         intake: Intake = self._target.intake  # type: ignore[attr-defined] # targets that use this sink have an intake
         intake.take(self.stream_name, record)
 
     def activate_version(self, new_version: int) -> None:
-        """Nothing: what OpsMerge no longer lists is still what was posted."""
+        """Do nothing: what OpsMerge no longer lists is still what was posted."""
 
 
 class IgnoringSink(RecordSink):
     """For streams that are none of ours: one log line each."""
 
     def activate_version(self, new_version: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def setup(self) -> None:
-        """Say it once."""
+        """Log once that the stream is ignored."""
         self.logger.info("stream %r is not posted; its records are ignored", self.stream_name)
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        """Leave it."""
+        """Ignore the record."""
         del record, context

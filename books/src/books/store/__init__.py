@@ -1,6 +1,6 @@
 """The state that all processes share: one SQLite file, or one PostgreSQL database for many machines.
 
-May import core only. Start with `store`: transactions, locks and the clock; the tables are in `tables_*`.
+May import core only. Start with `store`: transactions, locks and the clock. The tables are in `tables_*`.
 """
 
 from books.store.schema import metadata

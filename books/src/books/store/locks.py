@@ -1,4 +1,4 @@
-"""Locks between processes, freed by the system when their holder dies: no time to live to guess."""
+"""Locks between processes. The system frees them when their holder dies, so they need no expiry."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ except ImportError:  # pragma: no cover -- Windows
 
 @dataclass(frozen=True)
 class Held:
-    """A lock that was taken."""
+    """A lock that we hold."""
 
     release: Callable[[], None]
     is_held: Callable[[], bool]
-    """Whether it is still ours: a database server that was restarted has forgotten it."""
+    """Returns whether it is still ours: a database server forgets it when it is restarted."""
 
 
 class Locks(Protocol):
-    """Named locks, each held by at most one holder in all processes that use the store."""
+    """Named locks, each held at most once across all processes that use the store."""
 
     def try_lock(self, name: str) -> Held | None:
-        """Take the lock if it is free. None: somebody else holds it."""
+        """Take the lock if it is free; return None if another process holds it."""
         ...
 
 
 class FileLocks:
     """`flock` on files beside a SQLite store. The kernel frees a lock with its holder's last file descriptor.
 
-    The files stay: a lock file that is unlinked while another process waits on it would be two locks.
+    The files are never deleted: if one is unlinked while another process waits on it, there are two locks.
     """
 
     def __init__(self, store_path: Path) -> None:
         self._store_path = store_path
 
     def try_lock(self, name: str) -> Held | None:
-        """Take the lock if it is free.
+        """Take the lock if it is free; return None if another process holds it.
 
         Raises:
             Halt: the lock file is a link, or cannot be made.
@@ -75,21 +75,21 @@ class FileLocks:
                 f"the lock file {path} cannot be opened: {error.strerror}",
                 exit_code=Exit.MISCONFIGURED,
                 code="lock_file",
-                remedy="remove what is at that path if it is a link, and check who owns the folder",
+                remedy="delete it if it is a link (ls -l shows it), and check who owns the folder",
             ) from error
 
 
 class AdvisoryLocks:
     """PostgreSQL session advisory locks, each on a connection of its own: the server frees them when it ends.
 
-    They need a session: a connection pooler in transaction mode between us and the server breaks them.
+    They need a session, so no connection pooler in transaction mode may stand between us and the server.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def try_lock(self, name: str) -> Held | None:
-        """Take the lock if it is free."""
+        """Take the lock if it is free; return None if another process holds it."""
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": advisory_key(name)}).scalar()
@@ -103,7 +103,7 @@ class AdvisoryLocks:
 
 
 def _unlock(connection: Connection, name: str) -> None:
-    """Release, and give the session back to the pool; a session that cannot release is ended, which releases too."""
+    """Release the lock and return the session to the pool; close a session that cannot, which releases it too."""
     try:
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": advisory_key(name)})
     except SQLAlchemyError:
@@ -116,19 +116,19 @@ HELD = text(
     "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() "
     "AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = :key)"
 )
-"""Of a 64-bit key PostgreSQL shows the upper half as classid and the lower one as objid."""
+"""PostgreSQL shows the upper half of a 64-bit key as classid and the lower half as objid."""
 
 
 def _is_held(connection: Connection, name: str) -> bool:
-    """Ask the session that took the lock. One that was lost and opened again has it no more."""
+    """Ask the session that took the lock; a session that was lost and reopened no longer holds it."""
     try:
         return bool(connection.execute(HELD, {"key": advisory_key(name)}).scalar())
     except SQLAlchemyError:
-        connection.rollback()  # so that the session may be opened again, by whoever gives it back
+        connection.rollback()  # so that the session can be reopened when it is returned
         return False
 
 
 def advisory_key(name: str) -> int:
-    """A lock's name as the signed 64-bit number that PostgreSQL wants."""
+    """Return a lock's name as the signed 64-bit number that PostgreSQL expects."""
     digest = hashlib.sha256(f"books:{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,4 +1,4 @@
-"""The tables of the store, gathered from the `tables_*` modules, and how the store gets to the newest revision."""
+"""The metadata of all tables (defined in `tables_*`), and the migration to the newest revision."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def load_tables() -> MetaData:
-    """Import every `books.store.tables_*` module, so that `metadata` is complete."""
+    """Import every `books.store.tables_*` module and return the complete `metadata`."""
     package = importlib.import_module("books.store")
     for module in pkgutil.iter_modules(package.__path__):
         if module.name.startswith("tables_"):
@@ -38,14 +38,14 @@ def load_tables() -> MetaData:
 
 
 def revision(connection: Connection) -> str | None:
-    """The revision that a store is at; None where it has never been migrated."""
+    """Return the store's revision; None if it has never been migrated."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def upgrade(connection: Connection, place: str) -> None:
-    """Bring the store at `place` to `HEAD`, inside the caller's transaction: all of it or nothing.
+    """Migrate the store at `place` to `HEAD` inside the caller's transaction, completely or not at all.
 
     Raises:
         Halt: MISCONFIGURED; the store was written by a newer version of this code.
@@ -54,7 +54,7 @@ def upgrade(connection: Connection, place: str) -> None:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # its progress is no news to a user
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # its progress does not interest a user
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -69,5 +69,5 @@ def _refuse_newer(found: str | None, known: set[str], place: str) -> None:
             f"the store {place} is at revision {found}, which this version does not know (its newest is {HEAD})",
             exit_code=Exit.MISCONFIGURED,
             code="store_newer",
-            remedy="a newer version of this project has used the store: update this one, or name another store_url",
+            remedy="a newer version of this project has used the store: update this version, or set another store_url",
         )

@@ -1,4 +1,4 @@
-"""The store itself: opened by URL, brought to the newest revision, used in short transactions."""
+"""Open the state store by its URL, migrate it, and run short transactions, locks and clocks on it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from books.store import schema, troubles
 from books.store.locks import AdvisoryLocks, FileLocks, Held, Locks, advisory_key
 
 BUSY_SECONDS = 30
-"""How long to wait for another process's transaction; ours take milliseconds."""
+"""How long to wait for another process's transaction; each takes milliseconds."""
 
 CONNECT_SECONDS = 10
-"""How long PostgreSQL may take to answer a new session."""
+"""How long PostgreSQL may take to accept a connection."""
 
 MIGRATION_WAIT_SECONDS = 60
 """How long to wait while another process migrates the store."""
 
 POLL_SECONDS = 0.03
-"""Between two looks at a lock that somebody else holds; jitter adds up to as much again."""
+"""Between two tries for a lock that another process holds; jitter adds up to as much again."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -43,7 +43,7 @@ _WRITE = "books_write"
 
 @dataclass(frozen=True)
 class Steady:
-    """A reading of a clock that all users of the store share: seconds within an epoch (one boot, one server)."""
+    """A reading of the clock that all users of the store share: seconds within an epoch (one boot, one server)."""
 
     epoch: str
     seconds: float
@@ -61,12 +61,12 @@ class Store:
 
     @classmethod
     def open(cls, url: str, clock: Clock | None = None) -> Store:
-        """Open a store, make it where it is missing, bring it to the newest revision.
+        """Open a store: create it if it is missing, and migrate it to the newest revision.
 
         `url` is `sqlite:///<path>` (relative to the project) or `postgresql://...`.
 
         Raises:
-            Halt: MISCONFIGURED (no such kind of store, readable by others, written by a newer version)
+            Halt: MISCONFIGURED (unknown kind of store, readable by others, written by a newer version)
                 or TRY_LATER (the server cannot be reached).
         """
         clock = clock or SystemClock()
@@ -85,49 +85,50 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction that writes: commits at the end, rolls back on an exception. SQLite has one at a time.
+        """Open a transaction that writes: commit at the end, roll back on an exception. SQLite runs one at a time.
 
         Raises:
-            Halt: TRY_LATER or MISCONFIGURED; the store is away, locked, full, read-only or damaged (`troubles`).
+            Halt: TRY_LATER or MISCONFIGURED; the store is unreachable, locked, full, read-only or damaged (`troubles`).
         """
-        with self._there(), self.engine.connect().execution_options(**{_WRITE: True}) as connection:
+        with self._checked(), self.engine.connect().execution_options(**{_WRITE: True}) as connection:
             with connection.begin():
                 yield connection
             self._require_same_file()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads.
+        """Open a transaction that only reads.
 
         Raises:
             Halt: as `begin`.
         """
-        with self._there(), self.engine.connect() as connection, connection.begin():
+        with self._checked(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def _there(self) -> Iterator[None]:
+    def _checked(self) -> Iterator[None]:
+        """Check that the file is still the same, and turn refusals of the database into Halt."""
         self._require_same_file()
-        with troubles.in_words(self.place):
+        with troubles.as_halt(self.place):
             yield
 
     def _require_same_file(self) -> None:
-        """SQLite would go on writing into a file that was removed or replaced: what it commits there is lost.
+        """Refuse a store file that was removed or replaced: what SQLite commits to the old one is lost.
 
         Raises:
-            Halt: TRY_LATER; the file of the store is another one than this run opened, or none.
+            Halt: TRY_LATER; the file at the store's path is missing, or not the one that this run opened.
         """
         if self._file is not None and _identity(Path(self.place)) != self._file:
             raise troubles.unavailable(self.place, "the file was removed or replaced while this run worked")
 
     @contextmanager
     def lock(self, name: str, wait_seconds: float) -> Iterator[Callable[[], bool]]:
-        """Hold a named lock over all processes; freed by the system when its holder dies.
+        """Hold a named lock across all processes; the system frees it when its holder dies.
 
-        Gives a question: is it still ours? (A PostgreSQL server that was restarted has forgotten it.)
+        Yields a function that says whether the lock is still ours (a PostgreSQL server forgets it when restarted).
 
         Raises:
-            Halt: TRY_LATER; somebody else held it for all of `wait_seconds`.
+            Halt: TRY_LATER; another process held it for all of `wait_seconds`.
         """
         deadline = self._clock.monotonic() + wait_seconds
         while (held := self._try_lock(name)) is None:
@@ -140,28 +141,28 @@ class Store:
             held.release()
 
     def is_locked(self, name: str) -> bool:
-        """Whether somebody holds a lock now: for people to look at, out of date at once."""
+        """Return whether a process holds a lock now. For display only: it may change at any moment."""
         held = self._try_lock(name)
         if held is not None:
             held.release()
         return held is None
 
     def _try_lock(self, name: str) -> Held | None:
-        with troubles.in_words(self.place):
+        with troubles.as_halt(self.place):
             return self._locks.try_lock(name)
 
     def now(self, connection: Connection) -> pendulum.DateTime:
-        """The store's wall clock, UTC: the server's with PostgreSQL, unless a clock for tests was passed in."""
+        """Return the store's wall clock, UTC: the server's with PostgreSQL, unless a clock for tests was passed in."""
         if self._asks_server:
             moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
             return pendulum.instance(moment).in_timezone("UTC")
         return self._clock.now()
 
     def steady(self, connection: Connection) -> Steady:
-        """The store's steady clock, for distances in time between processes.
+        """Return the store's steady clock, to compare times between processes.
 
-        On one machine the monotonic clock, which no correction of the wall clock moves, with the boot it counts from;
-        with PostgreSQL the server's clock, because the machines' own ones differ.
+        On one machine it is the monotonic clock, which no correction of the wall clock moves, with the boot it counts
+        from; with PostgreSQL it is the server's clock, because the machines' clocks differ.
         """
         if self._asks_server:
             seconds = connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
@@ -169,15 +170,15 @@ class Store:
         return Steady(_boot_id(), self._clock.monotonic())
 
     def serialise(self, connection: Connection, name: str) -> None:
-        """Let one transaction at a time past this point, in all processes, until it ends.
+        """Let one transaction at a time, across all processes, past this point until it ends.
 
-        In SQLite a transaction that writes is already alone.
+        In SQLite a transaction that writes is alone already.
         """
         if self.engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": advisory_key(name)})
 
     def next_seq(self, connection: Connection) -> int:
-        """The next number of the store's one rising sequence.
+        """Return the next number of the store's only sequence.
 
         In PostgreSQL the counter is held until the transaction ends, so that numbers become visible in their order.
         """
@@ -188,23 +189,23 @@ class Store:
         return int(connection.execute(statement).scalar_one())
 
     def purge(self) -> None:
-        """Leave nothing of deleted rows in free pages.
+        """Remove what free pages still hold of deleted rows.
 
-        SQLite: the file is written anew. PostgreSQL: VACUUM; the server overwrites the space in its own time.
+        SQLite: the file is rewritten. PostgreSQL: VACUUM; the server overwrites the space later.
         """
         if self.engine.dialect.name == "sqlite":
             self._outside_transactions("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
             return
-        with self._there(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with self._checked(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(f"VACUUM {', '.join(schema.load_tables().tables)}")
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self.engine.dispose()
 
     @property
     def clock(self) -> Clock:
-        """The clock that this process waits by."""
+        """The clock by which this process waits."""
         return self._clock
 
     @property
@@ -212,7 +213,7 @@ class Store:
         return self.engine.dialect.name == "postgresql" and isinstance(self._clock, SystemClock)
 
     def migrate(self) -> None:
-        """Bring it to the newest revision: usually nothing to do; else one process works while the others wait."""
+        """Migrate the store if needed: one process does it while the others wait."""
         with self.read() as connection:
             if _at_head(connection):
                 return
@@ -224,34 +225,40 @@ class Store:
                 schema.upgrade(connection, self.place)
 
     def _outside_transactions(self, *statements: str) -> None:
-        """Run statements of SQLite that no transaction may hold."""
-        with self._there(), closing(self.engine.raw_connection()) as raw:
+        """Run statements that SQLite refuses inside a transaction."""
+        with self._checked(), closing(self.engine.raw_connection()) as raw:
             for statement in statements:
                 raw.cursor().execute(statement)
 
 
 def _at_head(connection: Connection) -> bool:
-    """Whether the store is at the newest revision; one query, without Alembic."""
+    """Return whether the store is at the newest revision: one query, without Alembic."""
     return schema.revision(connection) == schema.HEAD
 
 
 def _parse(url: str) -> URL:
-    """The URL, if it is one of a store. The message does not repeat it: it may hold a password."""
+    """Return the parsed store_url. Messages do not repeat it: it may hold a password.
+
+    Raises:
+        Halt: MISCONFIGURED; it is not the URL of a store.
+    """
     try:
         address = make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         address = None
     if address is None or address.get_backend_name() not in ("sqlite", "postgresql"):
         raise _misconfigured("store_url must be sqlite:///<path> or postgresql://<user>@<host>/<database>")
     if address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:"):
         raise _misconfigured("store_url must name a file: a store in memory cannot be shared between processes")
     if address.get_backend_name() == "sqlite" and "?" in url:
-        raise _misconfigured(f"store_url holds a `?` after sqlite:///{address.database}: no path of a store may")
+        raise _misconfigured(
+            f"store_url has a `?` after sqlite:///{address.database}: a store's path may not contain one"
+        )
     return address
 
 
 def _open_sqlite(address: URL, clock: Clock) -> Store:
-    path = paths.resolve(str(address.database)).resolve()  # by whatever link it is reached: one file has one lock
+    path = paths.resolve(str(address.database)).resolve()  # follow links, so that one file has one lock
     _make_private_file(path)
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
@@ -264,7 +271,7 @@ def _open_sqlite(address: URL, clock: Clock) -> Store:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file is at a path; None where there is none."""
+    """Return the identity (device and inode) of the file at a path; None if there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -273,7 +280,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """We begin transactions ourselves; a commit is on the disk before it returns."""
+    """Set up a connection: we begin transactions ourselves, and a commit is on the disk before it returns."""
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous = FULL")
@@ -282,13 +289,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """A writer takes the lock at once: one that took it at its first write could find that it had read old rows."""
+    """Begin a transaction. A writer takes the lock at once, so that what it reads first cannot be outdated."""
     writes = connection.get_execution_options().get(_WRITE)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _make_private_file(path: Path) -> None:
-    """Make the file and its folder for their owner alone; refuse a file that others may read, it holds tokens."""
+    """Create the file and its folder for their owner only; refuse a file that others may read: it holds tokens."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -301,17 +308,17 @@ def _make_private_file(path: Path) -> None:
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
         raise Halt(
-            f"the store {path} holds tokens and may be read or written by others (mode {mode:o})",
+            f"the store {path} holds tokens, and other users may read or write it (mode {mode:o})",
             exit_code=Exit.MISCONFIGURED,
             code="store_not_private",
             remedy=f"chmod 600 {path}",
         )
     if found.st_nlink > 1:
         raise Halt(
-            f"the store {path} has {found.st_nlink} names (hard links): each would have a lock of its own",
+            f"the store {path} has {found.st_nlink} hard links: each name would have its own lock",
             exit_code=Exit.MISCONFIGURED,
             code="store_two_names",
-            remedy=f"keep one name (`find / -xdev -samefile {path}` lists them); a link with `ln -s` may stay",
+            remedy=f"keep one name (`find / -xdev -samefile {path}` lists them); symbolic links (`ln -s`) are allowed",
         )
 
 
@@ -344,7 +351,7 @@ def _busy(name: str, wait_seconds: float) -> Halt:
 
 @cache
 def _boot_id() -> str:
-    """Names this boot of this machine. Where it has no such name, one constant does: see `transport.governor`."""
+    """Return the id of this boot of this machine, or a constant where there is none: see `transport.governor`."""
     try:
         return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

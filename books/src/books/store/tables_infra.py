@@ -1,4 +1,4 @@
-"""Tables of the governor and the tokens, and the counter behind `Store.next_seq`."""
+"""Tables of the rate limiter and the tokens, and the counter behind `Store.next_seq`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ token = Table(
     "token",
     metadata,
     _connection(),
-    Column("access_token", Text, doc="sealed: see books.transport.tokens"),
+    Column("access_token", Text, doc="encrypted where token_key is set: books.transport.seal"),
     Column("access_expires_at", Timestamp),
-    Column("refresh_token", Text, doc="sealed"),
-    Column("previous_refresh_token", Text, doc="sealed; the one before, for a vendor's grace period"),
-    Column("refresh_expires_at", Timestamp, doc="when the chain dies unless it is refreshed before"),
+    Column("refresh_token", Text),
+    Column("previous_refresh_token", Text, doc="the one before, for a vendor's grace period"),
+    Column("refresh_expires_at", Timestamp, doc="when it expires unless it is refreshed before"),
     Column("hard_expires_at", Timestamp, doc="when the user must consent again, whatever happens"),
     Column("refreshed_at", Timestamp),
     Column("refresh_started_at", Timestamp, doc="set before a refresh, cleared with its outcome"),
@@ -48,7 +48,7 @@ call = Table(
     Column("at", Double, nullable=False, doc="seconds on the steady clock"),
     Index("ix_call_connection_at", "connection", "at"),
 )
-"""The sliding log: one row per grant, kept for one window."""
+"""The sliding log of permits: one row per call, kept for one window."""
 
 pause = Table(
     "pause",
@@ -56,7 +56,7 @@ pause = Table(
     _connection(),
     Column("epoch", String(64), nullable=False),
     Column("until", Double, nullable=False, doc="seconds on the steady clock"),
-    Column("seconds", Double, nullable=False, doc="its whole length, which bounds what is left of it"),
+    Column("seconds", Double, nullable=False, doc="its whole length, the most that can be left of it"),
     Column("reason", Text, nullable=False),
 )
 
@@ -66,7 +66,7 @@ breaker = Table(
     _connection(),
     Column("failures", Integer, nullable=False, doc="consecutive"),
     Column("epoch", String(64), nullable=False),
-    Column("until", Double, nullable=False, doc="no call before this, once there are too many failures"),
+    Column("until", Double, nullable=False, doc="no call before this time, after too many failures"),
     Column("seconds", Double, nullable=False),
 )
 
@@ -84,4 +84,4 @@ counter = Table(
     Column("name", String(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""Numbers that only rise. The one table without a connection: a sequence belongs to the store."""
+"""Sequences. The only table without a connection: a sequence belongs to the store."""

@@ -1,4 +1,4 @@
-"""The tables of runs, with the exit code that `meltano run` hides, and of alerts, told and to be told."""
+"""Tables of runs, with the exit code that `meltano run` hides, and of alerts, sent and due."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ job_run = Table(
     "job_run",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("connection", String(64), nullable=False, doc="empty where the plugin knows none"),
+    Column("connection", String(64), nullable=False, doc="empty if the plugin has none"),
     Column("plugin", String(64), nullable=False),
     Column("started_at", Timestamp, nullable=False),
     Column("finished_at", Timestamp, nullable=False),
@@ -29,17 +29,17 @@ alert = Table(
     Column("connection", String(64), nullable=False),
     Column("cause", String(64), nullable=False, doc="e.g. connection_dead; one is open at a time"),
     Column("title", Text, nullable=False),
-    Column("message", Text, nullable=False, doc="what is wrong and where, as it was when last looked at"),
+    Column("message", Text, nullable=False, doc="what is wrong and where, at the last check"),
     Column("remedy", Text, nullable=False),
-    Column("told", Text, nullable=False, doc="JSON list of the things, e.g. invoices, that were told or are about to"),
+    Column("told", Text, nullable=False, doc="JSON list of what (e.g. invoices) was sent or is about to be"),
     Column("opened_at", Timestamp, nullable=False),
-    Column("seen_at", Timestamp, nullable=False, doc="when the cause was last found to hold"),
+    Column("seen_at", Timestamp, nullable=False, doc="when the cause was last found"),
     Column("resolved_at", Timestamp),
     Column("last_sent_at", Timestamp, doc="when a message last reached every address"),
-    Column("due", String(8), doc="the message still to be sent: opened, more or over; null when none is"),
-    Column("news", Text, nullable=False, doc="JSON: what that message names, each with its line"),
+    Column("due", String(8), doc="the message still to be sent: opened, more or over; null if none is"),
+    Column("news", Text, nullable=False, doc="JSON: what that message lists, each with its line"),
     Column("reached", Text, nullable=False, doc="JSON list of the addresses that have it already"),
     Column("failure", Text, doc="why it could not be sent; null once it was"),
     Index("ix_alert_connection_resolved_at", "connection", "resolved_at"),
 )
-"""What is wrong and what was, a row for each time: with what was said about it, and to whom it is still to be said."""
+"""One row per time that a cause was found: what was sent about it, and what is still to be sent to whom."""

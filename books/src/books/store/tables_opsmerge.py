@@ -1,4 +1,4 @@
-"""Tables of what OpsMerge is to show, and what it showed when we last looked.
+"""Tables of the write-back: what OpsMerge should show, and what it showed when it was last read.
 
 The payments stream names a realm and no environment, so its ledger is keyed by realm; a store serves one environment.
 """
@@ -19,7 +19,7 @@ MOMENT_LENGTH = 32
 
 
 def _fault_columns() -> tuple[Column[Any], ...]:
-    """Why the last try was refused, and when the next one is due."""
+    """Return columns for why the last try was refused, and when the next one is due."""
     return (
         Column("attempts", Integer, nullable=False, server_default="0", doc="refused tries since the last change"),
         Column("next_attempt_at", Timestamp),
@@ -34,13 +34,18 @@ payment = Table(
     metadata,
     Column("realm_id", String(REALM_LENGTH), primary_key=True),
     Column("payment_id", String(ID_LENGTH), primary_key=True),
-    Column("status", String(8), nullable=False, doc="active, voided, deleted, or gone from a complete read"),
-    Column("sync_token", BigInteger, nullable=False, doc="of the newest row seen; -1 where it had none"),
-    Column("updated_at", String(MOMENT_LENGTH), nullable=False, doc="likewise, UTC text; empty where it had none"),
+    Column("status", String(8), nullable=False, doc="active, voided, deleted, or missing from a complete read"),
+    Column("sync_token", BigInteger, nullable=False, doc="of the newest row seen; -1 if it had none"),
+    Column(
+        "updated_at",
+        String(MOMENT_LENGTH),
+        nullable=False,
+        doc="of the newest row seen, UTC text; empty if it had none",
+    ),
     Column("seen_run", String(36), nullable=False, doc="the run that saw it last, for complete reads"),
     Column("fault_message", Text, doc="why its newest row could not be read"),
 )
-"""Payments of QuickBooks: which version of each the ledger follows."""
+"""Payments of QuickBooks: the newest version of each that was processed."""
 
 allocation = Table(
     "allocation",
@@ -48,7 +53,9 @@ allocation = Table(
     Column("realm_id", String(REALM_LENGTH), primary_key=True),
     Column("payment_id", String(ID_LENGTH), primary_key=True),
     Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in QuickBooks"),
-    Column("amount", Money, nullable=False, doc="what the payment gives this invoice now; 0.00 once it no longer does"),
+    Column(
+        "amount", Money, nullable=False, doc="what the payment pays of this invoice now; 0.00 once it no longer does"
+    ),
     Column("currency", String(3)),
     Column("paid_on", String(10)),
     Column("method", Text),
@@ -56,16 +63,16 @@ allocation = Table(
     Column("invoice_number", Text),
     Column("opsmerge_invoice_id", String(ID_LENGTH), doc="null until a posting says which invoice it is"),
     Column("invoice_currency", String(3), doc="the posting's"),
-    Column("revision", BigInteger, nullable=False, doc="rises with every change of the columns above"),
+    Column("revision", BigInteger, nullable=False, doc="incremented with every change of the columns above"),
     Column("written_sha256", String(64), doc="of the content that was last written to OpsMerge"),
     Column("linked_payment_id", String(ID_LENGTH), doc="the payment entered by hand in OpsMerge that is this one"),
-    Column("due", Boolean, nullable=False, server_default=false(), doc="OpsMerge may have to be told"),
+    Column("due", Boolean, nullable=False, server_default=false(), doc="OpsMerge may have to be updated"),
     *_fault_columns(),
     Index("ix_allocation_due", "due"),
     Index("ix_allocation_transaction", "realm_id", "transaction_id"),
     Index("ix_allocation_linked", "linked_payment_id"),
 )
-"""Which payment settles which invoice with how much, now."""
+"""How much of which invoice each payment settles now."""
 
 ledger_balance = Table(
     "ledger_balance",
@@ -75,12 +82,12 @@ ledger_balance = Table(
     Column("total", Money, nullable=False),
     Column("balance", Money, nullable=False),
     Column("currency", String(3)),
-    Column("sync_token", BigInteger, nullable=False, doc="of the newest row seen; -1 where it had none"),
-    Column("updated_at", String(MOMENT_LENGTH), nullable=False, doc="likewise, UTC text"),
-    Column("remainder", Money, nullable=False, doc="total - balance - what the allocations give it: to be nothing"),
+    Column("sync_token", BigInteger, nullable=False, doc="of the newest row seen; -1 if it had none"),
+    Column("updated_at", String(MOMENT_LENGTH), nullable=False, doc="of the newest row seen, UTC text"),
+    Column("remainder", Money, nullable=False, doc="total - balance - its allocations: should be zero"),
     Index("ix_ledger_balance_remainder", "remainder"),
 )
-"""What QuickBooks says is still owed of each invoice: the truth that the allocations must explain."""
+"""The balance of each invoice in QuickBooks, which the allocations must explain."""
 
 opsmerge_payment = Table(
     "opsmerge_payment",
@@ -99,7 +106,7 @@ opsmerge_payment = Table(
     Index("ix_opsmerge_payment_external", "source", "external_id"),
     Index("ix_opsmerge_payment_invoice", "source", "invoice_id"),
 )
-"""OpsMerge's payments as last read or answered: what is there, whoever entered it."""
+"""OpsMerge's payments as last read or answered, whoever entered them."""
 
 opsmerge_read = Table(
     "opsmerge_read",
@@ -120,19 +127,19 @@ accounting_block = Table(
     Column("status", String(16), nullable=False),
     Column("error", Text),
     Column("synced_at", String(MOMENT_LENGTH)),
-    Column("seq", BigInteger, nullable=False, doc="of the newest posting row seen; older ones are ignored"),
+    Column("seq", BigInteger, nullable=False, doc="of the newest posting row seen; older rows are ignored"),
     Column("written_sha256", String(64), doc="of the content that OpsMerge is known to show"),
     Column("due", Boolean, nullable=False, server_default=false()),
     *_fault_columns(),
     Index("ix_accounting_block_due", "due"),
 )
-"""What each invoice's accounting block in OpsMerge is to say."""
+"""What each invoice's accounting block in OpsMerge should contain."""
 
 nonproduction_company = Table(
     "nonproduction_company",
     metadata,
     Column("company_id", String(CONNECTION_LENGTH), primary_key=True),
-    Column("connection", String(CONNECTION_LENGTH), nullable=False, doc="as an accounting block in OpsMerge named it"),
+    Column("connection", String(CONNECTION_LENGTH), nullable=False, doc="as named by an accounting block in OpsMerge"),
     Column("seen_at", Timestamp, nullable=False),
 )
-"""Companies of non-production connections that OpsMerge's blocks name: their payments are no money."""
+"""Companies of non-production connections that OpsMerge's blocks name: their payments are not real money."""

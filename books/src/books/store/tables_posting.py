@@ -1,4 +1,4 @@
-"""Tables of posting: what was sent to the books, what came of it, and what was learned on the way."""
+"""Tables of posting: what was sent to the ledger, with what outcome, and the references found on the way."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ posting = Table(
     Column("opsmerge_invoice_id", String(255), primary_key=True),
     Column("provider", String(32), nullable=False),
     Column("realm_id", String(32), nullable=False),
-    Column("number", Text, nullable=False, doc="as sent; as seen where nothing was sent yet"),
+    Column("number", Text, nullable=False, doc="as sent; as seen if nothing was sent yet"),
     Column("outcome", String(16), nullable=False, doc="created, adopted, rejected, conflict, held or unknown"),
-    Column("external_id", String(64), doc="the ledger's id; once known it stays"),
+    Column("external_id", String(64), doc="the ledger's id; never removed once known"),
     Column("fault_code", String(64)),
     Column("fault_field", Text, doc="where, e.g. lines[3].service"),
     Column("fault_message", Text),
@@ -39,10 +39,10 @@ posting = Table(
     Column("first_attempted_at", Timestamp),
     Column("attempted_at", Timestamp),
     Column("finished_at", Timestamp),
-    Column("seq", BigInteger, nullable=False, doc="rises with every change of the row, over all rows"),
-    # What posting needs inside.
+    Column("seq", BigInteger, nullable=False, doc="a new, higher number with every change of the row"),
+    # Internal to posting.
     Column("bid", String(10), doc="the place in the batch that request_id names"),
-    Column("generation", Integer, nullable=False, doc="rises when the same invoice may be created anew"),
+    Column("generation", Integer, nullable=False, doc="incremented when the invoice may be created again"),
     Column("body", Text, doc="the exact bytes of the last sending"),
     Column("content_sha256", String(64), nullable=False, doc="of the content that the outcome is about"),
     Column("seen_sha256", String(64), nullable=False, doc="of the content last seen"),
@@ -50,7 +50,7 @@ posting = Table(
     Column("settled_outcome", String(16), doc="created or adopted, while outcome says conflict"),
     Column("record", Text, nullable=False, doc="the invoice as last seen, JSON, so that it can be sent from here"),
     Column("issue_date", Date),
-    Column("retry", Boolean, nullable=False, doc="a person asked for it to be posted again"),
+    Column("retry", Boolean, nullable=False, doc="a person asked to post it again"),
     Column("mapped", Text, doc="JSON: which customer, items and tax codes it was sent with, and how each was found"),
     Index("ix_posting_connection_seq", "connection", "seq"),
     Index("ix_posting_connection_outcome", "connection", "outcome"),
@@ -62,18 +62,18 @@ attempt = Table(
     metadata,
     _connection(),
     Column("opsmerge_invoice_id", String(255), primary_key=True),
-    Column("number", Integer, primary_key=True, doc="first, second, ... sending of this invoice"),
+    Column("number", Integer, primary_key=True, doc="first, second, ... time that this invoice was sent"),
     Column("generation", Integer, nullable=False),
     Column("request_id", String(64), nullable=False),
     Column("bid", String(10), nullable=False),
     Column("payload_sha256", String(64), nullable=False),
     Column("at", Timestamp, nullable=False),
     Column("finished_at", Timestamp),
-    Column("outcome", String(16), doc="empty while the answer is out"),
+    Column("outcome", String(16), doc="empty until the answer arrives"),
     Column("fault_code", String(64)),
     Column("intuit_tid", String(128)),
 )
-"""Each sending of each invoice: the evidence behind `books why`."""
+"""One row per time that an invoice was sent: the evidence behind `books why`."""
 
 learned = Table(
     "learned",
@@ -87,7 +87,7 @@ learned = Table(
     Column("detail", Text, nullable=False, doc="JSON: name, currency, rates"),
     Column("learned_at", Timestamp, nullable=False),
 )
-"""What look-ups and creations taught us, so that nothing known is asked again."""
+"""Results of look-ups and creations, so that the ledger is not asked again."""
 
 left_alone = Table(
     "left_alone",
@@ -96,7 +96,7 @@ left_alone = Table(
     Column("opsmerge_invoice_id", String(255), primary_key=True),
     Column("content_sha256", String(64), nullable=False),
 )
-"""Invoices from before the go-live date that were looked for and not found: not looked for again."""
+"""Invoices from before the go-live date that were not found in the ledger: not looked up again."""
 
 ended_document = Table(
     "ended_document",
@@ -105,7 +105,7 @@ ended_document = Table(
     Column("transaction_id", String(64), primary_key=True, doc="the invoice's id in the ledger"),
     Column("status", String(8), nullable=False, doc="voided or deleted"),
 )
-"""Invoices of the ledger that were seen voided or deleted: a void in OpsMerge is no conflict any more."""
+"""Invoices that were seen voided or deleted in the ledger: a void in OpsMerge is then no conflict."""
 
 push_run = Table(
     "push_run",
@@ -114,7 +114,7 @@ push_run = Table(
     Column("id", String(36), primary_key=True),
     Column("started_at", Timestamp, nullable=False),
     Column("finished_at", Timestamp),
-    Column("complete", Boolean, nullable=False, doc="came to its end, so every invoice seen has an outcome"),
+    Column("complete", Boolean, nullable=False, doc="ran to its end, so every invoice seen has an outcome"),
     Column("seen", Integer, nullable=False),
     Column("created", Integer, nullable=False),
     Column("adopted", Integer, nullable=False),
@@ -135,8 +135,8 @@ push_plan = Table(
     _connection(),
     Column("id", String(64), primary_key=True, doc="of the plan's file, from its content"),
     Column("made_at", Timestamp, nullable=False),
-    Column("invoices", Integer, nullable=False, doc="that it would create"),
+    Column("invoices", Integer, nullable=False, doc="how many it would create"),
     Column("started_at", Timestamp, nullable=False, doc="when its posting first began"),
-    Column("finished_at", Timestamp, doc="when a run of it came to its end"),
+    Column("finished_at", Timestamp, doc="when a run of it ended completely"),
 )
-"""Plans that were posted. A company's first writes in production come from one."""
+"""Plans that were posted. A company's first invoices in production are posted from a plan."""

@@ -1,4 +1,4 @@
-"""Tables of the webhook inbox: an append-only log. What was delivered, what it says, and how far it has been read."""
+"""Tables of the webhook inbox, an append-only log: deliveries, their notices, and how far they have been read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _row_id() -> Column[int]:
 
 
 def _object(*, key: bool) -> tuple[Column[Any], ...]:
-    """Which object of which company."""
+    """Return the columns that identify an object of a company."""
     return (
         Column("connection", String(CONNECTION_LENGTH), primary_key=key, nullable=False),
         Column("entity", String(ENTITY_LENGTH), primary_key=key, nullable=False, doc="folded: payment, creditmemo"),
@@ -35,17 +35,17 @@ webhook_delivery = Table(
     Column("sha256", String(64), nullable=False, doc="of the raw body: the same delivery again adds no row"),
     Column("body", LargeBinary, nullable=False, doc="as signed"),
     Column("received_at", Timestamp, nullable=False),
-    Column("repeats", Integer, nullable=False, doc="how often it came again"),
-    Column("split_at", Timestamp, doc="when its notices were written; empty until then"),
+    Column("repeats", Integer, nullable=False, doc="how often it was delivered again"),
+    Column("split_at", Timestamp, doc="when its notices were written; null until then"),
     UniqueConstraint("provider", "sha256", name="uq_webhook_delivery_provider"),
     Index("ix_webhook_delivery_split_at", "split_at"),
 )
-"""What was acknowledged with 200: on the disk before the answer."""
+"""Deliveries that were acknowledged with 200: each is on the disk before the answer."""
 
 webhook_notice = Table(
     "webhook_notice",
     metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False, doc="rises in the order of commits"),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, doc="increasing in the order of commits"),
     *_object(key=False),
     Column("operation", String(16), nullable=False),
     Column("event_id", String(128), nullable=False, doc="the vendor's; the same event again adds no row"),
@@ -54,7 +54,7 @@ webhook_notice = Table(
     Column("noted_at", Timestamp, nullable=False),
     UniqueConstraint("connection", "entity", "entity_id", "operation", "event_id", name="uq_webhook_notice_connection"),
 )
-"""One object that changed, said once. The bookmark of tap-quickbooks-payments is its offset in here."""
+"""One row per change of an object. The bookmark of tap-quickbooks-payments is its offset in this table."""
 
 webhook_dead_letter = Table(
     "webhook_dead_letter",
@@ -67,24 +67,24 @@ webhook_dead_letter = Table(
     Column("noted_at", Timestamp, nullable=False),
     UniqueConstraint("delivery_id", "place", name="uq_webhook_dead_letter_delivery_id"),
 )
-"""Events that led to no notice, with the reason. Nothing that was signed is dropped."""
+"""Events without a notice, with the reason. No signed event is dropped."""
 
 webhook_reader = Table(
     "webhook_reader",
     metadata,
     Column("connection", String(CONNECTION_LENGTH), primary_key=True, nullable=False),
     Column("entity", String(ENTITY_LENGTH), primary_key=True, nullable=False),
-    Column("seq", BigInteger, nullable=False, doc="the last notice whose object was handed on"),
+    Column("seq", BigInteger, nullable=False, doc="the last notice whose object was read"),
     Column("read_at", Timestamp, nullable=False),
 )
-"""For people and the receiver: how far notices have been read. The bookmark in Meltano's state decides."""
+"""How far notices have been read, for display and for the receiver. The bookmark in Meltano's state decides."""
 
 webhook_listener = Table(
     "webhook_listener",
     metadata,
     Column("provider", String(32), primary_key=True, nullable=False),
     Column("since", Timestamp, nullable=False, doc="when a receiver was first started on this store"),
-    Column("seen_at", Timestamp, nullable=False, doc="when it last said that it lives"),
+    Column("seen_at", Timestamp, nullable=False, doc="its last heartbeat"),
 )
 
 webhook_missed = Table(
@@ -93,6 +93,6 @@ webhook_missed = Table(
     *_object(key=True),
     Column("changed_at", Timestamp, primary_key=True, nullable=False),
     Column("found_at", Timestamp, nullable=False),
-    Column("announced_at", Timestamp, doc="when a notice came after all"),
+    Column("announced_at", Timestamp, doc="when its notice arrived later"),
 )
-"""Changes that a read found before any notice told of them; those still without one after a while were missed."""
+"""Changes that a read found before their notice; those still without a notice after an hour were missed."""

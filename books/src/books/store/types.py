@@ -27,17 +27,17 @@ class Money(TypeDecorator[Decimal]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """TEXT or NUMERIC."""
+        """Return TEXT or NUMERIC."""
         if dialect.name == "postgresql":
             return dialect.type_descriptor(Numeric(MONEY_DIGITS, MONEY_SCALE, asdecimal=True))
         return dialect.type_descriptor(Text())
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        """Write an amount.
+        """Convert an amount for the database.
 
         Raises:
             TypeError: not a Decimal (a float would already have lost pennies).
-            ValueError: fractions of a penny, not finite, or more than 18 digits: nothing is rounded on the way in.
+            ValueError: fractions of a penny, not finite, or more than 18 digits: nothing is rounded.
         """
         if value is None:
             return None
@@ -45,7 +45,7 @@ class Money(TypeDecorator[Decimal]):
         return exact if dialect.name == "postgresql" else f"{exact:f}"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        """Read an amount, always with two decimals."""
+        """Convert an amount from the database, always with two decimals."""
         del dialect
         return None if value is None else Decimal(value).quantize(PENNY)
 
@@ -54,7 +54,7 @@ def _whole_pennies(value: Decimal) -> Decimal:
     if not isinstance(value, Decimal):
         raise TypeError(f"money must be a Decimal, not {type(value).__name__}")
     if not value.is_finite() or abs(value) >= Decimal(10) ** (MONEY_DIGITS - MONEY_SCALE):
-        raise ValueError(f"{value} is no amount of money")
+        raise ValueError(f"{value} is not an amount of money")
     exact = value.quantize(PENNY)
     if exact != value:
         raise ValueError(f"{value} has fractions of a penny")
@@ -62,19 +62,19 @@ def _whole_pennies(value: Decimal) -> Decimal:
 
 
 class Timestamp(TypeDecorator[pendulum.DateTime]):
-    """A moment in UTC: text of one fixed width in SQLite, so that it sorts, and timestamptz in PostgreSQL."""
+    """A time in UTC: text of one fixed width in SQLite, so that it sorts, and timestamptz in PostgreSQL."""
 
     impl = Text
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """TEXT or TIMESTAMP WITH TIME ZONE."""
+        """Return TEXT or TIMESTAMP WITH TIME ZONE."""
         if dialect.name == "postgresql":
             return dialect.type_descriptor(SqlDateTime(timezone=True))
         return dialect.type_descriptor(Text())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Write a moment.
+        """Convert a time for the database.
 
         Raises:
             ValueError: it has no time zone.
@@ -87,7 +87,7 @@ class Timestamp(TypeDecorator[pendulum.DateTime]):
         return moment if dialect.name == "postgresql" else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> pendulum.DateTime | None:
-        """Read a moment, in UTC."""
+        """Convert a time from the database, in UTC."""
         del dialect
         if value is None:
             return None

@@ -1,10 +1,10 @@
-"""Every call is authorised, counted and retried the same way: a `Request` in, a `Response` out, and wrappers around it.
+"""Authorise, rate-limit and retry every call the same way: a `Request` in, a `Response` out, and wrappers around it.
 
 call        request, response, and a turn (the push lock over several calls)
 http        the network
-governed    leave to send, by the `governor`: the rate limiter that all processes share
-authorised  a fresh access token, by `tokens` (`oauth` asks for them, `seal` encrypts them)
-retrying    again, where that is safe; `policy` says when
+governed    wait for the `governor`, the rate limiter that all processes share
+authorised  add a valid access token, from `tokens` (`oauth` requests them, `seal` encrypts them)
+retrying    repeat a call where that is safe; `policy` decides when
 
 May import store and core. Start with `build`, below.
 """
@@ -27,16 +27,16 @@ __all__ = ["CallKind", "Request", "Response", "Transport", "build", "build_with_
 TOKEN_TIMEOUT_SECONDS = 30
 """A token call is small, and the token lock is held during it."""
 
-# The wrappers are imported where they are used: they stand on the governor and the tokens, which stand on `base`.
+# The wrappers are imported late: they import `books.transport.call`, and with it this package.
 
 
 def build(settings: QuickBooksSettings, store: Store, clock: Clock) -> Transport:
-    """The way to one QuickBooks company: retrying around authorised around governed around the network."""
+    """Return the transport to one QuickBooks company: retrying(authorised(governed(network)))."""
     return build_with_turns(settings, store, clock)[0]
 
 
 def build_with_turns(settings: QuickBooksSettings, store: Store, clock: Clock) -> tuple[Transport, Turns]:
-    """The same, and what takes the company's push lock over several calls."""
+    """Return the same transport, and a function that holds the company's push lock over several calls."""
     from books.transport.authorised import Authorised
     from books.transport.governed import Governed
     from books.transport.http import HttpTransport
@@ -49,14 +49,14 @@ def build_with_turns(settings: QuickBooksSettings, store: Store, clock: Clock) -
 
 
 def governor_of(settings: QuickBooksSettings, store: Store, clock: Clock) -> Governor:
-    """The governor with a company's budgets."""
+    """Return the rate limiter with a company's budgets."""
     from books.transport.governor import Governor, limits_of
 
     return Governor(store, clock, limits_of(settings))
 
 
 def tokens_of(settings: QuickBooksSettings, store: Store, clock: Clock) -> TokenStore:
-    """The tokens of a company. Token calls count against no budget of the company, and may be repeated."""
+    """Return the token store of a company. Token calls count against none of its budgets, and may be repeated."""
     from books.transport.http import HttpTransport
     from books.transport.retrying import Retrying
     from books.transport.tokens import TokenStore

@@ -1,4 +1,4 @@
-"""Adds the access token; a refused one is replaced once."""
+"""Add the access token to each call; replace a refused one once."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Authorised:
         self._tokens = tokens
 
     def send(self, request: Request) -> Response:
-        """Send it with a token."""
+        """Send the request with a token."""
         access_token = self._tokens.access_token()
-        answer = self._inner.send(_bearing(request, access_token))
+        answer = self._inner.send(_with_token(request, access_token))
         if answer.status != UNAUTHORISED:
             return answer
-        answer = self._inner.send(_bearing(request, self._tokens.refresh(rejected=access_token)))
+        answer = self._inner.send(_with_token(request, self._tokens.refresh(rejected=access_token)))
         if answer.status == UNAUTHORISED:
             raise Halt(
-                "token expired: QuickBooks refuses this connection's token although it has just been renewed (401)",
+                "token expired: QuickBooks refused a token that was refreshed a moment ago (401)",
                 exit_code=Exit.DEAD_CONNECTION,
                 code="3200",
                 remedy=RECONNECT,
@@ -40,5 +40,5 @@ class Authorised:
         return answer
 
 
-def _bearing(request: Request, access_token: str) -> Request:
+def _with_token(request: Request, access_token: str) -> Request:
     return replace(request, headers={**request.headers, "Authorization": f"Bearer {access_token}"})

@@ -1,4 +1,4 @@
-"""One call to a vendor and the seam it goes through: a `Request` in, a `Response` out, one method, `send`."""
+"""One call to a vendor, and the protocol `Transport`: a `Request` in, a `Response` out, one method, `send`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from books.core import money
 
 
 class CallKind(StrEnum):
-    """What a call is to the governor and to the retry policy."""
+    """The kind of a call, for the rate limiter and the retry policy."""
 
     READ = "read"
-    """Changes nothing: may be repeated, is metered by Intuit, shares the budget but not the push lock."""
+    """Changes nothing: may be repeated, is metered by Intuit, uses the budget but not the push lock."""
     WRITE = "write"
-    """Changes the books: one in flight per realm, never blindly repeated."""
+    """Changes the books: one in flight per company, never blindly repeated."""
     BATCH = "batch"
     """A write that also counts against the budget of batches."""
     IDEMPOTENT = "idempotent"
-    """A write that is the same done once or twice (a PUT under our own id, a DELETE): may be repeated like a read."""
+    """A write with the same effect once or twice (a PUT under our own id, a DELETE): may be repeated like a read."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     prove: Callable[[], None] | None = field(default=None, compare=False, repr=False)
-    """Called right before the bytes leave, at every sending. What it raises is raised, and nothing leaves.
+    """Called right before the bytes are sent, each time. What it raises is raised, and nothing is sent.
 
-    A request with a proof is not sent again after a wait: its caller decides anew.
+    Such a request is not sent again after a wait: its caller decides again.
     """
 
 
@@ -50,7 +50,7 @@ class Response:
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON with exact numbers.
+        """Return the body as JSON with exact numbers.
 
         Raises:
             ValueError: the body is not JSON (a gateway's HTML page, a cut answer).
@@ -63,12 +63,12 @@ class Transport(Protocol):
 
     Raises:
         Retry: the request never reached the vendor (refused, no route, name unknown).
-        Unknown: it may have (timed out, connection cut after the first byte was sent).
-        Halt: nothing further can succeed (grant dead, time for this run used up).
+        Unknown: it may have reached it (timed out, connection cut after the first byte was sent).
+        Halt: nothing further can succeed (consent ended, time for this run used up).
     """
 
     def send(self, request: Request) -> Response:
-        """Send it."""
+        """Send the request."""
         ...
 
 
@@ -76,11 +76,11 @@ class Transport(Protocol):
 class Turn:
     """The push lock of a company, held: no other run creates anything in it until the turn ends."""
 
-    leave: Callable[[], float]
-    """Wait for leave to create the next batch of invoices: the seconds waited. Raises Halt where it is too long."""
+    reserve: Callable[[], float]
+    """Wait for the rate limiter's permit for the next batch; returns the seconds waited. Raises Halt if too long."""
     is_held: Callable[[], bool]
-    """Whether the lock is still ours: a database server that was restarted has forgotten it."""
+    """Returns whether the lock is still ours: a database server forgets it when it is restarted."""
 
 
 Turns = Callable[[], AbstractContextManager[Turn]]
-"""Takes a turn, waiting for it. Raises Halt where others have it too long."""
+"""Waits for a turn and holds it. Raises Halt where others hold it for too long."""

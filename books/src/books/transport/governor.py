@@ -1,9 +1,9 @@
-"""Leave to call: budgets, pauses, one push at a time and a breaker, for every process that works on one company.
+"""The rate limiter shared by all processes of a company: budgets, pauses, one push at a time, a circuit breaker.
 
-The log of grants lies in the store, so that all processes, and with PostgreSQL all machines, count together. A grant
+The log of permits is in the store, so that all processes, and with PostgreSQL all machines, count together. A permit
 is stamped by the store's steady clock after the store's lock is held. A stamp that cannot be right (made before a
 restart, on another machine's clock, or before the clock went back) counts as made now: too slow is safe, too fast
-is not. When the store cannot be used there are no grants.
+is not. When the store cannot be used there are no permits.
 
 Source of the limits: Intuit, "API call limits and throttles": 500 requests a minute, 10 a second, 40 batches a minute.
 """
@@ -18,45 +18,47 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from books.core.backoff import backoff_seconds
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt
 from books.core.settings import QuickBooksSettings
 from books.store import Steady, Store
 from books.store.tables_infra import breaker, call, metered_reads, pause
+from books.store.upsert import upsert
 from books.transport.call import CallKind
 
 MARGIN_SECONDS = 0.05
-"""Added to every window: calls do not all take the same time from their grant to the vendor's door."""
+"""Added to every window: calls do not all take the same time from their permit to the vendor."""
 
 SLEEP_SECONDS_MIN = 0.001
 
 PAUSE_SECONDS_MAX = 86_400.0
-"""However long a vendor says to wait: after a day we ask again."""
+"""The longest pause, whatever the vendor says: after a day we ask again."""
 
 BREAKER_FAILURES = 5
-"""Consecutive failures (no connection, no answer, 5xx) after which calls stop, but for one trial at a time."""
+"""Consecutive failures (no connection, no answer, 5xx) that open the breaker: then one trial call at a time."""
 
 BREAKER_SECONDS = 30.0
 BREAKER_SECONDS_MAX = 300.0
 
 PUSHES = frozenset({CallKind.WRITE, CallKind.BATCH})
 
-Grant = tuple[float, CallKind]
-"""When a call was allowed (seconds, steady) and what kind it is."""
+Permit = tuple[float, CallKind]
+"""When a call was allowed (seconds on the steady clock) and its kind."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """No window of so many seconds holds more than so many grants of these kinds."""
+    """At most so many calls of these kinds in any window of so many seconds."""
 
     name: str
-    grants: int
+    calls: int
     window_seconds: float
     kinds: frozenset[CallKind]
 
 
 def limits_of(settings: QuickBooksSettings) -> tuple[Limit, ...]:
-    """The three budgets of one company. A batch counts as one request, and as a batch."""
+    """Return the three budgets of one company. A batch counts as one request, and as a batch."""
     every = frozenset(CallKind)
     return (
         Limit("requests_per_second", settings.requests_per_second, 1.0, every),
@@ -65,38 +67,37 @@ def limits_of(settings: QuickBooksSettings) -> tuple[Limit, ...]:
     )
 
 
-def decide(now: float, kind: CallKind, grants: Sequence[Grant], not_before: float, limits: Sequence[Limit]) -> float:
-    """Seconds to wait before a call of this kind may go; 0.0: it may go now.
+def decide(now: float, kind: CallKind, permits: Sequence[Permit], not_before: float, limits: Sequence[Limit]) -> float:
+    """Return the seconds to wait before a call of this kind may be made; 0.0: now.
 
-    `grants` are the past ones in any order, `not_before` is the end of a pause (or anything past). All times are
+    `permits` are the past ones in any order, `not_before` is the end of a pause (or any past time). All times are
     seconds on one steady clock.
     """
-    waits = [_wait_for(limit, now, grants) for limit in limits if kind in limit.kinds]
+    waits = [_wait_for(limit, now, permits) for limit in limits if kind in limit.kinds]
     return max(0.0, not_before - now, *waits)
 
 
-def _wait_for(limit: Limit, now: float, grants: Sequence[Grant]) -> float:
-    """Until the oldest of the last `limit.grants` grants has left the window; negative where it has."""
-    stamps = sorted(stamp for stamp, kind in grants if kind in limit.kinds)
-    if len(stamps) < limit.grants:
+def _wait_for(limit: Limit, now: float, permits: Sequence[Permit]) -> float:
+    """Return the seconds until the oldest of the last `limit.calls` permits leaves the window; negative if it has."""
+    stamps = sorted(stamp for stamp, kind in permits if kind in limit.kinds)
+    if len(stamps) < limit.calls:
         return 0.0
-    return stamps[-limit.grants] + limit.window_seconds + MARGIN_SECONDS - now
+    return stamps[-limit.calls] + limit.window_seconds + MARGIN_SECONDS - now
 
 
 def breaker_seconds(failures: int) -> float:
-    """How long calls stop after so many consecutive failures; 0.0 below the threshold."""
+    """Return how long calls stop after so many consecutive failures; 0.0 below the threshold."""
     if failures < BREAKER_FAILURES:
         return 0.0
-    doublings = min(failures - BREAKER_FAILURES, 10)
-    return min(BREAKER_SECONDS * 2.0**doublings, BREAKER_SECONDS_MAX)
+    return backoff_seconds(failures - BREAKER_FAILURES + 1, first=BREAKER_SECONDS, seconds_max=BREAKER_SECONDS_MAX)
 
 
 @dataclass(frozen=True)
 class GovernorState:
-    """What the governor knows of one company, for people to look at."""
+    """The state of one company's rate limiter, for display."""
 
     used: Mapping[str, int]
-    """Grants within each limit's window, by the limit's name."""
+    """Permits within each limit's window, by the limit's name."""
     allowed: Mapping[str, int]
     paused_seconds: float
     pause_reason: str
@@ -108,7 +109,7 @@ class GovernorState:
 
 
 class Governor:
-    """Gives leave to call. One for each process; they share what they know through the store."""
+    """Rate limiter shared by all processes through the store; each process has an object of its own."""
 
     def __init__(self, store: Store, clock: Clock, limits: Sequence[Limit]) -> None:
         self._store = store
@@ -117,21 +118,21 @@ class Governor:
 
     @contextmanager
     def slot(self, connection: str, kind: CallKind, deadline: float) -> Iterator[float]:
-        """Wait for leave to make one call, and hold the company's push lock during it where the call is a push.
+        """Wait for a permit for one call, and hold the company's push lock during it where the call is a push.
 
-        `deadline` is on `clock.monotonic()`. Gives the moment of the grant, in seconds of the store's steady clock.
+        `deadline` is on `clock.monotonic()`. Yields the time of the permit, in seconds of the store's steady clock.
 
         Raises:
-            Halt: TRY_LATER; leave would come after the deadline, or the store cannot be used. No call was made.
+            Halt: TRY_LATER; the wait would pass the deadline, or the store cannot be used. No call was made.
         """
         with ExitStack() as held:
             if kind in PUSHES:
                 held.enter_context(self.push_lock(connection, deadline))
-            yield self.grant(connection, kind, deadline)
+            yield self.reserve(connection, kind, deadline)
 
     @contextmanager
     def push_lock(self, connection: str, deadline: float) -> Iterator[Callable[[], bool]]:
-        """Hold a company's push lock over several calls, each of which needs a `grant`. Gives: is it still ours?
+        """Hold a company's push lock over several calls, each of which needs `reserve`. Yields: is it still ours?
 
         Raises:
             Halt: TRY_LATER; somebody else held it until the deadline.
@@ -140,31 +141,37 @@ class Governor:
             yield is_held
 
     def pause(self, connection: str, seconds: float, reason: str) -> None:
-        """Stop all calls of a company, in every process, for so long; a longer pause that is on already stays."""
+        """Stop all calls of a company, in every process, for so long; a longer pause that is set already stays."""
         seconds = min(max(seconds, 0.0), PAUSE_SECONDS_MAX)
         with self._locked(connection) as (conn, now):
-            if seconds > _left(_row(conn, pause, connection), now):
-                values = {"epoch": now.epoch, "until": now.seconds + seconds, "seconds": seconds, "reason": reason}
-                _put(conn, pause, connection, values)
+            if seconds > _seconds_left(_row(conn, pause, connection), now):
+                values = {
+                    "connection": connection,
+                    "epoch": now.epoch,
+                    "until": now.seconds + seconds,
+                    "seconds": seconds,
+                    "reason": reason,
+                }
+                upsert(conn, pause, [values])
 
-    def answered(self, connection: str, *, metered: bool) -> None:
-        """Note that the vendor answered: its failures are forgotten; a metered read is counted."""
+    def record_answer(self, connection: str, *, metered: bool) -> None:
+        """Record that the vendor answered: reset its failures, and count a metered read."""
         with self._locked(connection) as (conn, _now):
             conn.execute(delete(breaker).where(breaker.c.connection == connection))
             if metered:
                 self._count_read(conn, connection)
 
-    def failed(self, connection: str) -> None:
-        """Note a call without a usable answer; from the fifth in a row on, calls stop for a while."""
+    def record_failure(self, connection: str) -> None:
+        """Record a call without a usable answer; from the fifth in a row on, calls stop for a while."""
         with self._locked(connection) as (conn, now):
             row = _row(conn, breaker, connection)
             failures = 1 + (row["failures"] if row else 0)
-            _put(conn, breaker, connection, _breaker_values(failures, now))
+            upsert(conn, breaker, [_breaker_values(connection, failures, now)])
 
     def state(self, connection: str) -> GovernorState:
-        """What is known now."""
+        """Return the current state."""
         with self._locked(connection) as (conn, now):
-            grants = _grants(conn, connection)
+            permits = _permits(conn, connection)
             paused, broken = _row(conn, pause, connection), _row(conn, breaker, connection)
             month = self._month(conn)
             reads = conn.execute(
@@ -174,21 +181,21 @@ class Governor:
             ).scalar()
         failures = broken["failures"] if broken else 0
         return GovernorState(
-            used={limit.name: _used(limit, now.seconds, grants) for limit in self._limits},
-            allowed={limit.name: limit.grants for limit in self._limits},
-            paused_seconds=_left(paused, now),
-            pause_reason=paused["reason"] if paused and _left(paused, now) else "",
+            used={limit.name: _used(limit, now.seconds, permits) for limit in self._limits},
+            allowed={limit.name: limit.calls for limit in self._limits},
+            paused_seconds=_seconds_left(paused, now),
+            pause_reason=paused["reason"] if paused and _seconds_left(paused, now) else "",
             consecutive_failures=failures,
-            breaker_seconds=_left(broken, now),
+            breaker_seconds=_seconds_left(broken, now),
             push_in_flight=self._store.is_locked(_push_lock(connection)),
             metered_reads=reads or 0,
         )
 
-    def grant(self, connection: str, kind: CallKind, deadline: float) -> float:
-        """Sleep until a grant is ours; its moment. The log is asked again after each sleep: others wait too.
+    def reserve(self, connection: str, kind: CallKind, deadline: float) -> float:
+        """Sleep until a permit is ours; return its time. The log is read again after each sleep: others wait too.
 
         Raises:
-            Halt: TRY_LATER; leave would come after the deadline, or the store cannot be used. No call was made.
+            Halt: TRY_LATER; the wait would pass the deadline, or the store cannot be used. No call was made.
         """
         while True:
             wait_seconds, now = self._ask(connection, kind)
@@ -200,22 +207,22 @@ class Governor:
             self._clock.sleep(max(wait_seconds, SLEEP_SECONDS_MIN))
 
     def _ask(self, connection: str, kind: CallKind) -> tuple[float, float]:
-        """Take a grant now (a wait of 0.0), or say how long to wait before asking again; and the time it is."""
+        """Take a permit if one is free now; return the seconds to wait (0.0: taken) and the time."""
         with self._locked(connection) as (conn, now):
             paused, broken = _row(conn, pause, connection), _row(conn, breaker, connection)
-            not_before = now.seconds + max(_left(paused, now), _left(broken, now))
-            wait_seconds = decide(now.seconds, kind, _grants(conn, connection), not_before, self._limits)
+            not_before = now.seconds + max(_seconds_left(paused, now), _seconds_left(broken, now))
+            wait_seconds = decide(now.seconds, kind, _permits(conn, connection), not_before, self._limits)
             if not wait_seconds:
                 conn.execute(
                     insert(call).values(connection=connection, kind=kind.value, epoch=now.epoch, at=now.seconds)
                 )
-                if broken and broken["failures"] >= BREAKER_FAILURES:  # this call is the trial: others go on waiting
-                    _put(conn, breaker, connection, _breaker_values(broken["failures"], now))
+                if broken and broken["failures"] >= BREAKER_FAILURES:  # this call is the trial; the others wait on
+                    upsert(conn, breaker, [_breaker_values(connection, broken["failures"], now)])
             return wait_seconds, now.seconds
 
     @contextmanager
     def _locked(self, connection: str) -> Iterator[tuple[Connection, Steady]]:
-        """A transaction alone on this company's rows, the time from when that is so, and rows that fit that time."""
+        """Open a transaction alone on this company's rows, with stamps that fit the time; yield it and the time."""
         try:
             with self._store.begin() as conn:
                 self._store.serialise(conn, f"governor {connection}")
@@ -223,10 +230,10 @@ class Governor:
                 self._tidy(conn, connection, now)
                 yield conn, now
         except SQLAlchemyError as error:
-            raise _closed(error) from error
+            raise _store_unavailable(error) from error
 
     def _tidy(self, conn: Connection, connection: str, now: Steady) -> None:
-        """Drop grants that left every window; bring impossible stamps to now, and pauses to their full length."""
+        """Delete permits older than every window; set impossible stamps to now, and pauses to their full length."""
         longest = max(limit.window_seconds for limit in self._limits) + MARGIN_SECONDS
         ours = call.c.connection == connection
         impossible = or_(call.c.epoch != now.epoch, call.c.at > now.seconds)
@@ -254,52 +261,52 @@ def _push_lock(connection: str) -> str:
     return f"push {connection}"
 
 
-def _grants(conn: Connection, connection: str) -> list[Grant]:
+def _permits(conn: Connection, connection: str) -> list[Permit]:
     rows = conn.execute(select(call.c.at, call.c.kind).where(call.c.connection == connection))
     return [(row.at, CallKind(row.kind)) for row in rows]
 
 
-def _used(limit: Limit, now: float, grants: Sequence[Grant]) -> int:
-    return sum(1 for stamp, kind in grants if kind in limit.kinds and stamp > now - limit.window_seconds)
+def _used(limit: Limit, now: float, permits: Sequence[Permit]) -> int:
+    return sum(1 for stamp, kind in permits if kind in limit.kinds and stamp > now - limit.window_seconds)
 
 
 def _row(conn: Connection, table: Table, connection: str) -> Mapping[str, Any] | None:
-    """The one row of a company in `pause` or `breaker`."""
+    """Return the one row of a company in `pause` or `breaker`."""
     row = conn.execute(select(table).where(table.c.connection == connection)).mappings().first()
     return dict(row) if row else None
 
 
-def _put(conn: Connection, table: Table, connection: str, values: Mapping[str, Any]) -> None:
-    """Write that row, whether it was there or not."""
-    written = conn.execute(update(table).where(table.c.connection == connection).values(**values))
-    if not written.rowcount:
-        conn.execute(insert(table).values(connection=connection, **values))
-
-
-def _left(row: Mapping[str, Any] | None, now: Steady) -> float:
-    """Seconds of a pause that are left; its epoch is ours (see `_tidy`)."""
+def _seconds_left(row: Mapping[str, Any] | None, now: Steady) -> float:
+    """Return the seconds left of a pause; its epoch is the current one (see `_tidy`)."""
     return max(0.0, row["until"] - now.seconds) if row else 0.0
 
 
-def _breaker_values(failures: int, now: Steady) -> dict[str, Any]:
+def _breaker_values(connection: str, failures: int, now: Steady) -> dict[str, Any]:
     seconds = breaker_seconds(failures)
-    return {"failures": failures, "epoch": now.epoch, "until": now.seconds + seconds, "seconds": seconds}
+    until = now.seconds + seconds
+    return {
+        "connection": connection,
+        "failures": failures,
+        "epoch": now.epoch,
+        "until": until,
+        "seconds": seconds,
+    }
 
 
 def _too_late(connection: str, wait_seconds: float, why: str) -> Halt:
     return Halt(
-        f"{why}: the next call for {connection} may go in {wait_seconds:.0f} seconds, "
+        f"{why}: the next call for {connection} may be made in {wait_seconds:.0f} seconds, "
         "later than max_wait_seconds allows",
         exit_code=Exit.TRY_LATER,
         code="wait_too_long",
-        remedy="run again later; `books status` shows what is waited for",
+        remedy="run again later; `books status` shows budgets and pauses",
     )
 
 
-def _closed(error: SQLAlchemyError) -> Halt:
+def _store_unavailable(error: SQLAlchemyError) -> Halt:
     return Halt(
         f"no call is made while the state store cannot be used ({type(error).__name__})",
         exit_code=Exit.TRY_LATER,
         code="store_unavailable",
-        remedy="check store_url, and that the disk or the database server is there",
+        remedy="check store_url, and that the disk or the database server can be reached",
     )

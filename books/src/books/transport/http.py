@@ -1,4 +1,4 @@
-"""The network itself: one HTTP exchange by requests, bounded in time and size, its failures sorted into our faults."""
+"""Send one HTTP request, bounded in time and size, and turn its failures into the four kinds of fault."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HTTP_TIMEOUT_SECONDS = 130
 USER_AGENT = "opsmerge-books/0.1"
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
-"""The largest answer we read; a page of 1,000 invoices has some 5 MB."""
+"""The largest answer we read; a page of 1,000 invoices has about 5 MB."""
 
 CHUNK_BYTES = 64 * 1024
 
@@ -28,16 +28,16 @@ _NEVER_SENT = (
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.ProxyError,
 )
-"""urllib3's ways of saying that there was no connection to send over; the first includes names that do not resolve."""
+"""urllib3's errors for a connection that was never made; the first includes names that do not resolve."""
 
 
 class HttpTransport:
-    """Sends one request over HTTP. Redirects are answers like any other; nothing is repeated here.
+    """Sends one request over HTTP. Redirects are returned like any answer; nothing is retried here.
 
     Raises:
-        Retry: the request never left (connection refused, name unknown, no connection within 10 s).
+        Retry: the request was never sent (connection refused, name unknown, no connection within 10 s).
         Unknown: it may have arrived (no answer in time, connection reset, answer cut, too large or unreadable).
-        Halt: MISCONFIGURED; plain http to another machine, a certificate that is not trusted, an impossible request.
+        Halt: MISCONFIGURED; plain http to another machine, a certificate that is not trusted, an invalid request.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class HttpTransport:
         self._local = _session(user_agent, trust_env=False)
 
     def send(self, request: Request) -> Response:
-        """Send it once."""
+        """Send the request once."""
         _refuse_plain_http(request.url)
         session = self._local if is_loopback(request.url) else self._remote
         place = _place(request)
@@ -85,7 +85,7 @@ class HttpTransport:
         self._local.close()
 
     def _chunks(self, answer: requests.Response, place: str) -> Iterator[bytes]:
-        """The body as it comes in; each read is bounded by the time-out, the whole by time and size."""
+        """Yield the body as it arrives; each read is bounded by the time-out, the whole by time and size."""
         deadline = self._clock.monotonic() + self._timeouts[1]
         size = 0
         while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
@@ -93,28 +93,28 @@ class HttpTransport:
             if size > self._body_bytes_max:
                 raise Unknown(f"the answer of {place} is larger than {self._body_bytes_max} bytes", code="too_large")
             if self._clock.monotonic() > deadline:
-                raise Unknown(f"the answer of {place} did not end in time", code="timeout")
+                raise Unknown(f"the answer of {place} was not complete in time", code="timeout")
             yield chunk
 
 
 def _session(user_agent: str, *, trust_env: bool) -> requests.Session:
-    """A session that takes proxies and certificates from the environment, or not, and never a password from .netrc."""
+    """Return a session: proxies and certificates from the environment, or not; never a password from .netrc."""
     session = requests.Session()
     session.trust_env = trust_env
-    session.auth = _as_it_is
+    session.auth = _no_auth
     session.headers["User-Agent"] = user_agent
     return session
 
 
-def _as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An authentication that adds none. Without one, requests would put a .netrc entry in place of our header."""
+def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Return the request unchanged. Without an `auth`, requests would replace our header by a .netrc entry."""
     return prepared
 
 
 def _refuse_plain_http(url: str) -> None:
     if urlsplit(url).scheme != "https" and not is_loopback(url):
         raise Halt(
-            f"{urlsplit(url).hostname or 'the address'} is not reached by https",
+            f"{urlsplit(url).hostname or 'the address'} is not an https address",
             exit_code=Exit.MISCONFIGURED,
             code="plain_http",
             remedy="use an https:// address",
@@ -122,13 +122,13 @@ def _refuse_plain_http(url: str) -> None:
 
 
 def _place(request: Request) -> str:
-    """Where a call goes, for messages: without the query, which holds customers' names."""
+    """Return method, host and path for messages, without the query: it holds customers' names."""
     parts = urlsplit(request.url)
     return f"{request.method} {parts.hostname}{parts.path}"
 
 
 def _fault(error: Exception, place: str) -> Retry | Unknown | Halt:
-    """What a failed exchange means for the caller."""
+    """Return the fault that a failed exchange means for the caller."""
     causes = tuple(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return _halt(f"the certificate at {place} is not trusted: {_reason(causes)}", "certificate")
@@ -144,7 +144,7 @@ def _fault(error: Exception, place: str) -> Retry | Unknown | Halt:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception and what it was made from, outermost first; requests and urllib3 wrap in several ways."""
+    """Yield an exception and its causes, outermost first; requests and urllib3 wrap them in several ways."""
     seen: list[BaseException] = [error]
     for each in seen:
         yield each
@@ -153,7 +153,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _reason(causes: tuple[BaseException, ...]) -> str:
-    """The innermost cause in the system's words; never a whole message, which may hold the URL."""
+    """Return the innermost cause in the system's words; never a whole message, which may hold the URL."""
     innermost = next((cause for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), None)
     return str(innermost.strerror) if innermost is not None else type(causes[-1]).__name__
 

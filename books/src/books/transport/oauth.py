@@ -1,4 +1,4 @@
-"""Intuit's token service: three calls, their answers sorted into grants, refusals and halts.
+"""Client of Intuit's token service: refresh tokens, exchange a code, revoke the consent.
 
 Source: Intuit, "OAuth 2.0"; RFC 6749, 5.1 and 5.2; for the hard expiry the Intuit blog of 12 November 2025.
 """
@@ -17,7 +17,7 @@ from books.core.settings import QuickBooksSettings
 from books.transport.call import CallKind, Request, Response, Transport
 
 HARD_EXPIRY_HEADER = "x-include-refresh-token-hard-expires-in"
-"""Asks Intuit to say when consent itself ends, five years after it was given."""
+"""Asks Intuit when the consent itself ends, five years after it was given."""
 
 NOT_REACHED = "token_service_not_reached"
 NOT_USABLE = "token_service"
@@ -30,12 +30,12 @@ _SERVER_ERROR = 500
 
 
 class GrantRefusedError(Exception):
-    """`invalid_grant`: the code or refresh token is used, expired, revoked, or of another app."""
+    """`invalid_grant`: the code or refresh token is used, expired, revoked, or another app's."""
 
 
 @dataclass(frozen=True)
-class Grant:
-    """What a token call brought. Times to live are in seconds; None where Intuit did not say."""
+class TokenGrant:
+    """The tokens that a token call returned. Times to live are in seconds; None where Intuit gave none."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -45,13 +45,13 @@ class Grant:
 
 
 class TokenService:
-    """Calls the token service for one app. `transport` brings time-outs and bounded repeats.
+    """Calls the token service for one app. `transport` adds time-outs and bounded retries.
 
-    A token call may be repeated: within its day Intuit answers a repeat with the same refresh token. So it is sent
-    as a read, and no fault of it is ever Unknown: the caller's own call has not been made.
+    A token call may be repeated: on the same day Intuit answers a repeat with the same refresh token. So it is sent
+    as a read, and none of its faults is Unknown: the caller's own call has not been made.
 
     Raises:
-        GrantRefusedError: consent is needed again.
+        GrantRefusedError: the user must consent again.
         Halt: TRY_LATER (code `NOT_REACHED`: nothing was sent; else `NOT_USABLE`), MISCONFIGURED (unknown app).
     """
 
@@ -59,27 +59,27 @@ class TokenService:
         self._settings = settings
         self._transport = transport
 
-    def refresh(self, refresh_token: str) -> Grant:
-        """New tokens for a refresh token."""
+    def refresh(self, refresh_token: str) -> TokenGrant:
+        """Return new tokens for a refresh token."""
         return self._ask({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
-    def exchange(self, code: str, redirect_uri: str) -> Grant:
-        """The first tokens, for the code of a consent."""
+    def exchange(self, code: str, redirect_uri: str) -> TokenGrant:
+        """Return the first tokens, for the code of a consent."""
         return self._ask({"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri})
 
     def revoke(self, refresh_token: str) -> None:
-        """Give the consent back: both tokens die."""
+        """Revoke the consent: both tokens become invalid."""
         body = money.dumps({"token": refresh_token}).encode()
         answer = self._post(self._settings.revoke_endpoint, "application/json", body)
         if answer.status != _OK:
             raise _fault(answer)
 
-    def _ask(self, form: Mapping[str, str]) -> Grant:
+    def _ask(self, form: Mapping[str, str]) -> TokenGrant:
         body = urlencode(form).encode()
         answer = self._post(self._settings.token_endpoint, "application/x-www-form-urlencoded", body)
         if answer.status != _OK:
             raise _fault(answer)
-        return _grant(answer)
+        return _token_grant(answer)
 
     def _post(self, url: str, content_type: str, body: bytes) -> Response:
         pair = f"{self._settings.client_id}:{self._settings.client_secret}".encode()
@@ -97,15 +97,15 @@ class TokenService:
             raise _try_later(fault.message, NOT_USABLE) from fault
 
 
-def _grant(answer: Response) -> Grant:
-    """The tokens in an answer.
+def _token_grant(answer: Response) -> TokenGrant:
+    """Return the tokens in an answer.
 
     Raises:
-        Halt: TRY_LATER; they are not there, so what was given is lost.
+        Halt: TRY_LATER; the answer cannot be read, so the new tokens are lost.
     """
     try:
         body = answer.json()
-        grant = Grant(
+        grant = TokenGrant(
             access_token=_text(body["access_token"]),
             refresh_token=_text(body["refresh_token"]),
             expires_in=int(body["expires_in"]),
@@ -129,7 +129,7 @@ def _seconds(value: Any) -> int | None:
 
 
 def _fault(answer: Response) -> GrantRefusedError | Halt:
-    """What a refusal means."""
+    """Return the fault that a refusal stands for."""
     if answer.status == _TOO_MANY or answer.status >= _SERVER_ERROR:
         return _try_later(f"it answered {answer.status}", NOT_USABLE, answer)
     error = _error_code(answer)
@@ -145,7 +145,7 @@ def _fault(answer: Response) -> GrantRefusedError | Halt:
 
 
 def _error_code(answer: Response) -> str:
-    """The `error` of an OAuth error body; its description may hold a token and is left out."""
+    """Return the `error` of an OAuth error body. Its description may hold a token and is left out."""
     try:
         error = answer.json().get("error")
     except (ValueError, AttributeError):

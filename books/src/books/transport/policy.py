@@ -1,4 +1,4 @@
-"""When to send a call again, and when: free functions of numbers and answers, tested with plain asserts."""
+"""Decide whether and when a call is sent again: pure functions of numbers and answers."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from email.utils import parsedate_to_datetime
 
 import pendulum
 
+from books.core.backoff import backoff_seconds
 from books.core.faults import Fault, Retry, Unknown
 from books.transport.call import CallKind, Response
 
 TRIES_MAX = 5
-BACKOFF_SECONDS = 1.0
-BACKOFF_SECONDS_MAX = 60.0
 
 THROTTLE_SECONDS = 60.0
-"""The wait after a 429 that names none (Intuit, "API call limits and throttles": wait 60 seconds)."""
+"""The wait after a 429 without Retry-After (Intuit, "API call limits and throttles": wait 60 seconds)."""
 THROTTLE_JITTER_SECONDS = 6.0
 RETRY_AFTER_SECONDS_MIN = 1.0
-"""`Retry-After: 0` would be a loop without a bound."""
+"""`Retry-After: 0` would make a loop without a bound."""
 RETRY_AFTER_SECONDS_MAX = 31 * 86_400.0
 
 TOO_MANY_REQUESTS = 429
@@ -27,46 +26,41 @@ SERVER_ERROR = 500
 REPEATABLE = frozenset({CallKind.READ, CallKind.IDEMPOTENT})
 """Calls that may be made again although they may have happened."""
 
-Outcome = Response | Fault
-"""What one try came to: an answer of any status, or Retry, Unknown, Halt."""
+CallResult = Response | Fault
+"""The result of one try: an answer of any status, or Retry, Unknown, Halt."""
 
 
-def wait_seconds(kind: CallKind, tries: int, outcome: Outcome, now: pendulum.DateTime, chance: float) -> float | None:
-    """Seconds to wait before the same call is made again; None: take the outcome as it is.
+def wait_seconds(kind: CallKind, tries: int, result: CallResult, now: pendulum.DateTime, chance: float) -> float | None:
+    """Return the seconds to wait before the same call is made again; None: the result is final.
 
     `tries` counts those made, this one included; `chance` is a number in [0, 1).
     """
-    if isinstance(outcome, Response) and outcome.status == TOO_MANY_REQUESTS:
-        return throttle_seconds(outcome.headers, now, chance)  # refused before it ran, so any kind; bounded by time
+    if isinstance(result, Response) and result.status == TOO_MANY_REQUESTS:
+        return throttle_seconds(result.headers, now, chance)  # refused before it ran, so any kind; bounded by time
     if tries >= TRIES_MAX:
         return None
-    if isinstance(outcome, Retry):  # it never left, so any kind
+    if isinstance(result, Retry):  # it was never sent, so any kind
         return backoff_seconds(tries, chance)
-    if kind in REPEATABLE and is_failure(outcome):
+    if kind in REPEATABLE and is_failure(result):
         return backoff_seconds(tries, chance)
-    return None  # a write that may have happened is for posting to settle; the rest is an answer
+    return None  # posting settles a write that may have happened; the rest is an answer
 
 
-def is_failure(outcome: Outcome) -> bool:
-    """Whether the vendor gave no usable answer: a 5xx, none, or one that was cut."""
-    if isinstance(outcome, Response):
-        return outcome.status >= SERVER_ERROR
-    return isinstance(outcome, Unknown | Retry)
-
-
-def backoff_seconds(tries: int, chance: float) -> float:
-    """Full jitter: anything from nothing to a ceiling that doubles with each try (AWS, "Exponential Backoff")."""
-    return chance * min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** (tries - 1))
+def is_failure(result: CallResult) -> bool:
+    """Return whether the vendor gave no usable answer: a 5xx, none, or one that was cut off."""
+    if isinstance(result, Response):
+        return result.status >= SERVER_ERROR
+    return isinstance(result, Unknown | Retry)
 
 
 def throttle_seconds(headers: Mapping[str, str], now: pendulum.DateTime, chance: float) -> float:
-    """How long a 429 asks us to wait."""
+    """Return how many seconds a 429 asks us to wait."""
     named = retry_after_seconds(headers, now)
     return THROTTLE_SECONDS + chance * THROTTLE_JITTER_SECONDS if named is None else named
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: pendulum.DateTime) -> float | None:
-    """The Retry-After header (RFC 9110, 10.2.3) in seconds, given as such or as a date; None where there is none.
+    """Return the Retry-After header (RFC 9110, 10.2.3; seconds or a date) in seconds; None where there is none.
 
     A date is compared with the answer's own Date header, so that our clock need not be right.
     """

@@ -1,4 +1,4 @@
-"""Secrets at rest: encrypted where there is a key (Fernet), in the clear in a private file where there is none."""
+"""Encrypt secrets at rest (Fernet) where `token_key` is set; without it they are stored as they are."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ PREFIX = "fernet:"
 
 
 class Seal:
-    """Closes and opens secrets. What was kept in the clear before there was a key is still read.
+    """Encrypts and decrypts secrets. Values that were stored before there was a key are still read.
 
     `keys` is one Fernet key or several, separated by commas: the first encrypts, all decrypt.
 
     Raises:
-        Halt: MISCONFIGURED; not a Fernet key.
+        Halt: MISCONFIGURED; the key is not a Fernet key.
     """
 
     def __init__(self, keys: str | None) -> None:
         self._fernet = _fernet(keys) if keys else None
 
     def close(self, secret: str | None) -> str | None:
-        """What to store."""
+        """Return the text to store for a secret."""
         if secret is None or self._fernet is None:
             return secret
         return PREFIX + str(self._fernet.encrypt(secret.encode()).decode("ascii"))
 
     def open(self, stored: str | None) -> str | None:
-        """What was stored, known to the log filter as a secret from now on.
+        """Return the secret of a stored text, and register it with the log filter.
 
         Raises:
-            Halt: MISCONFIGURED; encrypted, and the key is missing or another one.
+            Halt: MISCONFIGURED; it is encrypted, and the key is missing or wrong.
         """
         secret = self._decrypt(stored) if stored is not None and is_sealed(stored) else stored
         redact.register((secret,))
@@ -50,18 +50,18 @@ class Seal:
 
 
 def is_sealed(stored: str | None) -> bool:
-    """Whether a stored value is encrypted."""
+    """Return whether a stored value is encrypted."""
     return stored is not None and stored.startswith(PREFIX)
 
 
 def _fernet(keys: str) -> Any:
-    """The cipher; imported late, because most runs have no key and the import takes time."""
+    """Return the cipher. Imported late: most runs have no key and the import takes time."""
     from cryptography.fernet import Fernet, MultiFernet
 
     try:
         return MultiFernet([Fernet(key.strip()) for key in keys.split(",")])
     except ValueError:
-        raise _wrong_key("token_key is no Fernet key (32 bytes as URL-safe base64)") from None
+        raise _wrong_key("token_key is not a Fernet key (32 bytes as URL-safe base64)") from None
 
 
 def _wrong_key(message: str) -> Halt:
@@ -69,5 +69,5 @@ def _wrong_key(message: str) -> Halt:
         message,
         exit_code=Exit.MISCONFIGURED,
         code="token_key",
-        remedy="set token_key to the key that the tokens were encrypted with, or start anew with a new refresh_token",
+        remedy="set token_key to the key that the tokens were encrypted with, or start again with a new refresh_token",
     )

@@ -1,9 +1,9 @@
-"""Rotating tokens, refreshed by one process at a time and kept in the store before anybody uses them.
+"""Rotating OAuth tokens: refreshed by one process at a time, and stored before anybody uses them.
 
-Intuit gives an access token for an hour and a refresh token for 100 days; each refresh may bring a new refresh token,
-and then the old one is dead (Intuit, "OAuth 2.0"). Whoever loses the newest one has to ask the user for consent
-again. So: lock, read again, refresh, commit, use. What cannot be closed, the moment between Intuit's answer and our
-commit, is made visible: `refresh_started_at` is committed before the call and cleared with its outcome.
+An access token lives an hour and a refresh token 100 days; each refresh may return a new refresh token, and then the
+old one is invalid (Intuit, "OAuth 2.0"). If the newest one is lost, the user has to consent again. So: lock, read
+again, refresh, commit, use. The moment between Intuit's answer and our commit cannot be closed, but it is made
+visible: `refresh_started_at` is committed before the call and cleared with its outcome.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from itertools import chain
 from typing import Any
 
 import pendulum
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
+from books.core.backoff import backoff_seconds
 from books.core.faults import RECONNECT, Exit, Halt
 from books.core.settings import QuickBooksSettings
 from books.store import Store, troubles
 from books.store.tables_infra import token, token_seed
+from books.store.upsert import upsert
 from books.transport.call import Transport
-from books.transport.oauth import NOT_REACHED, Grant, GrantRefusedError, TokenService
+from books.transport.oauth import NOT_REACHED, GrantRefusedError, TokenGrant, TokenService
 from books.transport.seal import Seal, is_sealed
 
 logger = logging.getLogger(__name__)
@@ -34,35 +36,35 @@ EARLY_SECONDS = 300
 
 SECONDS_A_DAY = 86_400
 
-KEEP_SECONDS_MIN = 60
-KEEP_WAIT_SECONDS = 0.5
-KEEP_WAIT_SECONDS_MAX = 15
-"""New tokens are worth so much waiting for a store that is locked, full or away, even where a run may not wait."""
+STORE_SECONDS_MIN = 60
+STORE_WAIT_SECONDS = 0.5
+STORE_WAIT_SECONDS_MAX = 15
+"""How long to retry storing new tokens while the store cannot be used, even where a run may not wait at all."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class TokenState:
-    """What is known of a company's tokens, for people to look at; no token in it."""
+    """The state of a company's tokens, for display; it holds no token."""
 
     connected: bool
     encrypted: bool
     access_expires_at: pendulum.DateTime | None
     refreshed_at: pendulum.DateTime | None
     refresh_age_days: float | None
-    """Days since the last refresh; Intuit's chain dies after about 100 without one."""
+    """Days since the last refresh; Intuit's refresh token expires after about 100 without one."""
     refresh_expires_at: pendulum.DateTime | None
     hard_expires_at: pendulum.DateTime | None
     """When the user must consent again, whatever happens."""
     cut_off_at: pendulum.DateTime | None
-    """A refresh began then and its outcome was never noted: if the next one fails, reconnect."""
+    """When a refresh began whose outcome was never recorded: if the next one fails, reconnect."""
     refused_at: pendulum.DateTime | None
-    """When Intuit last refused every refresh token there is: reconnect."""
+    """When Intuit last refused every refresh token we have: reconnect."""
 
 
 class TokenStore:
-    """The tokens of one company. `transport` carries token calls: with time-outs and bounded repeats, ungoverned.
+    """The tokens of one company. `transport` sends token calls: with time-outs and retries, not rate-limited.
 
     Raises:
         Halt: DEAD_CONNECTION (the user must consent again), MISCONFIGURED (client id or secret, token_key),
@@ -77,50 +79,50 @@ class TokenStore:
         self._seal = Seal(settings.token_key)
 
     def access_token(self) -> str:
-        """A token with at least five minutes left, refreshed if need be."""
+        """Return an access token with at least five minutes left; refresh it if needed."""
         with self._store.read() as conn:
             current = self._usable(conn, self._row(conn), rejected=None)
         return current or self.refresh()
 
     def refresh(self, rejected: str | None = None) -> str:
-        """A new access token, unless another process has just fetched one.
+        """Return a new access token, or the one that another process has just fetched.
 
-        `rejected` is an access token that the API refused although it seemed to have life left.
+        `rejected` is an access token that the API refused although it had not expired.
         """
-        with self._alone():
+        with self._locked():
             with self._store.read() as conn:
                 row = self._row(conn)
                 current = self._usable(conn, row, rejected)
             return current or self._refresh(row)
 
     def exchange_code(self, code: str, redirect_uri: str) -> None:
-        """Turn the code of a consent into the first tokens of a chain, which replaces any other."""
-        with self._alone():
+        """Exchange the code of a consent for tokens, which replace all others."""
+        with self._locked():
             try:
                 grant = self._service.exchange(code, redirect_uri)
             except GrantRefusedError:
                 raise _dead("Intuit refused the code of the consent: it was used already, or is too old") from None
-            self._keep(grant, None)
+            self._store_grant(grant, None)
 
     def revoke(self) -> Halt | None:
-        """Give the consent back at Intuit and forget the tokens, also those of the settings that were never used.
+        """Revoke the consent at Intuit and delete the tokens, also those of the settings that were never used.
 
-        Where Intuit cannot be told, the tokens are forgotten all the same; the answer says why it was not told.
+        If Intuit cannot be reached, the tokens are deleted all the same; returns why it could not be revoked.
         """
-        with self._alone():
-            trouble = self._give_back()
+        with self._locked():
+            trouble = self._revoke_all()
             with self._store.begin() as conn:
                 conn.execute(delete(token).where(token.c.connection == self._connection))
-                self._remember((self._settings.refresh_token,), conn)
+                self._mark_used((self._settings.refresh_token,), conn)
         return trouble
 
     def retire_seeds(self, seeds: Iterable[str | None]) -> None:
-        """Refresh tokens that stand in settings count as old from now on: the chain in the store, or none, is newer."""
-        with self._alone(), self._store.begin() as conn:
-            self._remember(seeds, conn)
+        """Mark refresh tokens of the settings as used: what the store holds, or none, is newer."""
+        with self._locked(), self._store.begin() as conn:
+            self._mark_used(seeds, conn)
 
     def state(self) -> TokenState:
-        """What is known now; makes no call and needs no token_key."""
+        """Return the current state; makes no call and needs no token_key."""
         with self._store.read() as conn:
             row, now = self._row(conn), self._store.now(conn)
         refreshed_at = row.get("refreshed_at")
@@ -136,17 +138,17 @@ class TokenStore:
             refused_at=row.get("refused_at"),
         )
 
-    def _alone(self) -> AbstractContextManager[object]:
-        """One process at a time may change this company's tokens; the others wait no longer than for a grant."""
+    def _locked(self) -> AbstractContextManager[object]:
+        """Lock this company's tokens; other processes wait at most `max_wait_seconds`."""
         return self._store.lock(f"token {self._connection}", self._settings.max_wait_seconds)
 
     def _row(self, conn: Connection) -> Row:
-        """The company's row; empty where it has none."""
+        """Return the company's row; empty where it has none."""
         row = conn.execute(select(token).where(token.c.connection == self._connection)).mappings().first()
         return dict(row) if row else {}
 
     def _usable(self, conn: Connection, row: Row, rejected: str | None) -> str | None:
-        """The stored access token, if it has life left, the API has not refused it, and no newer consent was pasted."""
+        """Return the stored access token unless it expires soon, was refused, or a newer refresh token was pasted."""
         expires_at = row.get("access_expires_at")
         if expires_at is None or expires_at < self._store.now(conn).add(seconds=EARLY_SECONDS):
             return None
@@ -156,10 +158,10 @@ class TokenStore:
         return access_token if access_token != rejected else None
 
     def _newly_pasted(self, conn: Connection) -> str | None:
-        """The refresh token of the settings, if the store has never seen it.
+        """Return the refresh token of the settings, if the store has never seen it.
 
-        Every one that was once used is remembered, so that an old one, left in the settings of one plugin after a
-        newer one was pasted into another's, does not come back.
+        Every used one is remembered, so that an old one, left in the settings of one plugin after a newer one was
+        pasted into another's, is not used again.
         """
         pasted = self._settings.refresh_token
         return None if pasted is None or self._is_old(pasted, conn) else pasted
@@ -170,7 +172,7 @@ class TokenStore:
         return conn.execute(seen).first() is not None
 
     def _refresh(self, row: Row) -> str:
-        """Refresh with the first refresh token that Intuit takes; the lock is held."""
+        """Refresh with the first refresh token that Intuit accepts; the lock is held."""
         candidates = self._candidates(row)
         first = next(candidates, None)
         if first is None:
@@ -184,7 +186,7 @@ class TokenStore:
         raise self._refused(row)
 
     def _refresh_with(self, refresh_token: str) -> str | None:
-        """A new access token; None where Intuit refuses this refresh token."""
+        """Return a new access token; None where Intuit refuses this refresh token."""
         with self._store.read() as conn:
             refreshed_at = self._row(conn).get("refreshed_at")
         try:
@@ -192,15 +194,15 @@ class TokenStore:
         except GrantRefusedError:
             return None
         except Halt as halt:
-            if _nothing_given(halt):
+            if _nothing_issued(halt):
                 self._mark(started=False)
             raise
-        return self._keep(grant, refresh_token, refreshed_at)
+        return self._store_grant(grant, refresh_token, refreshed_at)
 
     def _candidates(self, row: Row) -> Iterator[tuple[str, str]]:
-        """Refresh tokens in the order of hope, each once: pasted, stored, stored by somebody meanwhile, the one before.
+        """Yield the refresh tokens to try, each once: pasted, stored, stored by another process meanwhile, previous.
 
-        The previous one helps only within a vendor's grace period; it is tried when nothing is left to lose.
+        The previous one works only within a vendor's grace period; it is the last resort.
         """
         sources: tuple[tuple[str, Callable[[], str | None]], ...] = (
             ("the refresh_token of the settings", self._pasted),
@@ -224,34 +226,34 @@ class TokenStore:
             return self._seal.open(self._row(conn).get(column))
 
     def _mark(self, *, started: bool) -> None:
-        """Note that a refresh begins, or that nothing came of it that could be lost."""
+        """Record that a refresh begins, or that it ended without new tokens that could be lost."""
         with self._store.begin() as conn:
             self._put(conn, {"refresh_started_at": self._store.now(conn) if started else None})
 
-    def _keep(self, grant: Grant, used: str | None, refreshed_at: pendulum.DateTime | None = None) -> str:
-        """Commit what Intuit gave for the refresh token `used`, None for a consent; only then may anybody use it.
+    def _store_grant(self, grant: TokenGrant, used: str | None, refreshed_at: pendulum.DateTime | None = None) -> str:
+        """Commit the tokens for the refresh token `used` (None: for a consent); return the access token.
 
-        Nobody else has these tokens: a store that cannot be written now is tried again, up to `max_wait_seconds`.
+        Nobody else has these tokens: if the store cannot be written, it is tried again for `max_wait_seconds`.
 
         Raises:
             Halt: TRY_LATER; the store could not be written in all that time, and the new refresh token is lost.
         """
-        clock, wait_seconds = self._store.clock, KEEP_WAIT_SECONDS
-        deadline = clock.monotonic() + max(self._settings.max_wait_seconds, KEEP_SECONDS_MIN)
+        clock, tries = self._store.clock, 0
+        deadline = clock.monotonic() + max(self._settings.max_wait_seconds, STORE_SECONDS_MIN)
         while True:
             try:
-                return self._kept(grant, used, refreshed_at)
+                return self._try_to_store(grant, used, refreshed_at)
             except Halt as halt:
                 if halt.code != troubles.UNAVAILABLE:
                     raise
                 if clock.monotonic() >= deadline:
-                    raise _lost(halt) from halt
-                logger.warning("New tokens of %s wait to be kept: %s", self._connection, halt.message)
-            clock.sleep(wait_seconds)
-            wait_seconds = min(2 * wait_seconds, KEEP_WAIT_SECONDS_MAX)
+                    raise _tokens_lost(halt) from halt
+                logger.warning("New tokens of %s could not be stored yet: %s", self._connection, halt.message)
+            tries += 1
+            clock.sleep(backoff_seconds(tries, first=STORE_WAIT_SECONDS, seconds_max=STORE_WAIT_SECONDS_MAX))
 
-    def _kept(self, grant: Grant, used: str | None, refreshed_at: pendulum.DateTime | None) -> str:
-        """One try. Where the lock was lost meanwhile and somebody else has refreshed, theirs is the newer chain."""
+    def _try_to_store(self, grant: TokenGrant, used: str | None, refreshed_at: pendulum.DateTime | None) -> str:
+        """Store the tokens, unless the lock was lost and another process has refreshed: its tokens are newer."""
         with self._store.begin() as conn:
             if used is not None and self._row(conn).get("refreshed_at") not in (None, refreshed_at):
                 return grant.access_token
@@ -268,28 +270,28 @@ class TokenStore:
             if used != grant.refresh_token:
                 values["previous_refresh_token"] = self._seal.close(used)
             if grant.hard_expires_in is not None or used in (None, self._settings.refresh_token):
-                values["hard_expires_at"] = _after(now, grant.hard_expires_in)  # else the chain's own stays
+                values["hard_expires_at"] = _after(now, grant.hard_expires_in)  # else what is stored stays
             self._put(conn, values)
-            self._remember((self._settings.refresh_token,), conn)
+            self._mark_used((self._settings.refresh_token,), conn)
         return grant.access_token
 
-    def _remember(self, seeds: Iterable[str | None], conn: Connection) -> None:
-        """From now on these are old: they do not come back, in whichever plugin's settings they stand."""
+    def _mark_used(self, seeds: Iterable[str | None], conn: Connection) -> None:
+        """Remember these refresh tokens as used, in whichever plugin's settings they are."""
         for seed in {each for each in seeds if each}:
             if not self._is_old(seed, conn):
                 seen = {"connection": self._connection, "sha256": _sha256(seed), "seen_at": self._store.now(conn)}
                 conn.execute(insert(token_seed).values(**seen))
 
     def _refused(self, row: Row) -> Halt:
-        """Note that every refresh token was refused. `row` is as it was before this refresh began."""
+        """Record that every refresh token was refused, and return the fault. `row` is as before this refresh."""
         cut_off_at = row.get("refresh_started_at")
         with self._store.begin() as conn:
             self._put(conn, {"refresh_started_at": cut_off_at, "refused_at": self._store.now(conn)})
-        cut_off = f"; a refresh was cut off at {cut_off_at}, and what it brought is lost" if cut_off_at else ""
+        cut_off = f"; a refresh was interrupted at {cut_off_at}, and its tokens are lost" if cut_off_at else ""
         return _dead(f"token expired: Intuit refused the refresh token (invalid_grant){cut_off}")
 
-    def _give_back(self) -> Halt | None:
-        """Tell Intuit of every refresh token there is; what stood in the way, if anything did."""
+    def _revoke_all(self) -> Halt | None:
+        """Revoke every refresh token at Intuit; return the fault if one could not be revoked."""
         try:
             living = dict.fromkeys(filter(None, (self._pasted(), self._stored("refresh_token"))))
             for refresh_token in living:
@@ -301,13 +303,11 @@ class TokenStore:
         return None
 
     def _put(self, conn: Connection, values: Mapping[str, Any]) -> None:
-        written = conn.execute(update(token).where(token.c.connection == self._connection).values(**values))
-        if not written.rowcount:
-            conn.execute(insert(token).values(connection=self._connection, **values))
+        upsert(conn, token, [{"connection": self._connection, **values}])
 
 
-def _nothing_given(halt: Halt) -> bool:
-    """Whether Intuit cannot have given a token that we then lost: it was not reached, or it refused the app."""
+def _nothing_issued(halt: Halt) -> bool:
+    """Return whether Intuit cannot have issued a token that is now lost: it was not reached, or refused the app."""
     return halt.code == NOT_REACHED or halt.exit_code is Exit.MISCONFIGURED
 
 
@@ -319,12 +319,12 @@ def _sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _lost(halt: Halt) -> Halt:
+def _tokens_lost(halt: Halt) -> Halt:
     return Halt(
-        f"{halt.message}; Intuit gave new tokens meanwhile, and they could not be kept",
+        f"{halt.message}; new tokens from Intuit could not be stored",
         exit_code=Exit.TRY_LATER,
         code=halt.code,
-        remedy=f"{halt.remedy}; if the next run says that the refresh token is refused, {RECONNECT}",
+        remedy=f"{halt.remedy}; if the next run reports a refused refresh token, {RECONNECT}",
     )
 
 

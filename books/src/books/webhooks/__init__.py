@@ -1,6 +1,6 @@
-"""No acknowledged notice is lost: the receiver takes deliveries in, keeps them, starts the job that reads them.
+"""No acknowledged notice is lost: the receiver stores deliveries and starts the job that reads them.
 
-May import ledgers, store and core. Start with `receiver`; `inbox` is where deliveries are kept and split.
+May import ledgers, store and core. Start with `receiver`; `inbox` stores deliveries and splits them into notices.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The webhook inbox: an append-only log of notices in the store, which readers follow with an offset of their own.
+"""The webhook inbox: an append-only log of notices in the store. Each reader follows it with its own offset.
 
-receive   one durable insert per delivery, before the vendor gets its 200; nothing is parsed yet
-split     deliveries become notices, in the order of `seq`; what no notice can be made of becomes a dead letter
-news      the objects noticed after an offset; the reader reads them, and its bookmark moves on
+receive   insert each delivery durably before the vendor gets its 200; nothing is parsed yet
+split     turn deliveries into notices, in the order of `seq`; an event that cannot be read becomes a dead letter
+noticed   return the objects noticed after an offset; the reader reads them, and its bookmark moves on
 
-A notice is a hint to read one object, so replaying the log costs reads and changes nothing else. Nobody acknowledges
-anything in here: a reader that dies reads again from its old bookmark.
+A notice is a hint to read one object, so replaying the log costs reads and changes nothing else. Nothing is
+acknowledged in here: a reader that dies starts again from its old bookmark.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 import pendulum
 from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from books.core.batches import batched
 from books.ledgers.notices import Notice, Unreadable, WebhookDialect, unreadable
 from books.store import Store
 from books.store.tables_infra import counter, token
@@ -31,38 +31,38 @@ from books.store.tables_webhooks import (
     webhook_notice,
     webhook_reader,
 )
-from books.store.upsert import upsert
+from books.store.upsert import insert_into, insert_new, upsert
 
 SPLIT_DELIVERIES = 200
 """Deliveries split in one transaction."""
 
 DEAD_LETTERS_MAX = 100
-"""Kept one by one of one delivery, whose body is kept whole: a megabyte may hold 300,000 events that are none."""
+"""Stored one by one per delivery, whose whole body is stored too: a megabyte can hold 300,000 unreadable events."""
 
 STANDSTILL_SECONDS = 300
-"""A delivery that waits for so long to be split: splitting stands still. It takes milliseconds."""
+"""When a delivery has waited this long to be split, splitting has stopped. It takes milliseconds."""
 
 IDS_CHUNK = 400
-"""Ids in one query: below the limit of bound values of every database."""
+"""Ids in one query: below every database's limit of bound values."""
 
 SLACK_SECONDS = 60
-"""How much later than the change itself a vendor's clock may date the event, or the other way round."""
+"""How far the vendor's times of the change and of its event may differ, either way."""
 
 MISSED_AFTER_SECONDS = 3600
-"""How long a notice may still be on its way: Intuit sends within 5 minutes and repeats after 10 s to 20 minutes."""
+"""How long a notice may take to arrive: Intuit sends within 5 minutes and retries after 10 s to 20 minutes."""
 
 LISTENER_SILENT_DAYS = 7
-"""A receiver that has not been seen for so long was given up: nothing counts as missed by it any more."""
+"""A receiver without a heartbeat for this long is out of use: no change counts as missed by it."""
 
 COUNTED_DAYS = 30
-"""How old a change may be that still counts as missed: well within what is kept of notices."""
+"""Older changes do not count as missed: notices are kept for longer than this."""
 
 RETENTION_DAYS = 90
 
 
 @dataclass(frozen=True)
-class Split:
-    """What came of deliveries that were split."""
+class SplitResult:
+    """How many deliveries were split, into how many notices and dead letters."""
 
     deliveries: int = 0
     notices: int = 0
@@ -70,14 +70,14 @@ class Split:
 
 
 @dataclass(frozen=True)
-class News:
-    """Objects of one entity that were noticed after an offset: per id when it changed last. `seq` is the new offset."""
+class NoticedObjects:
+    """Objects of one entity noticed after an offset, each with the time of its last change. `seq`: the new offset."""
 
     changed_at: Mapping[str, pendulum.DateTime]
     seq: int
 
-    def not_shown_by(self, shown: Mapping[str, pendulum.DateTime | None]) -> list[str]:
-        """The ids that a read has not shown in the noticed state or a newer one. A deletion without a time is final."""
+    def missing_from(self, shown: Mapping[str, pendulum.DateTime | None]) -> list[str]:
+        """Return the ids that a read did not show as of the notice or later. A deletion without a time is final."""
         return [key for key, at in self.changed_at.items() if not _covers(shown, key, at)]
 
 
@@ -88,13 +88,13 @@ class Backlog:
     unsplit: int
     unread: int
     oldest_seconds: float | None
-    """Age of the oldest notice or delivery that was not handed on yet."""
+    """Age of the oldest notice or delivery that was not read yet."""
     unsplit_seconds: float | None = None
     """Age of the oldest delivery that was not split yet."""
 
     @property
     def stands_still(self) -> bool:
-        """Whether deliveries are kept and no longer split."""
+        """Whether deliveries are stored but no longer split."""
         return (self.unsplit_seconds or 0) > STANDSTILL_SECONDS
 
 
@@ -105,21 +105,21 @@ class Inbox:
         self._store = store
 
     def receive(self, provider: str, bodies: Sequence[bytes]) -> None:
-        """Keep deliveries: on the disk when this returns. One that came before is only counted."""
+        """Store deliveries durably. A repeated one is only counted."""
         with self._store.begin() as connection:
             now = self._store.now(connection)
             for body in bodies:
                 connection.execute(_keep_delivery(connection, provider, body, now))
 
-    def split(self, dialect: WebhookDialect, environment: str, realms: Iterable[str] = ()) -> Split:
-        """Turn what was delivered into notices. Known companies are `realms` and those that have tokens here."""
-        done = Split()
+    def split(self, dialect: WebhookDialect, environment: str, realms: Iterable[str] = ()) -> SplitResult:
+        """Turn deliveries into notices. Known companies are `realms` and those with tokens in this store."""
+        done = SplitResult()
         while True:
             with self._store.begin() as connection:
                 self._store.serialise(connection, "webhook-split")
                 splitter = _Splitter(self._store, connection, dialect, environment, realms)
-                part = splitter.split(_unsplit(connection, dialect.provider))
-            done = Split(
+                part = splitter.split(_unsplit_deliveries(connection, dialect.provider))
+            done = SplitResult(
                 done.deliveries + part.deliveries,
                 done.notices + part.notices,
                 done.dead_letters + part.dead_letters,
@@ -127,8 +127,8 @@ class Inbox:
             if part.deliveries < SPLIT_DELIVERIES:
                 return done
 
-    def news(self, connection_name: str, entity: str, after: int) -> News:
-        """What was noticed of an entity after an offset. An offset from another store's time counts as none."""
+    def noticed(self, connection_name: str, entity: str, after: int) -> NoticedObjects:
+        """Return the objects of an entity noticed after an offset. One beyond the log (an old store's) counts as 0."""
         notice = webhook_notice.c
         with self._store.read() as connection:
             newest = _current_seq(connection)
@@ -139,24 +139,24 @@ class Inbox:
                 .group_by(notice.entity_id)
             )
             changed_at = {row[0]: row[1] for row in connection.execute(query)}
-        return News(changed_at, newest)
+        return NoticedObjects(changed_at, newest)
 
-    def handed_on(self, connection_name: str, entity: str, seq: int) -> None:
-        """Say that everything up to an offset was handed on: for `lag` and the receiver's trigger, nothing else."""
+    def mark_read(self, connection_name: str, entity: str, seq: int) -> None:
+        """Record that everything up to an offset was read. Used by the backlog and the receiver's trigger only."""
         with self._store.begin() as connection:
             row = {"connection": connection_name, "entity": entity, "seq": seq, "read_at": self._store.now(connection)}
             upsert(connection, webhook_reader, [row])
 
     def has_unread(self, entities: Mapping[str, Collection[str]]) -> bool:
-        """Whether a notice waits for its reader. `entities` holds, per entity, the operations that are no news."""
+        """Return whether there are unread notices. `entities` holds, per entity, the operations to ignore."""
         with self._store.read() as connection:
             return any(
-                connection.execute(select(exists(_unread(entity).where(_is_news(no_news))))).scalar_one()
-                for entity, no_news in entities.items()
+                connection.execute(select(exists(_unread(entity).where(_is_relevant(ignored))))).scalar_one()
+                for entity, ignored in entities.items()
             )
 
     def backlog(self, entities: Iterable[str]) -> Backlog:
-        """How much was delivered and not yet split, noticed and not yet read, and how old the oldest of it is."""
+        """Return how much was delivered but not split, noticed but not read, and how old the oldest of it is."""
         with self._store.read() as connection:
             unsplit, oldest = connection.execute(
                 select(func.count(), func.min(webhook_delivery.c.received_at)).where(
@@ -174,25 +174,25 @@ class Inbox:
         waits = [(now - age).total_seconds() for age in ages]
         return Backlog(unsplit, unread, max(waits, default=None), waits[0] if oldest is not None else None)
 
-    def listening(self, provider: str) -> None:
-        """A receiver lives on this store: from now on a change without a notice is one that webhooks missed."""
+    def record_heartbeat(self, provider: str) -> None:
+        """Record that a receiver is running: from now on a change without a notice counts as missed."""
         with self._store.begin() as connection:
             now = self._store.now(connection)
             alive = update(webhook_listener).where(webhook_listener.c.provider == provider).values(seen_at=now)
             if connection.execute(alive).rowcount == 0:
                 upsert(connection, webhook_listener, [{"provider": provider, "since": now, "seen_at": now}])
 
-    def found_by_reading(
+    def record_unnoticed(
         self, connection_name: str, entity: str, changed: Mapping[str, pendulum.DateTime | None]
     ) -> int:
-        """Note changes that a read found and no notice has told of. How many are new; none where nobody listens."""
+        """Record changes that a read found and no notice covers; return how many are new (0 without a receiver)."""
         with self._store.begin() as connection:
             now = self._store.now(connection)
             since = _listening_since(connection, now)
             if since is None:
                 return 0
             fresh = {key: at for key, at in changed.items() if at is not None and at >= since}
-            told = _told(connection, connection_name, entity, fresh)
+            noticed = _noticed_at(connection, connection_name, entity, fresh)
             rows = [
                 {
                     "connection": connection_name,
@@ -203,12 +203,12 @@ class Inbox:
                     "announced_at": None,
                 }
                 for key, at in fresh.items()
-                if not _covers(told, key, at)
+                if not _covers(noticed, key, at)
             ]
-            return sum(_insert_new(connection, webhook_missed, row) for row in rows)
+            return sum(insert_new(connection, webhook_missed, row) for row in rows)
 
     def missed(self, *, since: pendulum.DateTime | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """Changes that no notice told of within an hour, newest first."""
+        """Return the changes without a notice within an hour, newest first."""
         columns = webhook_missed.c
         with self._store.read() as connection:
             overdue = self._store.now(connection).subtract(seconds=MISSED_AFTER_SECONDS)
@@ -219,21 +219,21 @@ class Inbox:
             return [dict(row) for row in rows]
 
     def is_used(self) -> bool:
-        """Whether a receiver was ever started on this store."""
+        """Return whether a receiver was ever started on this store."""
         with self._store.read() as connection:
             return bool(connection.execute(select(exists(select(webhook_listener)))).scalar_one())
 
     def silent_about(self, connection_name: str, hours: int) -> list[str]:
-        """Objects that changed within the last hours, were missed, and since whose change no notice came at all."""
+        """Return objects whose change in the last hours was missed and after which no notice arrived at all."""
         with self._store.read() as connection:
             since = self._store.now(connection).subtract(hours=hours)
             of_company = webhook_notice.c.connection == connection_name
-            heard_at = connection.execute(select(func.max(webhook_notice.c.noted_at)).where(of_company)).scalar()
+            last_notice_at = connection.execute(select(func.max(webhook_notice.c.noted_at)).where(of_company)).scalar()
         rows = [row for row in self.missed(since=since) if row["connection"] == connection_name]
-        return [row["entity_id"] for row in rows if heard_at is None or heard_at < row["changed_at"]]
+        return [row["entity_id"] for row in rows if last_notice_at is None or last_notice_at < row["changed_at"]]
 
     def replay(self, *conditions: Any) -> int:
-        """Append the notices that fit once more, at the end of the log: their objects are read again. How many."""
+        """Append matching notices to the log again, so that their objects are read again; return how many."""
         columns = webhook_notice.c
         with self._store.begin() as connection:
             self._store.serialise(connection, "webhook-split")
@@ -248,7 +248,7 @@ class Inbox:
         return len(latest)
 
     def revive(self) -> int:
-        """Let deliveries with dead letters be split once more, after what was wrong was mended. How many."""
+        """Mark deliveries with dead letters to be split again, after a repair; return how many."""
         dead = select(webhook_dead_letter.c.delivery_id)
         with self._store.begin() as connection:
             self._store.serialise(connection, "webhook-split")
@@ -258,7 +258,7 @@ class Inbox:
         return revived
 
     def prune(self) -> int:
-        """Forget what was received more than `RETENTION_DAYS` ago. How many deliveries."""
+        """Delete what was received more than `RETENTION_DAYS` ago; return how many deliveries."""
         with self._store.begin() as connection:
             before = self._store.now(connection).subtract(days=RETENTION_DAYS)
             split = webhook_delivery.c.split_at.is_not(None)
@@ -270,7 +270,7 @@ class Inbox:
 
 
 class _Splitter:
-    """One transaction of splitting."""
+    """Splits deliveries within one transaction."""
 
     def __init__(
         self, store: Store, connection: Connection, dialect: WebhookDialect, environment: str, realms: Iterable[str]
@@ -284,8 +284,8 @@ class _Splitter:
         self._now = store.now(connection)
         self._notices = self._dead_letters = 0
 
-    def split(self, deliveries: Sequence[Any]) -> Split:
-        """Split these deliveries. What the content of one makes impossible is undone, and it becomes a dead letter."""
+    def split(self, deliveries: Sequence[Any]) -> SplitResult:
+        """Split these deliveries. One whose content makes that impossible is rolled back and becomes a dead letter."""
         for delivery in deliveries:
             before = self._notices, self._dead_letters
             try:
@@ -295,11 +295,13 @@ class _Splitter:
                 if _is_of_store(error):
                     raise
                 self._notices, self._dead_letters = before
-                words = delivery.body.decode("utf-8", "replace")
-                self._bury(delivery, WHOLE, unreadable(f"it cannot be split ({type(error).__name__})", words))
+                text = delivery.body.decode("utf-8", "replace")
+                self._add_dead_letter(
+                    delivery, WHOLE, unreadable(f"the delivery cannot be split ({type(error).__name__})", text)
+                )
             done = update(webhook_delivery).where(webhook_delivery.c.id == delivery.id)
             self._connection.execute(done.values(split_at=self._now))
-        return Split(len(deliveries), self._notices, self._dead_letters)
+        return SplitResult(len(deliveries), self._notices, self._dead_letters)
 
     def _split_one(self, delivery: Any) -> None:
         dead = [
@@ -308,13 +310,13 @@ class _Splitter:
             if (letter := self._note(delivery, event)) is not None
         ]
         for place, letter in dead[:DEAD_LETTERS_MAX]:
-            self._bury(delivery, place, letter)
+            self._add_dead_letter(delivery, place, letter)
         if len(dead) > DEAD_LETTERS_MAX:
             more = f"and {len(dead) - DEAD_LETTERS_MAX:,} more events of this delivery"
-            self._bury(delivery, WHOLE, Unreadable(more, ""))
+            self._add_dead_letter(delivery, WHOLE, Unreadable(more, ""))
 
     def _note(self, delivery: Any, event: Notice | Unreadable) -> Unreadable | None:
-        """Append a notice; the dead letter where none can be made."""
+        """Append a notice, or return the dead letter if that is impossible."""
         if isinstance(event, Unreadable):
             return event
         connection_name = f"{self._environment}:{event.company_id}"
@@ -337,10 +339,10 @@ class _Splitter:
             "noted_at": self._now,
             "seq": self._store.next_seq(self._connection),
         }
-        self._notices += _insert_new(self._connection, webhook_notice, row)
+        self._notices += insert_new(self._connection, webhook_notice, row)
         self._connection.execute(_announce(connection_name, notice, at, self._now))
 
-    def _bury(self, delivery: Any, place: int, letter: Unreadable) -> None:
+    def _add_dead_letter(self, delivery: Any, place: int, letter: Unreadable) -> None:
         row = {
             "delivery_id": delivery.id,
             "place": place,
@@ -348,20 +350,20 @@ class _Splitter:
             "event": letter.event,
             "noted_at": self._now,
         }
-        self._dead_letters += _insert_new(self._connection, webhook_dead_letter, row)
+        self._dead_letters += insert_new(self._connection, webhook_dead_letter, row)
 
 
 WHOLE = -1
-"""The place of a dead letter about a whole delivery."""
+"""The `place` of a dead letter about a whole delivery."""
 
 
 def _is_of_store(error: Exception) -> bool:
-    """Whether the store is in trouble, so that the delivery waits, and not what the delivery holds."""
+    """Return whether the store failed (the delivery waits), not the content of the delivery."""
     return isinstance(error, DBAPIError) and not isinstance(error, (DataError, IntegrityError))
 
 
 def _keep_delivery(connection: Connection, provider: str, body: bytes, now: pendulum.DateTime) -> Any:
-    statement = _dialect_insert(connection)(webhook_delivery).values(
+    statement = insert_into(connection, webhook_delivery).values(
         provider=provider, sha256=hashlib.sha256(body).hexdigest(), body=body, received_at=now, repeats=0
     )
     return statement.on_conflict_do_update(
@@ -369,17 +371,7 @@ def _keep_delivery(connection: Connection, provider: str, body: bytes, now: pend
     )
 
 
-def _insert_new(connection: Connection, table: Any, row: Mapping[str, Any]) -> bool:
-    """Insert a row unless its key is there; whether it was new."""
-    statement = _dialect_insert(connection)(table).values(**row).on_conflict_do_nothing()
-    return connection.execute(statement.returning(*table.primary_key)).first() is not None
-
-
-def _dialect_insert(connection: Connection) -> Any:
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
-
-
-def _unsplit(connection: Connection, provider: str) -> Sequence[Any]:
+def _unsplit_deliveries(connection: Connection, provider: str) -> Sequence[Any]:
     columns = webhook_delivery.c
     query = select(columns.id, columns.body, columns.received_at).where(
         columns.split_at.is_(None), columns.provider == provider
@@ -388,7 +380,7 @@ def _unsplit(connection: Connection, provider: str) -> Sequence[Any]:
 
 
 def _announce(connection_name: str, notice: Notice, at: pendulum.DateTime, now: pendulum.DateTime) -> Any:
-    """A notice tells of every earlier change of its object too."""
+    """Return the update that marks missed changes as announced. A notice covers every earlier change of its object."""
     columns = webhook_missed.c
     return (
         update(webhook_missed)
@@ -400,7 +392,7 @@ def _announce(connection_name: str, notice: Notice, at: pendulum.DateTime, now: 
 
 
 def _unread(entity: str) -> Any:
-    """Notices of an entity beyond what its reader has handed on."""
+    """Return a query for the notices of an entity that were not read yet."""
     of_reader = and_(webhook_reader.c.connection == webhook_notice.c.connection, webhook_reader.c.entity == entity)
     read_up_to = select(webhook_reader.c.seq).where(of_reader).scalar_subquery()
     return select(webhook_notice).where(
@@ -408,8 +400,8 @@ def _unread(entity: str) -> Any:
     )
 
 
-def _is_news(no_news: Collection[str]) -> Any:
-    return webhook_notice.c.operation.not_in(sorted(no_news))
+def _is_relevant(ignored: Collection[str]) -> Any:
+    return webhook_notice.c.operation.not_in(sorted(ignored))
 
 
 def _listening_since(connection: Connection, now: pendulum.DateTime) -> pendulum.DateTime | None:
@@ -420,18 +412,17 @@ def _listening_since(connection: Connection, now: pendulum.DateTime) -> pendulum
     return since and max(since, now.subtract(days=COUNTED_DAYS))
 
 
-def _told(
+def _noticed_at(
     connection: Connection, connection_name: str, entity: str, changed: Mapping[str, Any]
 ) -> dict[str, pendulum.DateTime | None]:
-    """When the newest notice of each object dates its change."""
+    """Return the time of change in the newest notice of each object."""
     notice = webhook_notice.c
     found: dict[str, pendulum.DateTime | None] = {}
-    ids = sorted(changed)
-    for start in range(0, len(ids), IDS_CHUNK):
+    for ids in batched(sorted(changed), IDS_CHUNK):
         query = (
             select(notice.entity_id, func.max(notice.occurred_at))
             .where(notice.connection == connection_name, notice.entity == entity)
-            .where(notice.entity_id.in_(ids[start : start + IDS_CHUNK]))
+            .where(notice.entity_id.in_(ids))
             .group_by(notice.entity_id)
         )
         found |= {row[0]: row[1] for row in connection.execute(query)}
@@ -439,7 +430,7 @@ def _told(
 
 
 def _covers(shown: Mapping[str, pendulum.DateTime | None], key: str, at: pendulum.DateTime) -> bool:
-    """Whether what was shown of an object is of this moment or later, give or take the vendor's clocks."""
+    """Return whether an object was shown as of this time or later, allowing for the vendor's clocks."""
     if key not in shown:
         return False
     state_of = shown[key]

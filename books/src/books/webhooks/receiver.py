@@ -1,8 +1,8 @@
-"""The HTTP side of the receiver. A delivery is verified as raw bytes, kept, and answered; everything else comes after.
+"""The HTTP side of the receiver: verify the raw bytes of a delivery, store them, answer. Everything else comes later.
 
-QuickBooks wants its 200 within three seconds, holds later events back until it gets one, and repeats what it did not
-get one for (facts: Intuit, "Webhooks best practices"). So nothing is parsed before the answer, a delivery that cannot
-be read is answered with 200 too and becomes a dead letter, and a store that cannot be written is a 503: send it again.
+QuickBooks expects a 200 within three seconds, holds back later events until it gets one, and repeats a delivery
+without one (Intuit, "Webhooks best practices"). So nothing is parsed before the answer, a delivery that cannot be read
+is answered with 200 too and becomes a dead letter, and if the store cannot be written the answer is 503: send again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BODY_SECONDS_MAX = 5.0
 """How long a body may take to arrive."""
 
 KEEP_SECONDS_MAX = 2.5
-"""How long keeping it may take: half a second less than QuickBooks waits."""
+"""How long storing it may take: half a second less than QuickBooks waits."""
 
 HEARTBEAT_SECONDS = 60.0
 HEARTBEATS_A_DAY = 1440
@@ -54,9 +54,9 @@ class Counts:
 
 @dataclass
 class Receiver:
-    """One vendor's deliveries on their way into the inbox.
+    """Receives one vendor's deliveries and stores them in the inbox.
 
-    `reads` are the entities that the triggered job reads, with the operations that are no news to it.
+    `reads` are the entities that the triggered job reads, with the operations that it ignores.
     """
 
     inbox: Inbox
@@ -69,15 +69,15 @@ class Receiver:
     counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
-        """What waits for the event loop's first turn."""
+        """Create the event and the writer."""
         self._arrived = asyncio.Event()
-        self._writer = Writer(self._keep, self._arrived.set)
+        self._writer = Writer(self._receive, self._arrived.set)
 
-    def _keep(self, bodies: Any) -> None:
+    def _receive(self, bodies: Any) -> None:
         self.inbox.receive(self.dialect.provider, bodies)
 
     async def receive(self, request: Request) -> Response:
-        """Take a delivery in: 200 once it is on the disk. A refusal gives no detail away."""
+        """Receive a delivery: 200 once it is on the disk. A refusal reveals no detail."""
         try:
             body = await asyncio.wait_for(_body(request), BODY_SECONDS_MAX)
         except BodyTooLargeError:
@@ -88,15 +88,17 @@ class Receiver:
             return self._refused(400)
         if not self.dialect.is_genuine(body, request.headers):
             return self._refused(401)
-        return await self._kept(body)
+        return await self._store(body)
 
-    async def _kept(self, body: bytes) -> Response:
+    async def _store(self, body: bytes) -> Response:
         try:
             await asyncio.wait_for(asyncio.shield(self._writer.write(body)), KEEP_SECONDS_MAX)
         except TimeoutError:
-            self.logger.warning("A delivery could not be kept in time; QuickBooks sends it again")
+            self.logger.warning("A delivery could not be stored in time. QuickBooks sends it again")
         except (SQLAlchemyError, Fault) as error:
-            self.logger.warning("A delivery could not be kept, QuickBooks sends it again: %s", redact.mask(str(error)))
+            self.logger.warning(
+                "A delivery could not be stored: %s. QuickBooks sends it again", redact.mask(str(error))
+            )
         else:
             self.counts.accepted += 1
             return Response(status_code=200)
@@ -108,9 +110,9 @@ class Receiver:
         return Response(status_code=status)
 
     async def health(self, request: Request) -> Response:
-        """How the receiver is and how far behind the reading of its notices.
+        """Answer with the receiver's state and its backlog.
 
-        503 where the store cannot be used, and where deliveries are kept but no longer split.
+        503 if the store cannot be used, or if deliveries are stored but no longer split.
         """
         del request
         try:
@@ -134,31 +136,33 @@ class Receiver:
         )
 
     async def split_forever(self) -> None:
-        """Turn what arrives into notices; what a killed receiver left is first."""
+        """Turn deliveries into notices as they arrive, starting with those that a killed receiver left."""
         self._arrived.set()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             try:
                 await asyncio.to_thread(self._split)
-            except Exception as error:  # noqa: BLE001 -- whatever it was: a splitter that ends is missed by nobody
-                self.logger.warning("Deliveries wait to be split: %s", redact.mask(str(error) or repr(error)))
+            except Exception as error:  # noqa: BLE001 -- nobody would notice that the splitter has ended
+                self.logger.warning(
+                    "Deliveries could not be split, and are tried again: %s", redact.mask(str(error) or repr(error))
+                )
                 await asyncio.sleep(SPLIT_RETRY_SECONDS)
                 self._arrived.set()
 
     def _split(self) -> None:
         done = self.inbox.split(self.dialect, self.environment, self.realms)
         if done.dead_letters:
-            self.logger.warning("%d events led to no notice; `books webhooks log --dead` says why", done.dead_letters)
+            self.logger.warning("%d events could not be read. See why: books webhooks log --dead", done.dead_letters)
         if self.trigger is not None and self.inbox.has_unread(self.reads):
             self._loop.call_soon_threadsafe(self.trigger.poke)
 
     async def beat_forever(self) -> None:
-        """Say once a minute that the receiver lives, and once a day forget what is old."""
+        """Write a heartbeat once a minute, and delete old rows once a day."""
         beats = 0
         while True:
             try:
-                await asyncio.to_thread(self.inbox.listening, self.dialect.provider)
+                await asyncio.to_thread(self.inbox.record_heartbeat, self.dialect.provider)
                 if beats % HEARTBEATS_A_DAY == 0:
                     await asyncio.to_thread(self.inbox.prune)
             except Exception as error:  # noqa: BLE001 -- as above
@@ -168,13 +172,13 @@ class Receiver:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        """Run what runs beside the HTTP side, for as long as it runs."""
+        """Run the splitter, the heartbeat and the trigger for as long as the HTTP side runs."""
         del app
         self._loop = asyncio.get_running_loop()
-        beside = [self.split_forever(), self.beat_forever()]
+        background = [self.split_forever(), self.beat_forever()]
         if self.trigger is not None:
-            beside.append(self.trigger.run_forever())
-        tasks = [asyncio.create_task(each) for each in beside]
+            background.append(self.trigger.run_forever())
+        tasks = [asyncio.create_task(each) for each in background]
         try:
             yield
         finally:
@@ -184,7 +188,7 @@ class Receiver:
 
 
 def make_app(receiver: Receiver) -> Starlette:
-    """The ASGI application: `POST /webhooks/<provider>` and `GET /healthz`."""
+    """Return the ASGI application: `POST /webhooks/<provider>` and `GET /healthz`."""
     return Starlette(
         routes=[
             Route(f"/webhooks/{receiver.dialect.provider}", receiver.receive, methods=["POST"]),
@@ -195,7 +199,7 @@ def make_app(receiver: Receiver) -> Starlette:
 
 
 async def _body(request: Request) -> bytes:
-    """The raw body, up to the limit: by what is announced, and by what comes."""
+    """Return the raw body, up to the limit: by its announced length and by what arrives."""
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > BODY_BYTES_MAX:
         raise BodyTooLargeError

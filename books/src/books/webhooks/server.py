@@ -1,4 +1,4 @@
-"""The process around the receiver: a socket of its own, limits, an orderly end."""
+"""Serve the receiver: its own socket, limits, an orderly shutdown."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from books.core.faults import Exit, Halt
 CONNECTIONS_MAX = 256
 HEADER_BYTES_MAX = 16 * 1024
 REQUEST_SECONDS_MAX = 10.0
-"""How long a client may take over the head of a request, from the connection or the last answer on; Intuit sends it
-at once."""
+"""How long a client may take to send a request's head, from the connection or the last answer on; Intuit needs no
+time."""
 
 KEEP_ALIVE_SECONDS = 5
 SHUTDOWN_SECONDS = 25
 
 
 class BoundedProtocol(H11Protocol):
-    """Closes a connection on which the head of a request has not come whole in time: uvicorn would wait for ever.
+    """Closes a connection if the head of a request is not complete in time: uvicorn would wait for ever.
 
-    The limit counts from the connection's start and from each answer; uvicorn's own limit ends with the first letter.
+    The time counts from the connection's start and from each answer; uvicorn's own limit ends with the first byte.
     """
 
     def connection_made(self, transport: Any) -> None:
-        """Wait for the first head."""
+        """Start the time for the first head."""
         super().connection_made(transport)
         self._deadline = self._expect_head(after=None)
 
     def on_response_complete(self) -> None:
-        """Wait for the next head, unless it came with the last one: then the answer to that one is waited for."""
+        """Start the time for the next head, unless it arrived with the last one: then wait for its answer."""
         answered = self.cycle
         super().on_response_complete()
         self._deadline.cancel()
@@ -48,35 +48,35 @@ class BoundedProtocol(H11Protocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop counting."""
+        """Stop the timer."""
         self._deadline.cancel()
         super().connection_lost(exc)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
+    """Return a listening socket; port 0 takes a free port.
 
     Raises:
-        Halt: MISCONFIGURED; the address is taken, or is none of this machine.
+        Halt: MISCONFIGURED; the address is in use, or not an address of this machine.
     """
     try:
         family, kind, protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)  # asyncio sends without delay only where TCP is named
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen(CONNECTIONS_MAX)  # who comes before the server is up waits instead of being refused
+        listening.listen(CONNECTIONS_MAX)  # early clients wait instead of being refused
     except OSError as error:
         raise Halt(
             f"the receiver cannot listen on {host}:{port}: {error.strerror or error}",
             exit_code=Exit.MISCONFIGURED,
             code="address_unusable",
-            remedy="Name another --port, or stop what is listening there.",
+            remedy="choose another --port, or stop the process that listens there",
         ) from None
     return listening
 
 
 def serve(app: Starlette, listening: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT; what is under way is finished first."""
+    """Serve until SIGTERM or SIGINT; requests under way are finished first."""
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,

@@ -1,4 +1,4 @@
-"""Starts the job that reads what was noticed: soon, once for many notices, one at a time, again after a failure."""
+"""Start the job that reads noticed objects: soon, once for many notices, one at a time, and again after a failure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from books.core.backoff import backoff_seconds
 from books.core.clock import Clock, SystemClock
-from books.core.files import try_lock
+from books.core.flocks import try_lock
 
 QUIET_SECONDS = 1.0
-"""A bookkeeper's one deed is several notices: wait until none came for so long ..."""
+"""One action of a bookkeeper causes several notices: wait until none has arrived for this long ..."""
 
 LONGEST_SECONDS = 5.0
 """... but no longer than this after the first."""
@@ -25,20 +26,20 @@ RETRY_SECONDS_MAX = 600.0
 
 LOCK_POLL_SECONDS = 0.2
 STOP_SECONDS = 20.0
-"""How long a job may take to end once it is told to; what it was doing is done by the next one."""
+"""How long a job may take to end after SIGTERM; the next one does what it left undone."""
 
 
 def due_in(now: float, first_at: float, last_at: float, failures: int, failed_at: float) -> float:
-    """Seconds until the job is due. All times are of one steady clock; `failures` are those in a row."""
+    """Return the seconds until the job is due. Times are of one steady clock; `failures` counts those in a row."""
     due_at = min(last_at + QUIET_SECONDS, first_at + LONGEST_SECONDS)
     if failures:
-        due_at = max(due_at, failed_at + min(RETRY_SECONDS * 2 ** min(failures - 1, 10), RETRY_SECONDS_MAX))
+        due_at = max(due_at, failed_at + backoff_seconds(failures, first=RETRY_SECONDS, seconds_max=RETRY_SECONDS_MAX))
     return due_at - now
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command, and the file that keeps it and the scheduler's line for the same job apart (`books.core.files`)."""
+    """A command, and the lock file that it shares with the scheduler's line for the same job (`books.core.flocks`)."""
 
     command: Sequence[str]
     folder: Path
@@ -46,7 +47,7 @@ class Job:
 
 
 class Trigger:
-    """Runs the job when it is poked. `logger` hears how it ended; its own output goes to stderr."""
+    """Runs the job after each `poke`. Failures are logged; the job's own output goes to stderr."""
 
     def __init__(self, job: Job, logger: logging.Logger, clock: Clock | None = None) -> None:
         self._job = job
@@ -59,11 +60,11 @@ class Trigger:
         self.last_exit_code: int | None = None
 
     def poke(self) -> None:
-        """There is something to read."""
+        """Ask for the job: there is something to read."""
         self._poked.set()
 
     async def run_forever(self) -> None:
-        """Wait for pokes, start jobs; ends when it is cancelled, and the job with it."""
+        """Wait for pokes and run the job, until cancelled; a running job is then stopped too."""
         while True:
             await self._poked.wait()
             await self._wait_until_due()
@@ -85,7 +86,7 @@ class Trigger:
             return
         self._failures += 1
         self._failed_at = self._clock.monotonic()
-        self._logger.warning("The job ended with %d; it is started again later. `books status` says why", code)
+        self._logger.warning("The job ended with exit code %d and is started again later. See why: books status", code)
         self.poke()
 
     async def _run(self) -> int:
@@ -99,10 +100,10 @@ class Trigger:
 
 @contextlib.asynccontextmanager
 async def _locked(path: Path) -> AsyncIterator[None]:
-    """Hold the lock that `flock` takes in the scheduler's line; freed by the system if this process dies."""
+    """Hold the lock that `flock` takes in the scheduler's line; the system frees it if this process dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        while not try_lock(descriptor):  # noqa: ASYNC110 -- the system's lock wakes nobody
+        while not try_lock(descriptor):  # noqa: ASYNC110 -- flock cannot wake a coroutine
             await asyncio.sleep(LOCK_POLL_SECONDS)
         yield
     finally:
@@ -121,7 +122,7 @@ async def _run(job: Job) -> int:
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End the job and what it started: in its own time, then at once."""
+    """Stop the job and its children: SIGTERM first, SIGKILL if they do not end in time."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
         try:

@@ -1,4 +1,4 @@
-"""Writes deliveries durably, those that come at the same time in one transaction: one flush of the disk for all."""
+"""Group commit: store deliveries that arrive at the same time in one transaction, with one flush of the disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Waiting = tuple[bytes, "asyncio.Future[None]"]
 
 
 class Writer:
-    """`keep` writes bodies in a thread of its own; `kept` is called after each group."""
+    """Writes bodies in groups: `keep` writes a group, in a thread; `kept` is called after each group."""
 
     def __init__(self, keep: Callable[[Sequence[bytes]], None], kept: Callable[[], None]) -> None:
         self._keep = keep
@@ -24,7 +24,7 @@ class Writer:
         """Return when the body is on the disk.
 
         Raises:
-            Exception: what `keep` raised; the body may or may not be kept.
+            Exception: what `keep` raised; the body may or may not be stored.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((body, done))
@@ -40,7 +40,7 @@ class Writer:
     async def _write_group(self, group: Sequence[Waiting]) -> None:
         try:
             await asyncio.to_thread(self._keep, [body for body, _ in group])
-        except Exception as error:  # noqa: BLE001 -- whoever waits is told, whatever it was; nobody else would be
+        except Exception as error:  # noqa: BLE001 -- every waiting caller gets it; nobody else would
             for _, done in group:
                 done.set_exception(error)
             return

@@ -1,6 +1,6 @@
-"""Makes each invoice's accounting block in OpsMerge say what came of its posting: told once, the newest only.
+"""Write the result of each invoice's posting into its accounting block in OpsMerge: once, and only the newest.
 
-The block is read right before it is written, and `books.opsmerge.belonging` says whether it may be.
+The block is read right before it is written, and `books.opsmerge.belonging` decides whether it may be written.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, case, or_, select
 
+from books.core.batches import batched
 from books.core.faults import Fault, Reject
 from books.opsmerge import api, belonging, kinds
 from books.opsmerge.api import Accounting
@@ -20,19 +21,19 @@ from books.opsmerge.client import OpsMergeClient
 from books.store import Store
 from books.store.tables_opsmerge import accounting_block, allocation
 from books.store.upsert import upsert
-from books.writeback.allocation_ledger import LEFT, refusal
+from books.writeback.allocation_store import LEFT, refusal
 from books.writeback.nonproduction import note_nonproduction
 
 EFFECTS_LOCK = "opsmerge-effects"
 EFFECTS_WAIT_SECONDS = 120
-"""One process at a time writes to OpsMerge. Two may meet (the minute's push, the five minutes' payments): one waits."""
+"""Only one process writes to OpsMerge at a time. Where a push and a payments run coincide, one waits."""
 
 CHUNK = 400
 GROUP = 20
 """Invoices in one commit."""
 
 LIST_FROM = 100
-"""With so many blocks to look at, OpsMerge's list shows first which need no call of their own."""
+"""From this many due blocks on, OpsMerge's list is read first, to find those that need no call of their own."""
 
 ERROR_LENGTH_MAX = 2000
 
@@ -43,10 +44,10 @@ STATUS = {
     "conflict": "conflict",
     "held": "held",
 }
-"""What an outcome is in OpsMerge's words. `unknown` has none: a later run settles it."""
+"""OpsMerge's status for each outcome. `unknown` has none: a later run settles it."""
 
 COMPARED = ("provider", "connection", "external_id", "status", "error")
-"""What two blocks must share to say the same; when it was said does not matter."""
+"""The fields by which two blocks are compared; the time of writing does not matter."""
 
 
 @dataclass
@@ -60,7 +61,7 @@ class BlockCounts:
     left: list[Left] = field(default_factory=list)
     """They belong to another connection."""
     shown: list[Left] = field(default_factory=list)
-    """They would have been written, were this connection allowed to."""
+    """They would have been written if this connection were allowed to."""
     refused: list[Reject] = field(default_factory=list)
 
 
@@ -74,7 +75,7 @@ class Left:
 
 @dataclass(frozen=True)
 class Block:
-    """An accounting block that OpsMerge may have to be told. `seq` is of the posting that it was read from."""
+    """An accounting block that may have to be written. `seq` is of the posting that it was made from."""
 
     connection: str
     invoice_id: str
@@ -86,59 +87,58 @@ class Block:
 
     @property
     def name(self) -> str:
-        """How a person finds the invoice."""
+        """Return the number, or else the id, by which a person finds the invoice."""
         return self.number or self.invoice_id
 
 
 class AccountingBlocks:
-    """The table `accounting_block`, and the calls that bring OpsMerge into line with it."""
+    """The table `accounting_block`, and the calls that write it to OpsMerge."""
 
     def __init__(self, store: Store, client: OpsMergeClient) -> None:
         self._store = store
         self._client = client
 
-    def take_in(self, records: Sequence[Mapping[str, Any]]) -> int:
-        """Follow rows of the postings stream; old ones and unknown outcomes change nothing. How many were news."""
+    def ingest(self, records: Sequence[Mapping[str, Any]]) -> int:
+        """Store rows of the postings stream; return how many were new. Old ones and unknown outcomes change nothing."""
         wanted = [record for record in records if record.get("outcome") in STATUS]
         changed = 0
-        for start in range(0, len(wanted), CHUNK):
+        for batch in batched(wanted, CHUNK):
             with self._store.begin() as connection:
-                changed += _take_in(connection, wanted[start : start + CHUNK])
+                changed += _ingest(connection, batch)
         return changed
 
-    def tell(self, *, clearing: bool = False) -> BlockCounts:
-        """Tell OpsMerge what is due.
+    def write_due(self, *, clearing: bool = False) -> BlockCounts:
+        """Write the blocks that are due to OpsMerge.
 
-        `clearing` is for `books disconnect`: a connection that may not write looks too, and clears its own ids.
+        `clearing` is for `books disconnect`: a connection that may not write still clears its own ids.
 
         Raises:
-            Halt: OpsMerge cannot be used now; what was told until then is kept.
+            Halt: OpsMerge cannot be used now; what was written until then is recorded.
         """
         counts = BlockCounts()
-        told: list[tuple[Block, Ruling | Fault]] = []
-        due = self._due()
-        counts.shown += [Left(block.name, self._unasked(block)) for block in due if not self._looks(block, clearing)]
+        results: list[tuple[Block, Ruling | Fault]] = []
+        candidates = []
+        for block in self._due():
+            clears = clearing and block.accounting.external_id is None
+            if clears or belonging.may_write(block.connection, opsmerge_is_test=self._client.is_test):
+                candidates.append(block)
+            else:
+                ruling = belonging.decide(None, block.connection, opsmerge_is_test=self._client.is_test)
+                counts.shown.append(Left(block.name, ruling))
         try:
-            for block in self._differing([each for each in due if self._looks(each, clearing)], told, counts):
-                told.append((block, self._tell(block, counts)))
-                if len(told) >= GROUP:
-                    self._settle(told)
-                    told.clear()
+            for block in self._differing(candidates, results, counts):
+                results.append((block, self._write_one(block, counts)))
+                if len(results) >= GROUP:
+                    self._commit(results)
+                    results.clear()
         finally:
-            self._settle(told)
+            self._commit(results)
         return counts
 
-    def _looks(self, block: Block, clearing: bool) -> bool:
-        clears = clearing and block.accounting.external_id is None
-        return clears or belonging.may_write(block.connection, opsmerge_is_test=self._client.is_test)
-
-    def _unasked(self, block: Block) -> Ruling:
-        return belonging.decide(None, block.connection, opsmerge_is_test=self._client.is_test)
-
     def _differing(
-        self, due: Sequence[Block], told: list[tuple[Block, Ruling | Fault]], counts: BlockCounts
+        self, due: Sequence[Block], results: list[tuple[Block, Ruling | Fault]], counts: BlockCounts
     ) -> Sequence[Block]:
-        """Without those that OpsMerge's list, read once where there are many, shows as they are to be."""
+        """Return the blocks that differ; where many are due, OpsMerge's list is read once to find those."""
         if len(due) < LIST_FROM:
             return due
         shown = {block.invoice_id: None for block in due}
@@ -150,13 +150,14 @@ class AccountingBlocks:
         if any(belonging.is_production(block.connection) for block in due):
             with self._store.begin() as connection:
                 note_nonproduction(connection, named, self._store.now(connection))
-        same = [block for block in due if _says(shown[block.invoice_id], block.accounting)]
-        told += [(block, Ruling(Act.WRITE)) for block in same]
+        same = [block for block in due if _is_written(shown[block.invoice_id], block.accounting)]
+        results += [(block, Ruling(Act.WRITE)) for block in same]
         counts.already += len(same)
         done = {(block.connection, block.invoice_id) for block in same}
         return [block for block in due if (block.connection, block.invoice_id) not in done]
 
-    def _tell(self, block: Block, counts: BlockCounts) -> Ruling | Fault:
+    def _write_one(self, block: Block, counts: BlockCounts) -> Ruling | Fault:
+        """Write one block where it differs and belongs to its connection; return the ruling, or why it was refused."""
         try:
             shown = self._client.invoice(block.invoice_id).get("accounting")
             ruling = belonging.decide(
@@ -167,7 +168,7 @@ class AccountingBlocks:
             )
             if not ruling.writes:
                 (counts.left if ruling.act is Act.LEAVE else counts.shown).append(Left(block.name, ruling))
-            elif _says(shown, block.accounting):
+            elif _is_written(shown, block.accounting):
                 counts.already += 1
             else:
                 self._write(block, shown)
@@ -179,7 +180,7 @@ class AccountingBlocks:
         return ruling
 
     def _write(self, block: Block, shown: Any) -> None:
-        """Write the block. Which non-production company it named until now is kept first."""
+        """Write the block; first note the non-production company that it named until now."""
         named = belonging.named_by(shown)
         if named and belonging.is_production(block.connection) and not belonging.is_production(named):
             with self._store.begin() as connection:
@@ -192,30 +193,30 @@ class AccountingBlocks:
         with self._store.read() as connection:
             now = self._store.now(connection)
             ripe = accounting_block.c.next_attempt_at.is_(None) | (accounting_block.c.next_attempt_at <= now)
-            query = select(accounting_block).where(accounting_block.c.due, ripe, ~_overtaken())
+            query = select(accounting_block).where(accounting_block.c.due, ripe, ~_superseded())
             query = query.order_by(accounting_block.c.seq)
             return [_block(row) for row in connection.execute(query).mappings()]
 
-    def _settle(self, told: Sequence[tuple[Block, Ruling | Fault]]) -> None:
-        if not told:
+    def _commit(self, results: Sequence[tuple[Block, Ruling | Fault]]) -> None:
+        if not results:
             return
         with self._store.begin() as connection:
             now = self._store.now(connection)
-            for block, outcome in told:
+            for block, outcome in results:
                 if isinstance(outcome, Fault):
                     connection.execute(_row_of(block).values(**refusal(outcome, block.attempts + 1, now)))
                 elif outcome.act is Act.LEAVE:
                     connection.execute(_row_of(block).values(**_left(block, outcome)))
                 elif outcome.writes:
-                    connection.execute(_row_of(block).values(**_told(block)))
-                    connection.execute(_payments_left(block))
+                    connection.execute(_row_of(block).values(**_written(block)))
+                    connection.execute(_retry_left_payments(block))
 
 
 def mark_changed_links(store: Store, connection: str, shown: Iterable[tuple[str, Any]]) -> int:
-    """Have the blocks written again that lost or changed their link in OpsMerge. How many there are.
+    """Mark blocks as due whose connection or id differs in OpsMerge; return how many.
 
-    `shown` gives each invoice's id and its block as OpsMerge has it. What belongs to others is left alone, and so is
-    what was refused lately: its next try is due when it is due.
+    `shown` gives each invoice's id and its block as OpsMerge has it. Invoices of other connections are left alone, and
+    blocks that were refused lately keep the time of their next try.
     """
     links = dict(shown)
     marked = 0
@@ -229,7 +230,7 @@ def mark_changed_links(store: Store, connection: str, shown: Iterable[tuple[str,
             if row["due"] or is_right:
                 continue
             ruling = belonging.decide(block, connection, opsmerge_is_test=True)
-            changes = {**_AFRESH, "due": True} if ruling.writes else {**_why_left(ruling), "due": False}
+            changes = {**_NEW_TRY, "due": True} if ruling.writes else {**_why_left(ruling), "due": False}
             key = accounting_block.c.opsmerge_invoice_id == row["opsmerge_invoice_id"]
             conn.execute(
                 accounting_block.update().where(accounting_block.c.connection == connection, key).values(changes)
@@ -245,24 +246,24 @@ def _rows_of(conn: Connection, connection: str, invoice_ids: Sequence[str]) -> S
     return conn.execute(query).mappings().all()
 
 
-def _says(shown: Any, wanted: Accounting) -> bool:
-    """Whether OpsMerge shows it already; when it was said does not matter."""
+def _is_written(shown: Any, wanted: Accounting) -> bool:
+    """Return whether OpsMerge shows this block already; the time of writing does not matter."""
     body, shown = wanted.body(), shown or {}
     return all(shown.get(name) == body[name] for name in COMPARED)
 
 
 def _not_as_written(block: Block) -> Reject:
     return Reject(
-        f"invoice {block.name}: OpsMerge answers with another connection or id in its block than was written",
+        f"invoice {block.name}: OpsMerge's answer has another connection or id in the block than was written",
         code="not_as_written",
-        remedy="look at the invoice in OpsMerge; `books contract-check` says whether the API has changed",
+        remedy="look at the invoice in OpsMerge, and run `books contract-check` to see whether the API has changed",
     )
 
 
-def _overtaken() -> Any:
-    """Whether another company has news of the same invoice: an old connection does not speak over a new one.
+def _superseded() -> Any:
+    """Return the condition that another company has a newer posting of the same invoice, which is then shown instead.
 
-    A production connection is not silenced by one that is not.
+    Over a production connection only another production connection takes precedence.
     """
     other = accounting_block.alias()
     production = f"{belonging.PRODUCTION}%"
@@ -275,7 +276,7 @@ def _overtaken() -> Any:
     return newer.exists()
 
 
-_AFRESH: Mapping[str, Any] = {
+_NEW_TRY: Mapping[str, Any] = {
     "attempts": 0,
     "next_attempt_at": None,
     "fault_code": None,
@@ -284,15 +285,19 @@ _AFRESH: Mapping[str, Any] = {
 }
 
 
-def _take_in(connection: Connection, records: Sequence[Mapping[str, Any]]) -> int:
-    """One chunk of rows: the newest per invoice, where it is newer than what is known and says something else."""
+def _ingest(connection: Connection, records: Sequence[Mapping[str, Any]]) -> int:
+    """Store one chunk of rows: per invoice the newest, where it is newer than the known one; return how many."""
     newest: dict[tuple[str, str], Mapping[str, Any]] = {}
     for record in records:
         key = (str(record["connection"]), str(record["opsmerge_invoice_id"]))
         if key not in newest or _seq(record) >= _seq(newest[key]):
             newest[key] = record
     known = _known(connection, [invoice_id for _, invoice_id in newest])
-    rows = [_row(key, record, known.get(key)) for key, record in newest.items() if _is_news(record, known.get(key))]
+    rows = [
+        _row(key, record, known.get(key))
+        for key, record in newest.items()
+        if key not in known or _seq(record) > known[key]["seq"]
+    ]
     upsert(connection, accounting_block, rows)
     return len(rows)
 
@@ -301,10 +306,6 @@ def _known(connection: Connection, invoice_ids: Sequence[str]) -> dict[tuple[str
     query = select(accounting_block).where(accounting_block.c.opsmerge_invoice_id.in_(invoice_ids)).with_for_update()
     rows = connection.execute(query).mappings()
     return {(row["connection"], row["opsmerge_invoice_id"]): row for row in rows}
-
-
-def _is_news(record: Mapping[str, Any], known: RowMapping | None) -> bool:
-    return known is None or _seq(record) > known["seq"]
 
 
 def _row(key: tuple[str, str], record: Mapping[str, Any], known: RowMapping | None) -> dict[str, Any]:
@@ -321,7 +322,7 @@ def _row(key: tuple[str, str], record: Mapping[str, Any], known: RowMapping | No
         "synced_at": accounting.synced_at,
         "seq": _seq(record),
         "due": known is None or known["due"] or known["written_sha256"] != _sha256(accounting),
-        **_AFRESH,
+        **_NEW_TRY,
     }
 
 
@@ -339,7 +340,7 @@ def _accounting(record: Mapping[str, Any]) -> Accounting:
 
 
 def _error(record: Mapping[str, Any]) -> str:
-    """What is wrong and what to do, as the person at the invoice reads it."""
+    """Return what is wrong and what to do, as text for the person who reads the invoice."""
     message = str(record.get("fault_message") or record.get("fault_code") or record["outcome"]).strip()
     remedy = str(record.get("remedy") or "").strip()
     text = f"{message}. What to do: {remedy}" if remedy else message
@@ -378,17 +379,17 @@ def _row_of(block: Block) -> Any:
 
 
 def _left(block: Block, ruling: Ruling) -> dict[str, Any]:
-    """It belongs to another connection: looked at again when OpsMerge shows otherwise, or the posting changes."""
+    """Return the columns of a block left to another connection, until OpsMerge's block or the posting changes."""
     unchanged = accounting_block.c.seq == block.seq
     return {**_why_left(ruling), "due": case((unchanged, False), else_=True)}
 
 
 def _why_left(ruling: Ruling) -> dict[str, Any]:
-    return {**_AFRESH, "fault_code": LEFT, "fault_message": ruling.why, "remedy": ruling.remedy}
+    return {**_NEW_TRY, "fault_code": LEFT, "fault_message": ruling.why, "remedy": ruling.remedy}
 
 
-def _payments_left(block: Block) -> Any:
-    """Payments that were left while the invoice belonged to another connection are looked at again."""
+def _retry_left_payments(block: Block) -> Any:
+    """Mark payments as due that were left while the invoice belonged to another connection."""
     company = block.connection.partition(":")[2]
     return (
         allocation.update()
@@ -398,11 +399,11 @@ def _payments_left(block: Block) -> Any:
     )
 
 
-def _told(block: Block) -> dict[str, Any]:
-    """OpsMerge says it now. A newer posting that came meanwhile stays due."""
+def _written(block: Block) -> dict[str, Any]:
+    """Return the columns of a block that OpsMerge shows now. A newer posting that came meanwhile stays due."""
     unchanged = accounting_block.c.seq == block.seq
     return {
         "written_sha256": _sha256(block.accounting),
-        **_AFRESH,
+        **_NEW_TRY,
         "due": case((unchanged, False), else_=True),
     }

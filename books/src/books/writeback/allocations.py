@@ -1,7 +1,7 @@
-"""Which payment settles which invoice, and what OpsMerge must be told: decided here, done in `payments`.
+"""Decide which payment settles which invoice and what to write to OpsMerge; `payments` applies it.
 
-A payment of QuickBooks may settle many invoices, in part, and change its mind. What counts is its newest version:
-each invoice that it settles is one allocation; an invoice that it no longer settles has one of 0.00.
+A QuickBooks payment may settle many invoices, in part, and be changed later. Its newest version counts: each invoice
+that it settles is one allocation; for an invoice that it no longer settles the allocation is 0.00.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from books.core.money import ZERO, half_up
 from books.opsmerge.payments import Entry, Settlement
 
 INVOICE = "invoice"
-"""The transaction type of allocations that matter to OpsMerge; credit memos and journals settle nothing there."""
+"""The only transaction type that is written to OpsMerge; credit memos and journals settle nothing there."""
 
 ACTIVE, VOIDED, DELETED, GONE = "active", "voided", "deleted", "gone"
 
 
 @dataclass(frozen=True)
 class Version:
-    """Which state of a payment this is: QuickBooks raises `sync_token` with every change; then the time decides.
+    """The version of a payment: QuickBooks raises `sync_token` with every change; for equal ones the time decides.
 
-    `sync_token` is -1 and `updated_at` empty where a row had none (a deletion is a bare id).
+    `sync_token` is -1 and `updated_at` empty where a row has none (a deletion is a bare id).
     """
 
     status: str
@@ -36,7 +36,7 @@ class Version:
     updated_at: str = ""
 
     def supersedes(self, known: Version) -> bool:
-        """Whether this is as new as what is known, or newer. A deletion is final: QuickBooks never reuses an id."""
+        """Return whether this is as new as the known version, or newer. A deletion is final: ids are never reused."""
         if known.status == DELETED:
             return self.status == DELETED
         if self.status == DELETED:
@@ -46,7 +46,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Allocation:
-    """What one payment gives one invoice. `transaction_id` is the invoice's id in QuickBooks."""
+    """What one payment pays of one invoice. `transaction_id` is the invoice's id in QuickBooks."""
 
     transaction_id: str
     settlement: Settlement
@@ -56,7 +56,7 @@ class Allocation:
 
 @dataclass(frozen=True)
 class Payment:
-    """One row of the payments stream, read."""
+    """One parsed row of the payments stream."""
 
     realm_id: str
     payment_id: str
@@ -65,12 +65,12 @@ class Payment:
 
 
 def external_id(realm_id: str, payment_id: str, transaction_id: str) -> str:
-    """The id under which OpsMerge knows an allocation."""
+    """Return the external id of an allocation's payment in OpsMerge."""
     return f"{realm_id}:{payment_id}:{transaction_id}"
 
 
 def read_version(record: Mapping[str, Any]) -> Version:
-    """Status and version of a row of the payments stream."""
+    """Return status and version of a row of the payments stream."""
     return Version(
         status=str(record.get("status") or ACTIVE),
         sync_token=_sync_token(record.get("sync_token")),
@@ -79,10 +79,10 @@ def read_version(record: Mapping[str, Any]) -> Version:
 
 
 def read_payment(record: Mapping[str, Any]) -> Payment:
-    """A row of the payments stream.
+    """Parse a row of the payments stream.
 
     Raises:
-        Reject: an amount is not whole pennies, or negative; the message names the payment and the invoice.
+        Reject: an amount is negative or not in whole pennies; the message names the payment and the invoice.
     """
     version = read_version(record)
     return Payment(
@@ -94,7 +94,7 @@ def read_payment(record: Mapping[str, Any]) -> Payment:
 
 
 def _allocations(record: Mapping[str, Any]) -> tuple[Allocation, ...]:
-    """One allocation per invoice: QuickBooks may give an invoice in several lines of a payment."""
+    """Return one allocation per invoice; QuickBooks may list an invoice in several lines of a payment."""
     merged: dict[str, Allocation] = {}
     for row in record.get("allocations") or ():
         if str(row.get("transaction_type") or "").lower() != INVOICE or not row.get("transaction_id"):
@@ -129,12 +129,11 @@ def _amount(record: Mapping[str, Any], row: Mapping[str, Any]) -> Decimal:
         usable = False
     if not usable:
         raise Reject(
-            f"payment {record['id']} gives invoice {row.get('invoice_number') or row['transaction_id']} "
-            f"{row['amount']}, "
-            "which is not an amount in whole pennies",
+            f"payment {record['id']}, invoice {row.get('invoice_number') or row['transaction_id']}: the amount "
+            f"{row['amount']} is negative or not in whole pennies",
             code="allocation_amount",
             field="allocations.amount",
-            remedy="look at the payment in QuickBooks",
+            remedy="correct the payment in QuickBooks",
         )
     return half_up(amount)
 
@@ -150,7 +149,7 @@ def _sync_token(value: Any) -> int:
 
 
 def _moment(value: Any) -> str:
-    """A time as UTC text that sorts; empty where there is none, or none that can be read."""
+    """Return a time as UTC text that sorts; empty where it is missing or not a valid timestamp."""
     try:
         moment = pendulum.parse(str(value or ""))
     except ValueError:
@@ -161,42 +160,42 @@ def _moment(value: Any) -> str:
 
 
 class Effect(StrEnum):
-    """What must be done about one allocation."""
+    """What to write to OpsMerge for one allocation."""
 
     NOTHING = "nothing"
-    """OpsMerge shows it already, or rightly does not."""
+    """OpsMerge is up to date."""
     WRITE = "write"
-    """Create our payment, or change it."""
+    """Create or change our payment."""
     VOID = "void"
     """Void our payment."""
     LINK = "link"
-    """A person entered the same payment: remember that one, write none."""
+    """A person entered the same payment by hand: link to it, write none."""
     BY_HAND = "by_hand"
-    """The payment to change was entered by a person, and the API changes only ours: they are asked to."""
+    """The payment to change was entered by hand, and the API can change only ours: a person has to."""
 
 
 @dataclass(frozen=True)
-class There:
+class OpsMergeState:
     """What OpsMerge shows for one allocation: our payment, the linked one, and those entered by hand for the invoice.
 
     `by_hand` holds live payments without an external id that no other allocation is linked to.
     """
 
-    ours: Entry | None = None
+    our_payment: Entry | None = None
     linked: Entry | None = None
     by_hand: tuple[Entry, ...] = ()
 
 
 def decide(
-    wanted: Settlement | None, invoice_id: str | None, there: There, written_sha256: str | None
+    wanted: Settlement | None, invoice_id: str | None, state: OpsMergeState, written_sha256: str | None
 ) -> tuple[Effect, Entry | None]:
-    """What must be done, and the payment in OpsMerge that it is about, if any.
+    """Return what to write, and the payment in OpsMerge that it concerns, if any.
 
-    `wanted` is None for an allocation of 0.00; `written_sha256` is of what we wrote last: OpsMerge may keep
-    some of it in words of its own, and that must not make us write it again and again.
+    `wanted` is None for an allocation of 0.00. `written_sha256` is of what we wrote last: OpsMerge may store some of it
+    in words of its own, and that must not make us write it again and again.
     """
-    ours = _live(there.ours)
-    linked = _live(there.linked)
+    ours = _live(state.our_payment)
+    linked = _live(state.linked)
     if ours and (wanted is None or linked or ours.invoice_id != invoice_id):
         return Effect.VOID, ours
     if linked:
@@ -206,12 +205,12 @@ def decide(
         return Effect.NOTHING, None
     if ours:
         return (Effect.NOTHING if _shows(ours, wanted, written_sha256) else Effect.WRITE), ours
-    twin = find_twin(wanted, there.by_hand)
+    twin = find_twin(wanted, state.by_hand)
     return (Effect.LINK, twin) if twin else (Effect.WRITE, None)
 
 
 def find_twin(wanted: Settlement, by_hand: Iterable[Entry]) -> Entry | None:
-    """The payment entered by hand that is this one: same amount, currency and reference; none equals none."""
+    """Return the payment entered by hand with the same amount, currency and reference; no reference equals none."""
     return next((entry for entry in by_hand if _twin_key(entry.settlement) == _twin_key(wanted)), None)
 
 

@@ -1,7 +1,7 @@
-"""What QuickBooks says is owed of each invoice, held against what its payments give it.
+"""Compare each invoice's balance in QuickBooks with its allocations.
 
-An invoice may be settled by more than payments and credit notes: a journal entry, a deposit on the invoice itself.
-`Invoice.Balance` counts them all, so what the allocations do not explain of it is a remainder, and is reported.
+An invoice may be settled by more than payments and credit notes: a journal entry, or a deposit on the invoice itself.
+`Invoice.Balance` counts them all, so the part that the allocations do not explain is a remainder, and is reported.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, select, tuple_, update
 
+from books.core.batches import batched
 from books.core.money import ZERO, half_up
 from books.posting import documents
 from books.store import Store
@@ -32,7 +33,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Remainder:
-    """An invoice of ours whose balance its payments do not explain. Positive: more is settled than payments give."""
+    """An invoice of ours whose balance its payments do not explain. Positive: more is settled than they pay."""
 
     number: str
     opsmerge_invoice_id: str
@@ -49,50 +50,50 @@ class Balances:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def take_in(self, records: Sequence[Mapping[str, Any]]) -> list[Key]:
-        """Follow rows of the stream `invoices`; older versions than known change nothing. Which invoices were named."""
+    def ingest(self, records: Sequence[Mapping[str, Any]]) -> list[Key]:
+        """Store rows of the stream `invoices`, unless older than the known version; return the invoices' keys."""
         keys = [(str(record["realm_id"]), str(record["id"])) for record in records]
-        for start in range(0, len(records), CHUNK):
+        for batch in batched(records, CHUNK):
             with self._store.begin() as connection:
-                _follow(connection, records[start : start + CHUNK])
+                _ingest(connection, batch)
         return keys
 
     def forget_all_but(self, shown: Collection[Key], realm_id: str) -> int:
-        """After a complete read: invoices of a company that it did not show no longer exist. How many."""
+        """Delete a company's invoices that a complete read did not show; return how many."""
         gone = sorted(set(self.of_realm(realm_id)) - set(shown))
-        for start in range(0, len(gone), CHUNK):
-            named = tuple_(ledger_balance.c.realm_id, ledger_balance.c.transaction_id).in_(gone[start : start + CHUNK])
+        for batch in batched(gone, CHUNK):
+            named = tuple_(ledger_balance.c.realm_id, ledger_balance.c.transaction_id).in_(batch)
             with self._store.begin() as connection:
                 connection.execute(delete(ledger_balance).where(named))
-                documents.note(connection, realm_id, {key: DELETED for _, key in gone[start : start + CHUNK]})
+                documents.note(connection, realm_id, {key: DELETED for _, key in batch})
         return len(gone)
 
     def settled_by(self, payments: Iterable[Key]) -> list[Key]:
-        """The invoices that these payments (realm and payment id) give money to, or gave."""
+        """Return the invoices that these payments (realm and payment id) settle, or settled."""
         found: list[Key] = []
         wanted = sorted(set(payments))
         with self._store.read() as connection:
-            for start in range(0, len(wanted), CHUNK):
-                named = tuple_(allocation.c.realm_id, allocation.c.payment_id).in_(wanted[start : start + CHUNK])
+            for batch in batched(wanted, CHUNK):
+                named = tuple_(allocation.c.realm_id, allocation.c.payment_id).in_(batch)
                 query = select(allocation.c.realm_id, allocation.c.transaction_id).where(named)
                 found.extend((row[0], row[1]) for row in connection.execute(query))
         return found
 
     def of_realm(self, realm_id: str) -> list[Key]:
-        """Every invoice known of a company."""
+        """Return every known invoice of a company."""
         query = select(ledger_balance.c.transaction_id).where(ledger_balance.c.realm_id == realm_id)
         with self._store.read() as connection:
             return [(realm_id, row[0]) for row in connection.execute(query)]
 
-    def explain(self, invoices: Iterable[Key]) -> None:
-        """Work out anew what the allocations leave unexplained of these invoices."""
+    def update_remainders(self, invoices: Iterable[Key]) -> None:
+        """Compute again what the allocations do not explain of these invoices' balances."""
         wanted = sorted(set(invoices))
-        for start in range(0, len(wanted), CHUNK):
+        for batch in batched(wanted, CHUNK):
             with self._store.begin() as connection:
-                _explain(connection, wanted[start : start + CHUNK])
+                _update_remainders(connection, batch)
 
     def unexplained(self) -> list[Remainder]:
-        """The invoices of ours with a remainder, by number."""
+        """Return the invoices of ours with a remainder, by number."""
         ours = and_(
             posting.c.realm_id == ledger_balance.c.realm_id, posting.c.external_id == ledger_balance.c.transaction_id
         )
@@ -104,7 +105,7 @@ class Balances:
             return [Remainder(**row) for row in rows]
 
 
-def _follow(connection: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+def _ingest(connection: Connection, records: Sequence[Mapping[str, Any]]) -> None:
     keys = [(str(record["realm_id"]), str(record["id"])) for record in records]
     known = _known(connection, keys)
     rows: dict[Key, dict[str, Any]] = {}
@@ -125,7 +126,7 @@ def _follow(connection: Connection, records: Sequence[Mapping[str, Any]]) -> Non
 
 
 def _note_ended(connection: Connection, statuses: Mapping[Key, str]) -> None:
-    """Remember which invoices are voided or deleted now, for the push: it asks QuickBooks only when it has to post."""
+    """Store which invoices are voided or deleted now, for the push: it asks QuickBooks only when it has to post."""
     for realm_id in sorted({realm_id for realm_id, _ in statuses}):
         own = {key: status for (realm, key), status in statuses.items() if realm == realm_id}
         documents.note_live(connection, realm_id, [key for key, status in own.items() if status not in ENDED])
@@ -153,7 +154,7 @@ def _row(key: Key, record: Mapping[str, Any], version: Version) -> dict[str, Any
 
 
 def _amount(value: Any) -> Decimal:
-    """An amount in whole pennies; what is none counts as nothing, and shows as a remainder."""
+    """Return an amount in whole pennies; an invalid one counts as 0.00 and shows as a remainder."""
     try:
         amount = Decimal(str(value if value is not None else 0))
     except InvalidOperation:
@@ -161,19 +162,19 @@ def _amount(value: Any) -> Decimal:
     return half_up(amount) if amount.is_finite() else ZERO
 
 
-def _explain(connection: Connection, keys: Sequence[Key]) -> None:
+def _update_remainders(connection: Connection, keys: Sequence[Key]) -> None:
     columns = ledger_balance.c
     query = select(ledger_balance).where(tuple_(columns.realm_id, columns.transaction_id).in_(keys))
-    given = _given(connection, keys)
+    paid = _paid(connection, keys)
     for row in connection.execute(query).mappings().all():
         key = (row["realm_id"], row["transaction_id"])
-        remainder = row["total"] - row["balance"] - given.get(key, ZERO)
+        remainder = row["total"] - row["balance"] - paid.get(key, ZERO)
         if remainder != row["remainder"]:
             connection.execute(update(ledger_balance).where(*_is(key)).values(remainder=remainder))
 
 
-def _given(connection: Connection, keys: Sequence[Key]) -> dict[Key, Decimal]:
-    """What the payments give each invoice now. Summed here: SQLite would add texts as floats."""
+def _paid(connection: Connection, keys: Sequence[Key]) -> dict[Key, Decimal]:
+    """Return what the payments pay of each invoice now. Summed here: SQLite would add text as floats."""
     named = tuple_(allocation.c.realm_id, allocation.c.transaction_id).in_(keys)
     query = select(allocation.c.realm_id, allocation.c.transaction_id, allocation.c.amount).where(named)
     given: dict[Key, Decimal] = {}

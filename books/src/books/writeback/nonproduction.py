@@ -1,6 +1,6 @@
-"""Companies whose money is not real, known by accounting blocks in OpsMerge that name them.
+"""Companies whose money is not real, known from accounting blocks in OpsMerge that name them.
 
-A production connection keeps each non-production connection that a block names. Payments that OpsMerge has under such a
+A production connection records each non-production connection that a block names. Payments in OpsMerge with such a
 company's id were never received: production voids them (`books.writeback.payments`).
 """
 
@@ -18,7 +18,7 @@ from books.store.upsert import upsert
 
 
 def note_nonproduction(conn: Connection, connections: Iterable[str], now: pendulum.DateTime) -> None:
-    """Keep the companies of the connections among these that are not production ones."""
+    """Store the companies of those connections that are not production ones."""
     found = {name.partition(":")[2]: name for name in connections if name and not belonging.is_production(name)}
     rows = [{"company_id": key, "connection": name, "seen_at": now} for key, name in found.items() if key]
     known = {row[0] for row in conn.execute(select(nonproduction_company.c.company_id))} if rows else set()
@@ -26,7 +26,7 @@ def note_nonproduction(conn: Connection, connections: Iterable[str], now: pendul
 
 
 def nonproduction_companies(conn: Connection) -> list[str]:
-    """The ids of companies whose payments are no money; never one that this store posts to in production."""
+    """Return the ids of companies whose payments are not real; never one that this store posts to in production."""
     ours = select(posting.c.realm_id).where(posting.c.connection.like(f"{belonging.PRODUCTION}%"))
     query = select(nonproduction_company.c.company_id).where(nonproduction_company.c.company_id.not_in(ours))
     return sorted(conn.execute(query).scalars())

@@ -1,18 +1,18 @@
-"""What OpsMerge shows: its payments, kept in the store and read by change. Nothing is written that is so already.
+"""Mirror OpsMerge's payments in the store, read by change, so that only differences are written.
 
-The mirror also mends the ledger: a payment that was written just before a crash, voided by a person, or written by
-a bridge whose store was lost, is seen here.
+The mirror also repairs the stored allocations: it shows payments that were written just before a crash, voided by a
+person, or written by a bridge whose store was lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select
 
+from books.core.batches import batched
 from books.core.money import ZERO
 from books.opsmerge import api, belonging, kinds
 from books.opsmerge.client import OpsMergeClient
@@ -21,8 +21,8 @@ from books.store import Store
 from books.store.tables_opsmerge import allocation, opsmerge_payment, opsmerge_read
 from books.store.tables_posting import posting
 from books.store.upsert import upsert
-from books.writeback.allocation_ledger import CHUNK, Due
-from books.writeback.allocations import There
+from books.writeback.allocation_store import CHUNK, Due
+from books.writeback.allocations import OpsMergeState
 from books.writeback.nonproduction import nonproduction_companies
 
 OVERLAP_SECONDS = 300
@@ -41,19 +41,19 @@ class Mirror:
         self._source = client.source
 
     def refresh(self) -> int:
-        """Read what changed since the last time, and mark the allocations it may matter to. How many rows came."""
+        """Read what changed since the last time and mark its allocations as due; return the number of rows."""
         count = 0
         records = self._client.records(api.PAYMENTS, params=self._since())
-        while chunk := list(islice(records, CHUNK)):
+        for chunk in batched(records, CHUNK):
             with self._store.begin() as connection:
-                self._take_in(connection, chunk)
+                self._ingest(connection, chunk)
             count += len(chunk)
         return count
 
     def adopt_orphans(self, realm_id: str) -> int:
-        """After a complete read of a realm: our payments that no allocation explains are to go. How many there are.
+        """After a complete read of a realm: mark our payments that no allocation explains for voiding; return how many.
 
-        They stand after the store was lost while payments were deleted in QuickBooks.
+        They exist where the store was lost while payments were deleted in QuickBooks.
         """
         prefix = f"{realm_id}:"
         query = select(opsmerge_payment).where(
@@ -70,7 +70,7 @@ class Mirror:
         return len(orphans)
 
     def of_nonproduction(self) -> tuple[list[str], list[Entry]]:
-        """The production connections of this store, and the live payments of companies whose payments are no money."""
+        """Return this store's production connections, and the live payments of companies whose money is not real."""
         ours = select(posting.c.connection).where(posting.c.connection.like(f"{belonging.PRODUCTION}%")).distinct()
         with self._store.read() as connection:
             production = sorted(connection.execute(ours).scalars())
@@ -87,7 +87,7 @@ class Mirror:
         return [_entry(row) for row in connection.execute(query).mappings() if _ours(row["external_id"])]
 
     def view(self, due: Sequence[Due]) -> View:
-        """What OpsMerge shows for these allocations."""
+        """Return what OpsMerge shows for these allocations."""
         view = View()
         with self._store.read() as connection:
             for column, values in (
@@ -99,8 +99,8 @@ class Mirror:
             view.linked |= _linked(connection, view.by_hand_ids())
         return view
 
-    def keep(self, entries: Sequence[Entry]) -> None:
-        """Note what OpsMerge answered to our writes, so that the next read of it is no news."""
+    def record(self, entries: Sequence[Entry]) -> None:
+        """Store what OpsMerge answered to our writes, so that the next read of them marks nothing as due."""
         with self._store.begin() as connection:
             rows = [{**_row(self._source, entry), "updated_at": ""} for entry in entries]
             upsert(connection, opsmerge_payment, rows)
@@ -114,11 +114,11 @@ class Mirror:
         since = datetime.fromisoformat(read_to) - timedelta(seconds=OVERLAP_SECONDS)
         return {api.CHANGED_SINCE: api.zulu(since.isoformat())}
 
-    def _take_in(self, connection: Connection, records: Sequence[Mapping[str, Any]]) -> None:
-        """One chunk; the list is in order of change, so what is read so far is a place to go on from."""
+    def _ingest(self, connection: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+        """Store one chunk. The list is in order of change, so each chunk moves the place to continue from."""
         entries = {record["id"]: api.entry(record) for record in records}
         before = {entry.id: entry for entry in self._entries(connection, opsmerge_payment.c.id, list(entries))}
-        news = [entry for entry in entries.values() if _matters(entry, before.get(entry.id))]
+        changed = [entry for entry in entries.values() if _matters(entry, before.get(entry.id))]
         rows = {
             record["id"]: {
                 **_row(self._source, entries[record["id"]]),
@@ -127,14 +127,12 @@ class Mirror:
             for record in records
         }
         upsert(connection, opsmerge_payment, list(rows.values()))
-        _mark_due(connection, news)
+        _mark_due(connection, changed)
         upsert(connection, opsmerge_read, [{"source": self._source, "updated_at": records[-1]["updated_at"]}])
 
     def _entries(self, connection: Connection, column: Any, values: Sequence[str]) -> Iterator[Entry]:
-        for start in range(0, len(values), CHUNK):
-            query = select(opsmerge_payment).where(
-                opsmerge_payment.c.source == self._source, column.in_(values[start : start + CHUNK])
-            )
+        for batch in batched(values, CHUNK):
+            query = select(opsmerge_payment).where(opsmerge_payment.c.source == self._source, column.in_(batch))
             for row in connection.execute(query).mappings():
                 yield _entry(row)
 
@@ -149,7 +147,7 @@ class View:
         self.linked: set[str] = set()
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """Take in payments of OpsMerge; a newer state of one replaces the older."""
+        """Add payments of OpsMerge; a newer state of one replaces the older."""
         for entry in entries:
             self._by_id[entry.id] = entry
             if entry.external_id:
@@ -158,35 +156,34 @@ class View:
                 self._by_hand.setdefault(entry.invoice_id, {})[entry.id] = entry
 
     def by_hand_ids(self) -> list[str]:
-        """All payments without an external id."""
+        """Return the ids of all payments without an external id."""
         return [identifier for entries in self._by_hand.values() for identifier in entries]
 
-    def there(self, due: Due) -> There:
-        """What OpsMerge shows for one allocation."""
+    def state_of(self, due: Due) -> OpsMergeState:
+        """Return what OpsMerge shows for one allocation."""
         free = (
             entry
             for entry in self._by_hand.get(due.invoice_id, {}).values()
             if not entry.voided and entry.id not in self.linked
         )
-        return There(
-            ours=self._by_external_id.get(due.external_id),
+        return OpsMergeState(
+            our_payment=self._by_external_id.get(due.external_id),
             linked=self._by_id.get(due.linked_payment_id) if due.linked_payment_id else None,
             by_hand=tuple(sorted(free, key=lambda entry: entry.id)),
         )
 
 
 def _linked(connection: Connection, ids: Sequence[str]) -> set[str]:
-    """Which of these payments an allocation is linked to."""
+    """Return those of these payments that an allocation is linked to."""
     found: set[str] = set()
-    for start in range(0, len(ids), CHUNK):
-        part = ids[start : start + CHUNK]
-        query = select(allocation.c.linked_payment_id).where(allocation.c.linked_payment_id.in_(part))
+    for batch in batched(ids, CHUNK):
+        query = select(allocation.c.linked_payment_id).where(allocation.c.linked_payment_id.in_(batch))
         found.update(str(identifier) for identifier in connection.execute(query).scalars())
     return found
 
 
 def _matters(entry: Entry, before: Entry | None) -> bool:
-    """Whether a payment shows otherwise than we knew, in what decides our effects."""
+    """Return whether a payment changed in a way that decides what we write."""
     if before is None:
         return True
     return (entry.settlement.amount, entry.voided, entry.invoice_id) != (
@@ -196,17 +193,17 @@ def _matters(entry: Entry, before: Entry | None) -> bool:
     )
 
 
-def _mark_due(connection: Connection, news: Sequence[Entry]) -> None:
-    """The allocations that these payments are about are looked at again, at once."""
-    for entry in news:
+def _mark_due(connection: Connection, changed: Sequence[Entry]) -> None:
+    """Mark the allocations of these payments as due at once."""
+    for entry in changed:
         update = allocation.update().where(*_about(entry)).values(due=True, next_attempt_at=None)
         connection.execute(update)
 
 
 def _about(entry: Entry) -> tuple[ColumnElement[bool], ...]:
-    """Which allocations a payment of OpsMerge is about: ours; or, of one entered by hand, the one linked to it.
+    """Return the condition for the allocations that a payment concerns: its own, or the one linked to it.
 
-    One entered by hand may also be what OpsMerge refused others for.
+    A payment entered by hand may also be the reason why OpsMerge refused others of the invoice.
     """
     ours = _ours(entry.external_id)
     if not ours:
@@ -221,7 +218,7 @@ def _about(entry: Entry) -> tuple[ColumnElement[bool], ...]:
 
 
 def _ours(external_id: str | None) -> tuple[str, ...]:
-    """Realm, payment and invoice of an external id that we made; empty for any other."""
+    """Return realm, payment and invoice of an external id that this bridge made; empty for any other."""
     parts = tuple((external_id or "").split(":"))
     return parts if len(parts) == ID_PARTS else ()
 

@@ -36,7 +36,7 @@ class Refusals:
 
 
 def plain_refusals() -> Refusals:
-    """JSON of no particular vendor."""
+    """Return a refusal as plain JSON, of no particular vendor."""
 
     def refusal(status: int) -> Callable[[PlannedFault, Headers], Response]:
         def build(fault: PlannedFault, _headers: Headers) -> Response:
@@ -136,7 +136,7 @@ class SimApp(Starlette):
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The whole body; None when it is larger than any request has reason to be."""
+    """Return the whole body; None when it is larger than any real request."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -152,7 +152,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Give the body that was read already, then what really comes."""
+    """Return the body that was read already, then what the client really sends."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:
@@ -167,5 +167,5 @@ async def _disconnected(receive: Receive) -> None:
 
 
 def control_error(status: int, message: str) -> Response:
-    """How `/_control` refuses: one sentence."""
+    """Return a refusal of `/_control`: one sentence."""
     return Response(json.dumps({"error": message}), status, media_type="application/json")

@@ -26,16 +26,16 @@ class SimClock:
             self.freeze()
 
     def epoch(self) -> float:
-        """Virtual seconds since 1970."""
+        """Return virtual seconds since 1970."""
         return time.time() + self._offset if self._stopped_at is None else self._stopped_at
 
     def now(self) -> datetime:
-        """Virtual time, UTC, to the microsecond."""
+        """Return virtual time, UTC, to the microsecond."""
         return EPOCH + timedelta(seconds=self.epoch())
 
     @property
     def frozen(self) -> bool:
-        """Whether the clock stands still."""
+        """Return whether the clock stands still."""
         return self._stopped_at is not None
 
     def advance(self, seconds: float) -> None:
@@ -52,28 +52,28 @@ class SimClock:
         self._move_to((aware - EPOCH).total_seconds())
 
     def freeze(self) -> None:
-        """Let time stand still until `run`."""
+        """Stop the clock until `run`."""
         self._stopped_at = self.epoch()
         self._changed()
 
     def run(self) -> None:
-        """Let time pass again, from where it stands."""
+        """Let the clock run again, from where it stopped."""
         epoch = self.epoch()
         self._stopped_at = None
         self._offset = epoch - time.time()
         self._changed()
 
     def real_time(self) -> None:
-        """Forget every move: the machine's time again."""
+        """Return to the machine's time."""
         self._offset, self._stopped_at = 0.0, None
         self._changed()
 
     def snapshot(self) -> dict[str, float | None]:
-        """What `restore` needs, as JSON."""
+        """Return what `restore` needs, as JSON."""
         return {"offset_seconds": self._offset, "stopped_at": self._stopped_at}
 
     def restore(self, snapshot: dict[str, float | None]) -> None:
-        """Take up a snapshot; a running clock has gone on meanwhile."""
+        """Restore a snapshot; a running clock has continued meanwhile."""
         self._offset = float(snapshot.get("offset_seconds") or 0.0)
         stopped_at = snapshot.get("stopped_at")
         self._stopped_at = None if stopped_at is None else float(stopped_at)

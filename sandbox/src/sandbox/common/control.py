@@ -23,7 +23,7 @@ class ControlError(ValueError):
 
 
 async def body_of(request: Request) -> dict[str, Any]:
-    """The JSON object of a control request; an empty body is an empty object.
+    """Return the JSON object of a control request; an empty body is an empty object.
 
     Raises:
         ControlError: not a JSON object.
@@ -55,7 +55,7 @@ def _sentence(error: Exception) -> str:
 
 
 def control_routes(clock: SimClock, faults: FaultPlan, log: RequestLog) -> list[Route]:
-    """Routes for clock, faults and requests, below `/_control`."""
+    """Return routes for clock, faults and requests, below `/_control`."""
     return [
         Route("/_control/clock", guarded(_clock(clock)), methods=["GET", "POST"]),
         Route("/_control/faults", guarded(_faults(faults)), methods=["GET", "POST", "DELETE"]),
@@ -103,7 +103,7 @@ def _faults(faults: FaultPlan) -> Handler:
 
 
 def _release(faults: FaultPlan) -> Handler:
-    """POST: every hanging and late request goes on now."""
+    """POST: continue every hanging and late request now."""
 
     async def handle(_request: Request) -> Response:
         faults.release()

@@ -24,7 +24,7 @@ class Exchange:
 
     @property
     def headers(self) -> Headers:
-        """The request's headers."""
+        """Return the request's headers."""
         return Headers(scope=self.scope)
 
 

@@ -46,7 +46,7 @@ class PlannedFault:
     seen: int = 0
 
     def matches(self, method: str, path: str, query: str, body: bytes) -> bool:
-        """Whether this request is one of those meant. `path` is a part of the path, or a pattern with `*`."""
+        """Return whether the fault is for this request. `path` is a part of the path, or a pattern with `*`."""
         return (
             (self.method is None or self.method == method)
             and (self.path is None or _path_matches(self.path, path))
@@ -60,7 +60,7 @@ class PlannedFault:
 
     @property
     def spent(self) -> bool:
-        """Whether it can strike no more."""
+        """Return whether the fault applies to no further request."""
         return self.times > 0 and self.seen >= self.nth + self.times - 1
 
 
@@ -128,7 +128,7 @@ class FaultPlan:
     _waiting: set[asyncio.Event] = field(default_factory=set)
 
     def add(self, fault: PlannedFault) -> None:
-        """Plan one more.
+        """Add a fault.
 
         Raises:
             ValueError: a code that this simulator does not know.
@@ -138,12 +138,12 @@ class FaultPlan:
         self.planned.append(fault)
 
     def clear(self) -> None:
-        """Forget all, and let go what hangs."""
+        """Remove all faults, and release the requests that hang."""
         self.planned.clear()
         self.release()
 
     def take(self, method: str, path: str, query: str, body: bytes) -> PlannedFault | None:
-        """The fault for this request, if one strikes; every matching plan counts it."""
+        """Return the fault for this request, if there is one; every matching fault counts the request."""
         struck = [plan for plan in self.planned if plan.matches(method, path, query, body) and plan.strikes()]
         self.planned = [plan for plan in self.planned if not plan.spent]
         return struck[0] if struck else None
@@ -155,15 +155,15 @@ class FaultPlan:
             event.set()
 
     def waiter(self) -> asyncio.Event:
-        """An event that `release` sets; give it back with `forget`."""
+        """Return an event that `release` sets; give it back with `forget`."""
         event = asyncio.Event()
         self._waiting.add(event)
         return event
 
     def forget(self, event: asyncio.Event) -> None:
-        """The wait for this event is over."""
+        """Remove the event of a wait that is over."""
         self._waiting.discard(event)
 
     def rows(self) -> list[dict[str, Any]]:
-        """The faults yet to strike, as JSON."""
+        """Return the faults that are still to come, as JSON."""
         return [dict(vars(plan)) for plan in self.planned]

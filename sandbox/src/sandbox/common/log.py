@@ -32,7 +32,7 @@ class Entry:
     fault: str | None = None
     bytes_out: int = 0
     applied: bool = False
-    """Whether the request reached the books, whatever the client was told."""
+    """Whether the request reached the books, whatever the client got as an answer."""
 
 
 class RequestLog:
@@ -45,13 +45,13 @@ class RequestLog:
         """Requests that have arrived and are not over, also those that a fault holds up."""
 
     def __len__(self) -> int:
-        """All requests since the log was last emptied, also those no longer kept."""
+        """Return how many requests came since the log was last emptied, including those no longer kept."""
         return self._count
 
     def open(
         self, *, at: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, started_ms: float
     ) -> Entry:
-        """Write down a request as it arrives."""
+        """Record a request as it arrives."""
         self._count += 1
         self.in_work += 1
         entry = Entry(
@@ -68,7 +68,7 @@ class RequestLog:
         return entry
 
     def close(self, entry: Entry, ms: float) -> None:
-        """Note that a request is over."""
+        """Record that a request is over."""
         entry.ms = ms
         self.in_work -= 1
 
@@ -78,7 +78,7 @@ class RequestLog:
         self._count = 0
 
     def rows(self, *, method: str | None = None, path: str | None = None) -> list[dict[str, Any]]:
-        """Entries as JSON, those of one method or whose path contains a text."""
+        """Return entries as JSON, filtered by method or by a part of the path."""
         return [
             asdict(entry)
             for entry in self._entries
@@ -87,7 +87,7 @@ class RequestLog:
 
 
 def _readable(path: str, body: bytes) -> str:
-    """The body, but never a token or a code: those travel to OAuth paths only."""
+    """Return the body, but never one with a token or a code: only OAuth paths receive those."""
     if "oauth2" in path:
         return f"({len(body)} bytes, not kept: may hold secrets)"
     return body[:BODY_CHARACTERS_MAX].decode("utf-8", "replace")

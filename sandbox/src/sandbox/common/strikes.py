@@ -22,7 +22,7 @@ GATEWAY_PAGE = (
 
 
 def gateway_page(status: int) -> Response:
-    """An error page as a gateway in front of an API gives it: HTML, whatever was asked for."""
+    """Return a gateway's error page: HTML, whatever the request accepts."""
     return Response(GATEWAY_PAGE.format(status=status), status, media_type="text/html")
 
 

@@ -20,11 +20,11 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class CannotCutError(RuntimeError):
-    """The server gives no way to its connection."""
+    """The server gives no access to its connection."""
 
 
 def transport_of(send: Send) -> asyncio.Transport:
-    """The connection that a request came on.
+    """Return the connection that a request came on.
 
     Raises:
         CannotCutError: not served by uvicorn.
@@ -52,7 +52,7 @@ async def close(send: Send) -> None:
 
 
 async def _settle() -> None:
-    """Let the server notice, so that it does not complain about a missing answer."""
+    """Wait until the server has noticed, so that it does not log a missing answer."""
     for _ in range(3):
         await asyncio.sleep(0)
 

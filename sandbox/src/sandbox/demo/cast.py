@@ -30,7 +30,7 @@ class Cast:
 
 @cache
 def cast() -> Cast:
-    """The parts, picked by position: the same in every run."""
+    """Return the parts, picked by position: the same in every run."""
     ordinary = [invoice for invoice in posted() if not invoice.role and not invoice.penny_difference]
     together = [invoice for invoice in ordinary if invoice.client_id == THREE_INVOICES_CLIENT][:3]
     free = [invoice for invoice in ordinary if invoice not in together]
@@ -41,7 +41,7 @@ def cast() -> Cast:
 
 
 def _one_penny_each_way() -> list[Invoice]:
-    """One invoice where OpsMerge has a penny more than QuickBooks, and one where it has a penny less."""
+    """Return one invoice where OpsMerge has a penny more than QuickBooks, and one where it has a penny less."""
     apart = [invoice for invoice in posted() if invoice.penny_difference and not invoice.role]
     more = next(invoice for invoice in apart if invoice.penny_difference > 0)
     less = next(invoice for invoice in apart if invoice.penny_difference < 0)
@@ -49,5 +49,5 @@ def _one_penny_each_way() -> list[Invoice]:
 
 
 def rejected() -> tuple[Invoice, Invoice]:
-    """The two that cannot be posted as they are: a line without a service, a line without a tax code."""
+    """Return the two invoices that are rejected: a line without a service, a line without a tax code."""
     return with_role("line without service"), with_role("line without tax code")

@@ -22,7 +22,7 @@ def open_company(quickbooks: Control) -> None:
 
 
 def existing_items() -> list[str]:
-    """Names of the items that are there, each once: several services may share one."""
+    """Return the names of the items that exist, each once: several services may share one."""
     return sorted({service.item or service.name for service in SERVICES if service.exists})
 
 

@@ -48,7 +48,7 @@ def _do(quickbooks: Control, name: str, deed: Deed) -> None:
 
 
 def first() -> Iterator[tuple[str, Deed]]:
-    """After the push: payments of every kind, an invoice edited, one deleted, one copied, a customer renamed."""
+    """Yield the deeds after the push: payments of every kind, invoices edited, deleted, copied, a customer renamed."""
     parts = cast()
     for n, invoice in enumerate([*parts.paid, *parts.paid_penny_apart]):
         yield _pay([invoice], _paid_on(invoice, n), f"BACS {8101 + n}", METHODS[n % 3])
@@ -67,7 +67,7 @@ def first() -> Iterator[tuple[str, Deed]]:
 
 
 def second() -> Iterator[tuple[str, Deed]]:
-    """After payments came back once: one is voided, another deleted."""
+    """Yield the deeds after payments came back once: one is voided, another deleted."""
     yield "void a payment", {"deed": "void_payment", "payment": TO_BE_VOIDED}
     yield "delete a payment", {"deed": "delete_payment", "payment": TO_BE_DELETED}
 
@@ -78,12 +78,12 @@ STAGES = {"first": first, "second": second}
 def _pay(
     invoices: Sequence[Invoice], day: date, reference: str, method: str = METHODS[0], amount: Decimal | None = None
 ) -> tuple[str, Deed]:
-    """One payment over these invoices: what is open on them, or an amount."""
+    """Record one payment of these invoices: their open balances, or an amount."""
     numbers = [invoice.number for invoice in invoices]
     deed = {"deed": "record_payment", "invoices": numbers, "date": day.isoformat(), "reference": reference}
     return f"pay {' '.join(numbers)}", {**deed, "method": method, **({} if amount is None else {"amount": amount})}
 
 
 def _paid_on(invoice: Invoice, n: int) -> date:
-    """Nine days to four weeks after issue."""
+    """Return a date nine days to four weeks after issue."""
     return min(date.fromisoformat(invoice.issue_date) + timedelta(days=9 + n * 7 % 20), LAST_PAYMENT_DAY)

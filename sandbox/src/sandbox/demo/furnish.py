@@ -39,7 +39,7 @@ def furnish(opsmerge: Control, quickbooks: Control) -> bool:
 
 
 def _bill(opsmerge: Control) -> None:
-    """September's set-up, the recurring run, and October day by day; time stands still, so every run is the same."""
+    """Bill September's set-up, the recurring run, and October day by day, on a stopped clock: every run is the same."""
     opsmerge.post("clock", {"now": BEGINS, "frozen": True})
     opsmerge.seed(
         {"clients": [_client(client) for client in CLIENTS], "services": [_service(service) for service in SERVICES]}
@@ -57,7 +57,7 @@ def _bill(opsmerge: Control) -> None:
 
 
 def _go_on_in_the_present(simulator: Control) -> None:
-    """From here on the machine's time, so that both simulators and the bridge agree on it.
+    """Switch to the machine's time, so that both simulators and the bridge agree on it.
 
     On a machine whose clock is before the demo's end, time goes on from that end.
     """

@@ -35,7 +35,7 @@ class Line:
 
     @property
     def amount(self) -> Decimal:
-        """The line's net in pounds."""
+        """Return the line's net in pounds."""
         return _half_up(self.quantity * self.unit_price) if self.net is None else self.net
 
 
@@ -54,56 +54,56 @@ class Invoice:
 
     @property
     def issue_date(self) -> str:
-        """Its day of October 2026."""
+        """Return its day of October 2026."""
         return f"2026-10-{self.day:02d}"
 
     @property
     def net(self) -> Decimal:
-        """The sum of the lines."""
+        """Return the sum of the lines."""
         return sum((line.amount for line in self.lines), Decimal("0.00"))
 
     @property
     def opsmerge_tax(self) -> Decimal:
-        """VAT as OpsMerge works it out: rounded line by line."""
+        """Return the VAT as OpsMerge computes it: rounded line by line."""
         return sum((_tax(line.amount, line.tax_code_id) for line in self.lines), Decimal("0.00"))
 
     @property
     def quickbooks_tax(self) -> Decimal:
-        """VAT as QuickBooks works it out: rounded once for each tax code of the document."""
+        """Return the VAT as QuickBooks computes it: rounded once for each tax code of the document."""
         codes = sorted({line.tax_code_id for line in self.lines if line.tax_code_id})
         sums = {code: sum(line.amount for line in self.lines if line.tax_code_id == code) for code in codes}
         return sum((_tax(Decimal(net), code) for code, net in sums.items()), Decimal("0.00"))
 
     @property
     def penny_difference(self) -> Decimal:
-        """OpsMerge's total less QuickBooks', for the same lines: rounding only."""
+        """Return OpsMerge's total minus QuickBooks', for the same lines: rounding only."""
         return self.opsmerge_tax - self.quickbooks_tax
 
 
 @cache
 def invoices() -> tuple[Invoice, ...]:
-    """All 150, in the order of their numbers."""
+    """Return all 150 invoices, in the order of their numbers."""
     planned = [*_recurring(), *_by_hand()]
     return tuple(replace(invoice, number=f"INV-2026-{n:04d}") for n, invoice in enumerate(planned, start=1))
 
 
 def recurring() -> tuple[Invoice, ...]:
-    """Those of the recurring run."""
+    """Return the invoices of the recurring run."""
     return invoices()[:RECURRING]
 
 
 def by_hand() -> tuple[Invoice, ...]:
-    """Those that people wrote."""
+    """Return the invoices that people wrote."""
     return invoices()[RECURRING:]
 
 
 def with_role(role: str) -> Invoice:
-    """The one invoice that is there to show this."""
+    """Return the one invoice with this role."""
     return next(invoice for invoice in invoices() if invoice.role == role)
 
 
 def _recurring() -> Iterator[Invoice]:
-    """One agreement for each client's support, and a second, for connectivity, for every other client."""
+    """Yield one agreement for each client's support, and a second, for connectivity, for every other client."""
     for n, client in enumerate(CLIENTS):
         yield Invoice(client.id, 1, tuple(_support(n)), TERMS[n % len(TERMS)], notes="Managed services, October 2026")
     for n, client in enumerate(CLIENTS[: 2 * (RECURRING - len(CLIENTS)) : 2]):
@@ -133,7 +133,7 @@ def _connectivity(n: int) -> Iterator[Line]:
 
 
 def _by_hand() -> Iterator[Invoice]:
-    """Ordinary work on most days, and among it the invoices that are there to show something."""
+    """Yield ordinary work on most days, and among it the invoices with a role."""
     special = dict(_special())
     ordinary = 0
     for n in range(BY_HAND):
@@ -188,7 +188,7 @@ JOBS = (_remote, _visit, _laptops, _project, _remote, _heating, _night)
 
 
 def _special() -> Iterator[tuple[int, Invoice]]:
-    """Position among the invoices by hand, and the invoice (its day comes from the position)."""
+    """Yield a position among the invoices by hand, and the invoice (its day comes from the position)."""
     yield 3, _show("cl_16", "line without service", _line(None, 1, price="150.00", description="Goodwill adjustment"))
     yield 7, _show("cl_9", "line without tax code", replace(_line("svc_12", 2), tax_code_id=None), _line("svc_12", 1))
     yield 11, _show("cl_5", "opted out", _line("svc_15", 3), becomes="excluded")
@@ -207,13 +207,13 @@ def _show(client_id: str, role: str, *lines: Line, becomes: str = "open") -> Inv
 
 
 def _sixty() -> Iterator[Line]:
-    """One line for each device of an audit."""
+    """Yield one line for each device of an audit."""
     for n in range(60):
         yield _line("svc_6", 1 + n % 3, description=f"Endpoint protection, device NH-{n + 1:03d}")
 
 
 def _quarters(n: int) -> Decimal:
-    """Hours, in quarters."""
+    """Return hours, in quarters."""
     return Decimal(1 + n * 5 % 17) / 4
 
 
@@ -234,7 +234,7 @@ def _half_up(amount: Decimal) -> Decimal:
 
 
 def posted() -> Sequence[Invoice]:
-    """Those that reach QuickBooks: open, and every line has a service and a tax code."""
+    """Return the invoices that reach QuickBooks: open, and every line has a service and a tax code."""
     return [invoice for invoice in invoices() if invoice.becomes == "open" and all(map(_complete, invoice.lines))]
 
 

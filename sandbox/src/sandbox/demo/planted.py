@@ -2,7 +2,7 @@
 
 Payments that flowed back, in full, in part or over several invoices, leave no drift; nor do the payment that was
 voided and the one that was deleted; nor does an invoice that was voided before it was ever posted. A customer's other
-name is told once for each customer and tolerated, because customers are matched by id.
+name is reported once for each customer and tolerated, because customers are matched by id.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Planted:
 
 
 def planted() -> list[Planted]:
-    """All of them: invoices by number, then customers."""
+    """Return all planted deviations: invoices by number, then customers."""
     found = [*_breaks(), *_rounding(), *_by_design(), *_renamed()]
     return sorted(found, key=lambda deviation: (deviation.number is None, deviation.number or deviation.client))
 
@@ -46,7 +46,7 @@ def _breaks() -> Iterator[Planted]:
 
 
 def _rounding() -> Iterator[Planted]:
-    """VAT is rounded per line in OpsMerge, once per document in QuickBooks."""
+    """Yield the rounding differences: OpsMerge rounds VAT per line, QuickBooks once per document."""
     for invoice in posted():
         if invoice.penny_difference:
             yield Planted("A03", "tolerated", r"round", invoice.number)
@@ -61,7 +61,7 @@ def _by_design() -> Iterator[Planted]:
 
 
 def _renamed() -> Iterator[Planted]:
-    """The customer that the bookkeeper renames, and the two that bear another name by the mapping file."""
+    """Yield the customer that the bookkeeper renames, and the two with another name by the mapping file."""
     for client in CLIENTS:
         if client.id == RENAMED_CLIENT or client.id in TWINS:
             yield Planted("H05", "tolerated", r"name", client=client.name)

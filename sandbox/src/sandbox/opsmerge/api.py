@@ -35,7 +35,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def routes(state: OpsMergeState) -> list[Route]:
-    """The routes of the API, and the machine-readable description that OpsMerge serves beside it."""
+    """Return the routes of the API, and the machine-readable description that OpsMerge serves beside it."""
     limiter = Limiter()
 
     def route(path: str, method: str, scope: str | None, work: Work) -> Route:
@@ -59,19 +59,19 @@ def routes(state: OpsMergeState) -> list[Route]:
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer."""
+    """Return a JSON answer."""
     return Response(wire.dumps(value), status, headers, "application/json")
 
 
 def refusal(error: ApiError) -> Response:
-    """An error in OpsMerge's shape, with an id that also stands in the X-Request-Id header."""
+    """Return an error in OpsMerge's format, with an id that is also in the X-Request-Id header."""
     request_id = f"req_{uuid.uuid4().hex[:20]}"
     body = {"error": {"code": error.code, "message": error.message, "request_id": request_id}}
     return answer(body, error.status, {**error.headers, "X-Request-Id": request_id})
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:
-    """Unknown paths and methods, in the same shape."""
+    """Answer unknown paths and methods in the same format."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     words = {404: ("not_found", "There is no such path."), 405: ("method_not_allowed", "The path has no such method.")}
     code, message = words.get(status, ("internal_error", "The simulator failed; please report what you sent."))
@@ -79,7 +79,7 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
 
 
 async def body_of(request: Request) -> bytes:
-    """The body, bounded; ApiError 413 beyond a megabyte."""
+    """Return the body; raise ApiError 413 above a megabyte."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -89,7 +89,7 @@ async def body_of(request: Request) -> bytes:
 
 
 def parsed(body: bytes) -> Any:
-    """The body as JSON; ApiError 422 when it is none, or holds halves of characters (lone surrogates)."""
+    """Return the body as JSON; raise ApiError 422 when it is not JSON, or has lone surrogates."""
     try:
         value = wire.loads(body)
         wire.dumps(value).encode()
@@ -133,7 +133,7 @@ def _me(state: OpsMergeState, request: Request, _body: bytes) -> Response:
 
 
 def _page(kind: str, parameters: set[str], state: OpsMergeState, request: Request, _body: bytes) -> Response:
-    """One page. Bodies are stored as JSON text and pass through unparsed."""
+    """Return one page. Bodies are stored as JSON text and pass through unparsed."""
     asked = request.query_params
     if unknown := sorted(set(asked) - parameters):
         raise invalid(f"{name}: is not a known parameter" for name in unknown)

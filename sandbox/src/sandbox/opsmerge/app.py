@@ -31,7 +31,7 @@ PLANNED = {
 
 
 def create_app(state: OpsMergeState) -> SimApp:
-    """The simulator of one tenant; serve it with uvicorn, or with `sandbox.server.running`."""
+    """Return the simulator of one tenant; serve it with uvicorn, or with `sandbox.server.running`."""
     state.faults.codes = frozenset(PLANNED)
     return SimApp(
         [*api.routes(state), *control_routes(state.clock, state.faults, state.log), *_control(state)],

@@ -63,7 +63,7 @@ def _listed(data: dict[str, Any], name: str) -> list[Any]:
 
 
 def _save_keys(state: OpsMergeState, keys: Any) -> None:
-    """API keys as {key: [scope, ...]}."""
+    """Store API keys, given as {key: [scope, ...]}."""
     if not isinstance(keys, dict):
         raise invalid(["keys: must be an object of keys and their scopes"])
     for key, scopes in keys.items():
@@ -119,7 +119,7 @@ def _tax_code(given: Fields) -> Document:
 
 
 def save_agreement(state: OpsMergeState, now: str, agreement: dict[str, Any]) -> Document:
-    """A recurring agreement: client_id, lines and, optionally, terms_days and notes, as for an invoice."""
+    """Store a recurring agreement: client_id, lines and, optionally, terms_days and notes, as for an invoice."""
     invoices.check(state, agreement)
     document = {**agreement, "id": state.next_id("agr")}
     state.store.put("agreement", document, now)
@@ -127,7 +127,7 @@ def save_agreement(state: OpsMergeState, now: str, agreement: dict[str, Any]) ->
 
 
 def run_recurring(state: OpsMergeState, now: str, details: dict[str, Any]) -> list[Document]:
-    """The run of 00:01 on the 1st: one open invoice for each agreement, dated that day; once for each month.
+    """Run the billing of 00:01 on the 1st: one open invoice for each agreement, dated that day; once a month.
 
     All invoices of a run share one updated_at, as rows written in one database transaction do.
     """

@@ -26,7 +26,7 @@ def half_up(amount: Decimal) -> Decimal:
 
 
 def priced(line: Mapping[str, Any]) -> Document:
-    """A line with its net and tax.
+    """Return a line with its net and tax.
 
     `net` is quantity x unit price, unless the line brings a net of its own (OpsMerge lets a person override it).
     """
@@ -37,14 +37,14 @@ def priced(line: Mapping[str, Any]) -> Document:
 
 
 def with_totals(invoice: Mapping[str, Any]) -> Document:
-    """The invoice with subtotal, tax and total as sums of its lines."""
+    """Return the invoice with subtotal, tax and total as sums of its lines."""
     subtotal = sum((line["net"] for line in invoice["lines"]), ZERO)
     tax = sum((line["tax"] for line in invoice["lines"]), ZERO)
     return {**invoice, "subtotal": subtotal, "tax_total": tax, "total": subtotal + tax}
 
 
 def settled(invoice: Mapping[str, Any], payments: Iterable[Mapping[str, Any]], today: str) -> Document:
-    """The invoice with amount_paid, balance and status as its payments and the day say.
+    """Return the invoice with amount_paid, balance and status by its payments and today's date.
 
     A voided invoice stays as the void left it, a draft stays a draft. Otherwise: paid when nothing is left to pay,
     overdue after the due date, open before. So a voided payment makes a paid invoice open or overdue again.
@@ -66,5 +66,5 @@ def _status(balance: Decimal, due_date: str, today: str) -> str:
 
 
 def voided(invoice: Mapping[str, Any], now: str) -> Document:
-    """The invoice as a void leaves it: its lines and totals stay to be read, nothing is left to pay."""
+    """Return the voided invoice: its lines and totals stay, nothing is left to pay."""
     return {**invoice, "status": "voided", "voided_at": now, "balance": ZERO}

@@ -17,15 +17,15 @@ class ApiError(Exception):
 
 
 def not_found(what: str, identifier: str) -> ApiError:
-    """404: no such document in this tenant."""
+    """Return fault 404: no such document in this tenant."""
     return ApiError(404, "not_found", f"There is no {what} {identifier}.")
 
 
 def conflict(message: str) -> ApiError:
-    """409: well formed, but not possible for this document as it stands."""
+    """Return fault 409: well formed, but not possible for this document as it stands."""
     return ApiError(409, "conflict", message)
 
 
 def invalid(problems: Iterable[str]) -> ApiError:
-    """422: every problem of the body or the parameters, each beginning with the field's name."""
+    """Return fault 422: every problem of the body or the parameters, each beginning with the field's name."""
     return ApiError(422, "validation_failed", "; ".join(problems) + ".")

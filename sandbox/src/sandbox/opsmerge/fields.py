@@ -44,55 +44,55 @@ class Fields:
         self.problems.append(f"{self._where}{name}: {what}")
 
     def has(self, name: str) -> bool:
-        """Whether the field was sent and is not null."""
+        """Return whether the field was sent and is not null."""
         return self._body.get(name) is not None
 
     def text(self, name: str) -> str:
-        """A required, not empty text."""
+        """Return a required, not empty text."""
         return self._text(name) or self._missing(name, "")
 
     def text_or_none(self, name: str) -> str | None:
-        """A text, null or absent."""
+        """Return a text, null or absent."""
         return self._text(name)
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """True or false."""
+        """Return a boolean."""
         value = self._body.get(name, default)
         if not isinstance(value, bool):
             return self._wrong(name, "must be true or false", default)
         return value
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str | None = None) -> str:
-        """One of the allowed words."""
+        """Return one of the allowed words."""
         value = self._body.get(name, default)
         return str(value) if value in allowed else self._wrong(name, f"must be one of {', '.join(allowed)}", allowed[0])
 
     def number(self, name: str, *, places_max: int, default: Decimal | None = None) -> Decimal:
-        """A number with at most so many decimal places; JSON numbers only, as strings are a client's slip."""
+        """Return a number with at most so many decimal places; only JSON numbers, as a string is a client's mistake."""
         value = self._body.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             return self._wrong(name, "must be a number", Decimal(0))
         return self._rounded(name, Decimal(value), places_max)
 
     def day(self, name: str, default: str | None = None) -> str:
-        """A day, YYYY-MM-DD."""
+        """Return a day, YYYY-MM-DD."""
         value = self._body.get(name, default)
         return value if is_date(value) else self._wrong(name, "must be a date, YYYY-MM-DD", "1970-01-01")
 
     def moment(self, name: str) -> str:
-        """A date with a time and an offset; given back as it was sent."""
+        """Return a date with a time and an offset; given back as it was sent."""
         value = str(self._body.get(name))
         return value if parse_moment(value) else self._wrong(name, "must be a date-time with an offset", value)
 
     def each(self, name: str) -> list[Fields]:
-        """The objects of a list, each reading into the same problems."""
+        """Return the objects of a list, each collecting its problems in the same list."""
         value = self._body.get(name)
         if not isinstance(value, list):
             return self._wrong(name, "must be a list", [])
         return [Fields(item, f"{self._where}{name}[{index}].", self.problems) for index, item in enumerate(value)]
 
     def raw(self, name: str) -> Any:
-        """Whatever was sent."""
+        """Return whatever was sent."""
         return self._body.get(name)
 
     def _text(self, name: str) -> str | None:
@@ -120,7 +120,7 @@ class Fields:
 
 
 def is_date(value: Any) -> bool:
-    """Whether it is a day of these times, written YYYY-MM-DD and no other way."""
+    """Return whether it is a realistic date, written YYYY-MM-DD."""
     try:
         return isinstance(value, str) and date.fromisoformat(value).isoformat() == value and int(value[:4]) in YEARS
     except ValueError:
@@ -128,7 +128,7 @@ def is_date(value: Any) -> bool:
 
 
 def parse_moment(text: str) -> str | None:
-    """An ISO 8601 moment with an offset as UTC to the microsecond, so that texts sort as times; None if it is none."""
+    """Return an ISO 8601 time with an offset as UTC text that sorts; None if it is not a valid timestamp."""
     try:
         moment = datetime.fromisoformat(text)
         return stamp(moment) if moment.tzinfo else None
@@ -137,5 +137,5 @@ def parse_moment(text: str) -> str | None:
 
 
 def stamp(moment: datetime) -> str:
-    """The form of every time in this API: 2026-10-01T00:01:00.000000Z."""
+    """Return a time in this API's format: 2026-10-01T00:01:00.000000Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

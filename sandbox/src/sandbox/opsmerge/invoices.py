@@ -21,7 +21,7 @@ ACCOUNTING = ("provider", "connection", "external_id", "status", "error", "synce
 
 
 def create(state: OpsMergeState, now: str, body: Any) -> Document:
-    """A new invoice, open unless `status` says draft. Needs client_id and lines; due 30 days after issue by default."""
+    """Create an invoice, open unless `status` is draft. Needs client_id and lines; due after 30 days by default."""
     given = Fields(body)
     given.only([*CONTENT, "status", "accounting_excluded"])
     status = given.choice("status", ("open", "draft"), default="open")
@@ -78,7 +78,7 @@ def void(state: OpsMergeState, now: str, identifier: str) -> Document:
 
 
 def set_excluded(state: OpsMergeState, now: str, identifier: str, *, excluded: bool) -> Document:
-    """Tick or untick "Don't push to QBO"."""
+    """Set or clear "Don't push to QBO"."""
     return state.save_invoice({**state.need("invoice", identifier), "accounting_excluded": excluded}, now)
 
 
@@ -141,7 +141,7 @@ def _later(day: str, days: Decimal) -> str:
 
 
 def _referred(state: OpsMergeState, given: Fields, kind: str, name: str) -> Document | None:
-    """The document a field points at; only a client is required."""
+    """Return the document a field points at; only a client is required."""
     if not given.has(name) and kind != "client":
         return None
     document = state.store.get(kind, given.text(name))

@@ -33,7 +33,7 @@ class Limiter:
 
 
 def too_many(seconds: int, now: datetime, style: str) -> ApiError:
-    """The 429 answer; `style` is that of the switch retry_after."""
+    """Return the 429 answer; `style` is that of the switch retry_after."""
     headers = {
         "seconds": {"Retry-After": str(seconds)},
         "date": {"Retry-After": format_datetime(now + timedelta(seconds=seconds), usegmt=True)},

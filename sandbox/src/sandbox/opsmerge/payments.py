@@ -29,7 +29,7 @@ def put(state: OpsMergeState, now: str, invoice_id: str, external_id: str, body:
 
 
 def record(state: OpsMergeState, now: str, invoice_id: str, body: Any) -> Document:
-    """A payment that a person enters by hand: it has no external id. Paid today unless paid_on says otherwise."""
+    """Record a payment entered by hand: it has no external id. Paid today unless paid_on says otherwise."""
     invoice = state.need("invoice", invoice_id)
     defaults = {"amount": invoice["balance"], "currency": invoice["currency"], "paid_on": state.today()}
     payment = {**_new(state, invoice_id, None), **_content({**defaults, **body}), "voided": False}
@@ -79,7 +79,7 @@ def _check(state: OpsMergeState, invoice: Document, payment: Document) -> None:
 
 
 def _room(state: OpsMergeState, invoice: Document, payment: Document) -> Decimal:
-    """What is left to pay without this payment."""
+    """Return what is left to pay without this payment."""
     others = (other for other in state.store.children("payment", invoice["id"]) if other["id"] != payment["id"])
     paid: Decimal = sum((other["amount"] for other in others if not other["voided"]), Decimal(0))
     return Decimal(invoice["total"] - paid)

@@ -82,7 +82,7 @@ class OpsMergeState:
         self.store.close()
 
     def reset(self) -> None:
-        """An empty tenant with the five tax codes and one key for everything, in real time, without faults."""
+        """Reset to an empty tenant with the five tax codes and one key for everything, in real time, without faults."""
         self.faults.clear()
         self.log.clear()
         with self.store.transaction():
@@ -92,7 +92,7 @@ class OpsMergeState:
 
     @property
     def switches(self) -> Switches:
-        """The switches as they stand."""
+        """Return the switches as they stand."""
         return Switches(**self.store.setting("switches", {}))
 
     def set_switches(self, changes: Mapping[str, Any]) -> Switches:
@@ -104,7 +104,7 @@ class OpsMergeState:
         return switches
 
     def scopes(self, key: str) -> list[str] | None:
-        """The scopes of a key; None when there is no such key."""
+        """Return the scopes of a key; None when there is no such key."""
         scopes: list[str] | None = self.store.setting("keys", {}).get(key)
         return scopes
 
@@ -114,7 +114,7 @@ class OpsMergeState:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What a user of the simulator wants remembered with the state, such as how far a scenario has come."""
+        """Return the notes that a user of the simulator keeps with the state, such as a scenario's progress."""
         notes: dict[str, Any] = self.store.setting("notes", {})
         return notes
 
@@ -124,12 +124,12 @@ class OpsMergeState:
         return self.notes
 
     def today(self) -> str:
-        """The day in the tenant's time zone, YYYY-MM-DD."""
+        """Return the day in the tenant's time zone, YYYY-MM-DD."""
         return self.clock.now().astimezone(TIMEZONE).date().isoformat()
 
     @contextmanager
     def change(self) -> Iterator[str]:
-        """One transaction; yields its time, later than every earlier one's, even if the clock stands or goes back."""
+        """Run a transaction; yield its time, later than every earlier one's, even if the clock stops or goes back."""
         with self.store.transaction():
             now = stamp(self.clock.now())
             last = self.store.setting("last_change", "")
@@ -139,15 +139,15 @@ class OpsMergeState:
             yield now
 
     def next_id(self, prefix: str) -> str:
-        """The next id of a kind: inv_1, inv_2, ..."""
+        """Return the next id of a kind: inv_1, inv_2, ..."""
         return f"{prefix}_{self._count(f'id:{prefix}')}"
 
     def next_number(self, year: str) -> str:
-        """The next invoice number of a year, without gaps: INV-2026-0001."""
+        """Return the next invoice number of a year, without gaps: INV-2026-0001."""
         return f"INV-{year}-{self._count(f'number:{year}'):04d}"
 
     def need(self, kind: str, identifier: str) -> Document:
-        """A document that must exist; ApiError 404 otherwise."""
+        """Return a document; raise ApiError 404 where it does not exist."""
         document = self.store.get(kind, identifier)
         if document is None:
             raise not_found(kind.replace("_", " "), identifier)
@@ -160,7 +160,7 @@ class OpsMergeState:
         return document
 
     def turn_day(self) -> None:
-        """What OpsMerge does by night: open invoices past their due date become overdue (and back, if time goes back).
+        """Make open invoices past their due date overdue, as OpsMerge does by night (and back, if time goes back).
 
         Runs with the first request of a new day.
         """

@@ -39,7 +39,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside is kept, or nothing of it. Transactions may be nested; the outermost commits."""
+        """Run a transaction: everything written inside is committed, or nothing. The outermost one commits."""
         with self._lock:
             if self._depth == 0:
                 self._db.execute("begin immediate")
@@ -72,35 +72,35 @@ class Store:
         self._rows("insert or replace into document values (?, ?, ?, ?, ?, ?)", row)
 
     def get(self, kind: str, identifier: str) -> Document | None:
-        """One document, or None."""
+        """Return one document, or None."""
         found = self._rows("select body from document where kind = ? and id = ?", (kind, identifier))
         return wire.loads(found[0][0]) if found else None
 
     def children(self, kind: str, parent: str) -> list[Document]:
-        """The documents of one parent, by id."""
+        """Return the documents of one parent, by id."""
         found = self._rows("select body from document where kind = ? and parent = ? order by id", (kind, parent))
         return [wire.loads(body) for (body,) in found]
 
     def all(self, kind: str, status: str | None = None) -> list[Document]:
-        """All documents of a kind, by id, those of one status if given."""
+        """Return all documents of a kind, by id, those of one status if given."""
         where, values = ("and status = ?", (status,)) if status else ("", ())
         found = self._rows(f"select body from document where kind = ? {where} order by id", (kind, *values))
         return [wire.loads(body) for (body,) in found]
 
     def find(self, kind: str, field: str, value: str) -> Document | None:
-        """The first document whose field has this value, or None."""
+        """Return the first document whose field has this value, or None."""
         sql = "select body from document where kind = ? and json_extract(body, '$.' || ?) = ? limit 1"
         found = self._rows(sql, (kind, field, value))
         return wire.loads(found[0][0]) if found else None
 
     def counts(self) -> dict[str, int]:
-        """How many documents of each kind there are."""
+        """Return how many documents of each kind there are."""
         return {str(kind): int(n) for kind, n in self._rows("select kind, count(*) from document group by kind", ())}
 
     def page(
         self, kind: str, after: Position, since: str, statuses: Sequence[str], limit: int
     ) -> list[tuple[str, str, str]]:
-        """Up to `limit` rows (updated_at, id, body as JSON text) after a position, oldest change first.
+        """Return up to `limit` rows (updated_at, id, body as JSON text) after a position, oldest change first.
 
         A row that changes moves behind every position given out before, so a reader of pages may meet it twice but
         never misses it.
@@ -113,7 +113,7 @@ class Store:
         )
 
     def setting(self, name: str, default: Any) -> Any:
-        """A setting, or the default."""
+        """Return a setting, or the default."""
         found = self._rows("select value from setting where name = ?", (name,))
         return wire.loads(found[0][0]) if found else default
 

@@ -33,17 +33,17 @@ EXTRA = {"SimulatedNewField": "a client must ignore what it does not know"}
 
 
 def wants_json(accept: str) -> bool:
-    """JSON only when the request names it: without, and with `*/*`, the API answers XML."""
+    """Return whether the request names JSON: without, and with `*/*`, the API answers XML."""
     return "json" in accept.lower()
 
 
 def success(body: dict[str, Any], epoch: float, switches: Switches, *, json: bool) -> Response:
-    """A 200 with its `time`."""
+    """Return a 200 with its `time`."""
     return raw_success(content(body, epoch, switches), epoch, json=json)
 
 
 def content(body: dict[str, Any], epoch: float, switches: Switches) -> bytes:
-    """The JSON of an answer."""
+    """Return the JSON of an answer."""
     document: Any = {**body, "time": answer_time(epoch)}
     if switches.short_numbers or switches.extra_fields:
         document = codec.decode(codec.encode(document))
@@ -53,14 +53,14 @@ def content(body: dict[str, Any], epoch: float, switches: Switches) -> bytes:
 
 
 def raw_success(stored: bytes, epoch: float, *, json: bool) -> Response:
-    """A 200 from stored JSON, byte for byte."""
+    """Return a 200 from stored JSON, byte for byte."""
     if json:
         return Response(stored, 200, tid(), "application/json")
     return Response(_xml(codec.decode(stored), epoch), 200, tid(), "application/xml")
 
 
 def fault(refusal: ApiFault, epoch: float, switches: Switches, *, json: bool) -> Response:
-    """A refusal, in the casing and with the status its kind has."""
+    """Return a refusal, with the casing and the status of its kind."""
     headers = {**tid(), **refusal.headers}
     lower = refusal.gateway or switches.fault_casing == "lower"
     validation = refusal.status == 400  # noqa: PLR2004 -- HTTP's own number
@@ -72,7 +72,7 @@ def fault(refusal: ApiFault, epoch: float, switches: Switches, *, json: bool) ->
 
 
 def tid() -> dict[str, str]:
-    """Headers of every answer."""
+    """Return headers of every answer."""
     return {"intuit_tid": f"1-{secrets.token_hex(4)}-{secrets.token_hex(12)}", "QBO-Version": "simulator"}
 
 
@@ -85,7 +85,7 @@ def _lower(refusal: ApiFault, epoch: float) -> dict[str, Any]:
 
 
 def _with_extra(document: Any) -> Any:
-    """Unknown properties in every object that has an Id."""
+    """Return the answer with unknown properties in every object that has an Id."""
     if isinstance(document, dict):
         grown = {name: _with_extra(value) for name, value in document.items()}
         return {**grown, **EXTRA} if "SyncToken" in grown else grown
@@ -115,7 +115,7 @@ def _envelope(inner: str, epoch: float) -> str:
 
 
 def _element(name: str, value: Any) -> str:
-    """Lists repeat their element; a reference carries its name as an attribute and its id as text."""
+    """Return XML: a list repeats its element; a reference has its name as an attribute and its id as text."""
     if isinstance(value, list):
         return "".join(_element(name, item) for item in value)
     if isinstance(value, dict):
@@ -152,5 +152,5 @@ def _text(value: str) -> str:
 
 
 def _legal(value: str) -> str:
-    """XML 1.0 has no control characters but tab and line ends, and no lone surrogates."""
+    """Return the text without what XML 1.0 does not allow: other control characters, and lone surrogates."""
     return "".join(c for c in value if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c < "\ufffe"))

@@ -38,11 +38,11 @@ class Call:
 
     @property
     def books(self) -> Books:
-        """The books of the company called."""
+        """Return the books of the company called."""
         return self.caller.books
 
     def document(self) -> Any:
-        """The JSON of the body.
+        """Return the JSON of the body.
 
         Raises:
             ApiFault: 2010 when it is none.
@@ -54,7 +54,7 @@ class Call:
 
 
 def routes(state: QuickBooksState) -> list[Route]:
-    """The one route of the API, and the exchange of everything below it."""
+    """Return the one route of the API, and the exchange of everything below it."""
 
     async def handle(request: Request) -> Response:
         most = state.switches.url_characters_max
@@ -108,7 +108,7 @@ def _read_handler(call: Call) -> Callable[[Call], dict[str, Any] | Response] | N
 
 
 def _read(call: Call, handler: Callable[[Call], dict[str, Any] | Response]) -> Response:
-    """A read is metered when it succeeds."""
+    """Run a read; it is metered when it succeeds."""
     gateway.check_quota(call.state, call.caller)
     result = handler(call)
     gateway.meter(call.state, call.caller)
@@ -118,7 +118,7 @@ def _read(call: Call, handler: Callable[[Call], dict[str, Any] | Response]) -> R
 
 
 def _query(call: Call) -> dict[str, Any]:
-    """GET with `query=`, or POST with the statement as the body."""
+    """Run a query: GET with `query=`, or POST with the statement as the body."""
     text = call.params.get("query")
     if call.method == "POST" and text is None:
         try:
@@ -172,7 +172,7 @@ def _pdf(call: Call) -> Response:
 
 
 def _write(call: Call) -> Response:
-    """One write: replayed when its request id is known, else carried out and remembered in one transaction."""
+    """Run one write: replayed when its request id is known, else run and stored in one transaction."""
     request_id = call.params.get(REQUEST_ID, "")
     idempotency.check_single(request_id)
     key = idempotency.Key(request_id, app=call.caller.app) if request_id else None
@@ -234,7 +234,7 @@ def _operate(call: Call, entity: Entity) -> dict[str, Any]:
 
 
 def _batch(call: Call) -> Response:
-    """All items in one transaction of the database, each in a savepoint of its own."""
+    """Run all items in one transaction of the database, each in a savepoint of its own."""
     items, refusal = [], None
     try:
         items = batch.items_of(call.document())

@@ -56,17 +56,17 @@ def _coded(fault: PlannedFault) -> ApiFault:
 
 
 async def _bare(_request: Request, error: Exception) -> Response:
-    """A wrong path or method; still with a tid."""
+    """Answer a wrong path or method; also with a tid."""
     return Response(b"", error.status_code if isinstance(error, HTTPException) else 500, answers.tid())
 
 
 async def _bad_form(_request: Request, _error: Exception) -> Response:
-    """A form that cannot be read: only OAuth's endpoints take forms."""
+    """Answer a form that cannot be read: only OAuth's endpoints accept forms."""
     return JSONResponse({"error": "invalid_request"}, 400, answers.tid())
 
 
 def _failed(state: QuickBooksState) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """A fault of the simulator itself: as the product words its own; the trace goes to the server's log only."""
+    """Answer a fault of the simulator itself as the product does; the traceback goes to the server's log only."""
 
     async def answer(request: Request, _error: Exception) -> Response:
         json = answers.wants_json(request.headers.get("accept", ""))

@@ -30,7 +30,7 @@ class Origin:
 
 
 def items_of(body: Any) -> list[dict[str, Any]]:
-    """The operations of a batch.
+    """Return the operations of a batch.
 
     Raises:
         ApiFault: 2010 for another shape, 1040 for more than 30.
@@ -44,7 +44,7 @@ def items_of(body: Any) -> list[dict[str, Any]]:
 
 
 def run(books: Books, items: list[dict[str, Any]], request_id: str, app: str) -> list[Any]:
-    """The value of `BatchItemResponse`, as JSON fragments.
+    """Return the value of `BatchItemResponse`, as JSON fragments.
 
     Raises:
         ApiFault: a request id or bId that is too long; nothing has run then.
@@ -59,7 +59,7 @@ def run(books: Books, items: list[dict[str, Any]], request_id: str, app: str) ->
 
 
 def _arranged(books: Books, answers: list[Any]) -> list[Any]:
-    """Switches: another order than asked, or answers missing at the end."""
+    """Return the answers, by the switches in another order than asked, or without the last ones."""
     lost = books.switches.batch_empty_answers
     if lost:
         answers = answers[: max(0, len(answers) - lost)]
@@ -71,7 +71,7 @@ def _bid(item: dict[str, Any]) -> str:
 
 
 def _item(books: Books, item: dict[str, Any], origin: Origin, room: Room) -> bytes:
-    """One operation, replayed where (requestid, bId) has been seen."""
+    """Run one operation, replayed where (requestid, bId) has been seen."""
     key = idempotency.Key(origin.request_id, _bid(item), origin.app) if origin.request_id else None
     content = codec.encode(item)
     if key:

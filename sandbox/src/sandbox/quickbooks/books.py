@@ -37,17 +37,17 @@ class Books:
         self.quiet = False
 
     def now(self) -> int:
-        """Virtual seconds since 1970."""
+        """Return virtual seconds since 1970."""
         return int(self.clock.epoch())
 
     def today(self) -> str:
-        """Today's date in the company."""
+        """Return today's date in the company."""
         return self.clock.now().date().isoformat()
 
     # -- reading
 
     def raw(self, entity: str, object_id: str) -> bytes | None:
-        """The stored JSON of a live object."""
+        """Return the stored JSON of a live object."""
         key = row_id(object_id)
         if key is None:
             return None
@@ -56,13 +56,13 @@ class Books:
         return row[0] if row else None
 
     def get(self, entity: str, object_id: str) -> Document | None:
-        """A live object; the caller may change it freely."""
+        """Return a live object; the caller may change it freely."""
         raw = self.raw(entity, object_id)
         document: Document | None = codec.decode(raw) if raw else None
         return document
 
     def need(self, entity: str, object_id: str) -> Document:
-        """A live object.
+        """Return a live object.
 
         Raises:
             ApiFault: 610.
@@ -73,7 +73,7 @@ class Books:
         return document
 
     def find(self, entity: str, column: str, value: Any) -> list[Document]:
-        """Live objects whose indexed column has this value (a text is compared case-insensitively)."""
+        """Return live objects whose indexed column has this value (a text is compared case-insensitively)."""
         kind = next(item.kind for item in ENTITIES[entity].all_columns if item.name == column)
         rows = self.db.all(
             f'SELECT doc FROM "{ENTITIES[entity].table}" '
@@ -86,7 +86,7 @@ class Books:
     # -- writing
 
     def next_number(self, name: str) -> int:
-        """The next value of one of the company's sequences, from 1."""
+        """Return the next value of one of the company's sequences, from 1."""
         row = self.db.one(
             "INSERT INTO counter VALUES (?, ?, 1) ON CONFLICT (realm, name) DO UPDATE SET value = value + 1 "
             "RETURNING value",
@@ -96,7 +96,7 @@ class Books:
         return int(row[0]) if row else 1
 
     def next_id(self, entity: str) -> str:
-        """A new id; transactions share one sequence, as in the product."""
+        """Return a new id; transactions share one sequence, as in the product."""
         return str(self.next_number(TRANSACTION if ENTITIES[entity].money else entity))
 
     def insert(self, entity: str, document: Document) -> Document:
@@ -142,7 +142,7 @@ class Books:
         self._store(entity, document)
 
     def remove(self, entity: str, object_id: str, verb: str | None = "deleted") -> Document:
-        """Delete an object; its stub stays for change data capture. Without a verb nobody is told."""
+        """Delete an object; its stub stays for change data capture. Without a verb no notice is sent."""
         stub = {
             "status": "Deleted",
             "domain": "QBO",
@@ -173,7 +173,7 @@ class Books:
     # -- links between transactions
 
     def link(self, source: tuple[str, str], target: tuple[str, str], amount: Decimal) -> None:
-        """Remember that `amount` of one transaction is applied to another; a second link to the same adds up."""
+        """Store that `amount` of one transaction is applied to another; a second link to the same one adds to it."""
         self.db.run(
             "INSERT INTO link VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (realm, from_type, from_id, to_type, to_id) DO UPDATE SET amount = amount + excluded.amount",
@@ -194,11 +194,11 @@ class Books:
         return targets
 
     def links_from(self, source: tuple[str, str]) -> list[tuple[str, str, Decimal]]:
-        """(type, id, amount) of what a transaction is applied to."""
+        """Return (type, id, amount) of what a transaction is applied to."""
         return self._links("to", "from", source)
 
     def links_to(self, target: tuple[str, str]) -> list[tuple[str, str, Decimal]]:
-        """(type, id, amount) of what is applied to a transaction."""
+        """Return (type, id, amount) of what is applied to a transaction."""
         return self._links("from", "to", target)
 
     def _links(self, wanted: str, given: str, key: tuple[str, str]) -> list[tuple[str, str, Decimal]]:
@@ -213,18 +213,18 @@ class Books:
 
 
 def row_id(object_id: str) -> int | None:
-    """An id as the database's key; None when it can be none."""
+    """Return an id as the database's key; None when it is not a valid one."""
     plain = object_id.isascii() and object_id.isdigit() and len(object_id) <= ID_DIGITS_MAX
     return int(object_id) if plain else None
 
 
 def scaled(amount: Decimal) -> int:
-    """Money as whole ten-thousandths."""
+    """Return money as an integer of ten-thousandths."""
     return int(amount * SCALE)
 
 
 def stored(kind: Kind, value: Any) -> Any:
-    """A value of a document, or of a query, as its column keeps it."""
+    """Return a value of a document, or of a query, as its column keeps it."""
     return None if value is None else _STORED[kind](value)
 
 
@@ -254,7 +254,7 @@ def _reader(column: Column) -> Callable[[Document], Any]:
 
 @lru_cache(maxsize=64)
 def _insertion(name: str) -> tuple[str, list[Callable[[Document], Any]]]:
-    """The statement that stores an object of an entity, and what reads its column values."""
+    """Return the statement that stores an object of an entity, and what reads its column values."""
     entity: Entity = ENTITIES[name]
     names = ", ".join(f'"{column.name}"' for column in entity.all_columns)
     marks = ", ".join("?" for _ in entity.all_columns)
@@ -265,6 +265,6 @@ def _insertion(name: str) -> tuple[str, list[Callable[[Document], Any]]]:
 
 
 def reference(document: Document, name: str) -> str | None:
-    """The id inside a reference field, or None."""
+    """Return the id inside a reference field, or None."""
     value = (document.get(name) or {}).get("value")
     return str(value) if value not in (None, "") else None

@@ -16,7 +16,7 @@ _EMPTY = frozenset(name.lower() for name in NONE_HERE) - WITHOUT_CHANGES
 
 
 def changes(books: Books, entities: str, changed_since: str) -> dict[str, Any]:
-    """The value of `CDCResponse[0]`: one part per entity that changed.
+    """Return the value of `CDCResponse[0]`: one part per entity that changed.
 
     Raises:
         ApiFault: 2020 without a parameter, 2040 for a time that is none, 4001 for an entity without changes or a
@@ -59,7 +59,7 @@ def _entity(name: str) -> Entity:
 
 
 def _rows(books: Books, entity: Entity, since: int, most: int) -> list[Any]:
-    """Latest states, deleted stubs after the living."""
+    """Return latest states, deleted stubs after the living."""
     rows = books.db.all(
         f'SELECT doc FROM "{entity.table}" WHERE realm = ? AND "MetaData.LastUpdatedTime" >= ? '
         'ORDER BY deleted, "MetaData.LastUpdatedTime", id LIMIT ?',

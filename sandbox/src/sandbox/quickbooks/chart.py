@@ -78,7 +78,7 @@ def _account(books: Books, object_id: str, name: str, kind: str, sub_type: str) 
 
 
 def _vat(books: Books) -> None:
-    """The UK's codes. Each has rates of its own for sales and purchases."""
+    """Create the UK's codes. Each has its own rates for sales and purchases."""
     books.plant("TaxAgency", {"Id": "1", "DisplayName": "HM Revenue & Customs (VAT)"})
     for object_id, name, percent, active in UK_CODES:
         rates = _rates(books, object_id, Decimal(percent))
@@ -99,7 +99,7 @@ def _rates(books: Books, code_id: str, percent: Decimal) -> list[tuple[str, str]
 
 
 def _own_id(books: Books, code_id: str) -> str:
-    """The id that a code has in this company."""
+    """Return the id that a code has in this company."""
     return str(int(code_id) + books.company.FirstTaxCodeId - int(UK_CODES[0][0]))
 
 
@@ -108,7 +108,7 @@ def _rate_ids(code_id: str) -> tuple[str, str]:
 
 
 def _reverse_charge(books: Books) -> None:
-    """Reverse charge has two purchase rates that cancel out, and cannot be used on a sale."""
+    """Create reverse charge: two purchase rates that cancel out, not usable on a sale."""
     code_id, name = _own_id(books, PURCHASE_ONLY[0]), PURCHASE_ONLY[1]
     due, reclaimed = _rate_ids(code_id)
     books.plant("TaxRate", {"Id": due, **tax_rate("RC SG due", Decimal(20), special="REVERSE_CHARGE")})

@@ -53,21 +53,21 @@ class Company:
             setattr(self, name, value)
 
     def as_json(self) -> dict[str, Any]:
-        """The setup."""
+        """Return the setup."""
         return asdict(self)
 
     @property
     def united_states(self) -> bool:
-        """Whether US rules of sales tax hold."""
+        """Return whether US rules of sales tax hold."""
         return self.Country == "US"
 
     def currency(self, code: str | None = None) -> dict[str, str]:
-        """A CurrencyRef."""
+        """Return a CurrencyRef."""
         code = code or self.HomeCurrency
         return {"value": code, "name": CURRENCY_NAMES.get(code, code)}
 
     def info(self) -> dict[str, Any]:
-        """The CompanyInfo object."""
+        """Return the CompanyInfo object."""
         country = {"GB": "GBR", "US": "USA", "AU": "AUS", "CA": "CAN", "IN": "IND", "FR": "FRA"}.get(self.Country)
         address = {"Id": "1", "Line1": "1 High Street", "City": "London", "PostalCode": "EC1A 1AA", "Country": country}
         return {
@@ -91,7 +91,7 @@ class Company:
         }
 
     def preferences(self) -> dict[str, Any]:
-        """The Preferences object."""
+        """Return the Preferences object."""
         accounting = {
             "UseAccountNumbers": False,
             "TrackDepartments": False,

@@ -26,7 +26,7 @@ AUTO_SECONDS = 0.25
 
 
 def routes(desk: Desk) -> list[Route]:
-    """All control routes, the shared ones included."""
+    """Return all control routes, the shared ones included."""
     state = desk.state
     own: list[tuple[str, Handler, list[str]]] = [
         ("reset", desk.reset, ["POST"]),
@@ -46,7 +46,7 @@ def routes(desk: Desk) -> list[Route]:
 
 
 def _refusing(handler: Handler) -> Handler:
-    """As `guarded`, and a refusal of the books is told by its code."""
+    """Answer mistakes as `guarded` does, and a refusal of the books with its code."""
     plain = guarded(handler)
 
     async def call(request: Request) -> Response:
@@ -59,7 +59,7 @@ def _refusing(handler: Handler) -> Handler:
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    """The JSON object of a request, numbers exact.
+    """Return the JSON object of a request, numbers exact.
 
     Raises:
         ValueError: not a JSON object.
@@ -89,7 +89,7 @@ class Desk:
         self._sending = asyncio.Lock()
 
     async def reset(self, request: Request) -> Response:
-        """POST `{"company": {...}}`: everything as at the beginning, with this set-up."""
+        """POST `{"company": {...}}`: reset everything, with this set-up."""
         body = await _body(request)
         self.state.reset(body.get("company"))
         return _json({"reset": True})
@@ -103,7 +103,7 @@ class Desk:
         return _json({"realm": books.realm, "ids": ids, "synthetic": made})
 
     def _company(self, body: dict[str, Any]) -> Books:
-        """The company named, opened or changed where the request brings a set-up."""
+        """Return the named company, opened or changed where the request has a set-up."""
         realm = str(body["realm"]) if "realm" in body else None
         if "company" in body or (realm and self.state.books(realm) is None):
             setup = {**body.get("company", {}), **({"realm": realm} if realm else {})}
@@ -189,7 +189,7 @@ class Desk:
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        """While the server runs, deliver by itself where the endpoint was registered so, also before a restart."""
+        """Deliver automatically while the server runs, where the endpoint was registered so, also before a restart."""
         sender = asyncio.create_task(self._send_forever())
         try:
             yield
@@ -214,7 +214,7 @@ class Desk:
 
 
 async def deliver_due(state: QuickBooksState) -> list[Delivery]:
-    """POST everything that is due; the network is waited for in a thread, the books in none."""
+    """POST everything that is due; wait for the network in a thread."""
     done = []
     while prepared := state.webhooks.prepare():
         notices, delivery = prepared

@@ -79,17 +79,17 @@ class Database:
         return self._connection.execute(sql, values)
 
     def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         row: tuple[Any, ...] | None = self._connection.execute(sql, values).fetchone()
         return row
 
     def all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """All rows."""
+        """Return all rows."""
         return self._connection.execute(sql, values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; inside another one, a savepoint."""
+        """Run a transaction; inside another one, a savepoint."""
         begin, commit, undo = _WORDS[min(self._depth, 1)]
         self._connection.execute(begin)
         self._depth += 1
@@ -119,7 +119,7 @@ _WORDS = (
 
 
 def _table(entity: Entity) -> str:
-    """The document comes last, so that a filter does not read through it."""
+    """Return the table's columns; the document comes last, so that a filter need not read it."""
     columns = "".join(f', "{column.name}" {SQL_TYPES[column.kind]}' for column in entity.all_columns)
     create = (
         f'CREATE TABLE IF NOT EXISTS "{entity.table}" '

@@ -40,7 +40,7 @@ def perform(state: QuickBooksState, books: Books, deed: str, details: dict[str, 
 
 
 def target(books: Books, entity: str, details: dict[str, Any]) -> Document:
-    """The object a deed means: `id`, or its number or name under the entity's own word, e.g. `invoice`.
+    """Return the object a deed means: `id`, or its number or name under the entity's own word, e.g. `invoice`.
 
     Raises:
         ValueError: nothing names it.
@@ -80,7 +80,7 @@ def _amount(details: dict[str, Any], name: str = "amount") -> Decimal | None:
 
 
 def record_payment(books: Books, details: dict[str, Any]) -> dict[str, Any]:
-    """Money came in: `invoice` (or `invoices`: [{"invoice", "amount"}]), `amount` in all, `date`, `reference`.
+    """Record a payment: `invoice` (or `invoices`: [{"invoice", "amount"}]), total `amount`, `date`, `reference`.
 
     Without an amount the open balances are paid in full; what is more than they need stays unapplied.
     """
@@ -160,7 +160,7 @@ def apply_credit(books: Books, details: dict[str, Any]) -> dict[str, Any]:
 
 
 def deposit(books: Books, details: dict[str, Any]) -> dict[str, Any]:
-    """Bring payments to the bank: `payments` (ids). They are locked until the deposit is deleted."""
+    """Deposit payments: `payments` (ids). They are locked until the deposit is deleted."""
     lines = [
         {"LinkedTxn": [{"TxnId": str(payment), "TxnType": "Payment", "TxnLineId": "0"}]}
         for payment in details["payments"]
@@ -196,7 +196,7 @@ def _repriced(invoice: Document, number: int, amount: Decimal) -> list[Document]
 
 
 def copy_invoice(books: Books, details: dict[str, Any]) -> dict[str, Any]:
-    """The same invoice a second time, under `number` or the same number (the warning is clicked away)."""
+    """Enter the same invoice again, under `number` or the same number (the warning is clicked away)."""
     invoice = target(books, "Invoice", details)
     kept = ("CustomerRef", "TxnDate", "DueDate", "GlobalTaxCalculation", "CurrencyRef", "ExchangeRate", "PrivateNote")
     body = {name: invoice[name] for name in kept if name in invoice}
@@ -243,7 +243,7 @@ def write_off(books: Books, details: dict[str, Any]) -> dict[str, Any]:
 
 
 def rename(entity: str, field: str) -> Deed:
-    """A new name (`name`)."""
+    """Rename an object (`name`)."""
 
     def do(books: Books, details: dict[str, Any]) -> dict[str, Any]:
         document = target(books, entity, details)
@@ -263,7 +263,7 @@ def activity(entity: str, *, active: bool) -> Deed:
 
 
 def merge_customers(books: Books, details: dict[str, Any]) -> dict[str, Any]:
-    """Customer `from` becomes part of customer `into`, of the same currency; the losing id disappears."""
+    """Merge customer `from` into customer `into`, of the same currency; the losing id disappears."""
     loser = target(books, "Customer", {"customer": details["from"]})
     winner = target(books, "Customer", {"customer": details["into"]})
     _check_merge(books, loser, winner)
@@ -288,7 +288,7 @@ def _check_merge(books: Books, loser: Document, winner: Document) -> None:
 
 
 def _merged(books: Books, loser: Document, winner: Document) -> Document:
-    """Whose id a notice of the merge carries; not published, so a switch."""
+    """Return whose id a notice of the merge has; not documented, so a switch."""
     return loser if books.switches.webhook_merge_id == "losing" else winner
 
 
@@ -296,7 +296,7 @@ def _merged(books: Books, loser: Document, winner: Document) -> Document:
 
 
 def simple(entity: str, operation: str) -> Deed:
-    """An operation that needs the object only."""
+    """Run an operation that needs only the object."""
     return lambda books, details: operations.write(books, entity, operation, _key(target(books, entity, details)))
 
 
@@ -307,7 +307,7 @@ def create_any(books: Books, details: dict[str, Any]) -> dict[str, Any]:
 
 
 def update_any(books: Books, details: dict[str, Any]) -> dict[str, Any]:
-    """Sparse update of any `entity` by `id` with `set`."""
+    """Update any `entity` by `id` sparsely with `set`."""
     entity = str(details["entity"])
     if entity not in operations.UPDATES:
         raise faults.unsupported("update")

@@ -16,7 +16,7 @@ MAILS_PER_DAY = 40
 
 
 def exchange_rate(books: Books, params: Mapping[str, str]) -> Document:
-    """The newest rate on or before a day; 1 where none is known, as the product answers.
+    """Return the newest rate on or before a day; 1 where none is known, as the product answers.
 
     Raises:
         ApiFault: 2020 without a currency, 2040 for a day that is none.
@@ -63,7 +63,7 @@ def set_rates(books: Books, rates: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def send_invoice(books: Books, invoice_id: str, address: str | None) -> Document:
-    """`POST /invoice/{id}/send`: marks the invoice as sent; no mail leaves the simulator.
+    """Run `POST /invoice/{id}/send`: mark the invoice as sent; no mail leaves the simulator.
 
     Raises:
         ApiFault: 610; 2020 without an address; 3001 beyond a sandbox's 40 mails a day.
@@ -95,7 +95,7 @@ def _count_mail(books: Books) -> None:
 
 
 def invoice_pdf(books: Books, invoice_id: str) -> bytes:
-    """A one-line PDF that names the invoice.
+    """Return a one-line PDF that names the invoice.
 
     Raises:
         ApiFault: 610.
@@ -117,7 +117,7 @@ def invoice_pdf(books: Books, invoice_id: str) -> bytes:
 
 
 def _pdf_file(parts: tuple[bytes, ...]) -> bytes:
-    """Objects, cross-reference table, trailer (ISO 32000-1 §7.5)."""
+    """Return a PDF file: objects, cross-reference table, trailer (ISO 32000-1 §7.5)."""
     body, offsets = b"%PDF-1.4\n", []
     for number, part in enumerate(parts, start=1):
         offsets.append(len(body))

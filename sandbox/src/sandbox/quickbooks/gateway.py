@@ -96,7 +96,7 @@ def check_quota(state: QuickBooksState, caller: Caller) -> None:
 
 
 def metered(state: QuickBooksState, app: str) -> int:
-    """Reads counted this month."""
+    """Return reads counted this month."""
     row = state.db.one("SELECT calls FROM metered WHERE client_id = ? AND month = ?", app, _month(state))
     return int(row[0]) if row else 0
 

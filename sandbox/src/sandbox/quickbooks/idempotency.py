@@ -62,7 +62,7 @@ def check_item(request_id: str, bid: str) -> None:
 
 
 def recall(books: Books, key: Key, content: bytes) -> Stored | None:
-    """The stored answer, if it is still kept.
+    """Return the stored answer, if it is still kept.
 
     Raises:
         ApiFault: 600 where the content differs and the switch forbids that.

@@ -78,7 +78,7 @@ def check(
 
 
 def retry_after(clock: SimClock, switches: Switches, seconds: float) -> dict[str, str]:
-    """The header, where the switch asks for one; the reference documents none."""
+    """Return the header, where the switch asks for one; the reference documents none."""
     whole = math.ceil(seconds)
     if switches.retry_after == "seconds":
         return {"Retry-After": str(whole)}

@@ -37,7 +37,7 @@ def write(books: Books, entity: str, operation: str, body: Any, options: Collect
 
 
 def save(books: Books, entity: str, body: Any, options: Collection[str] = ()) -> Document:
-    """What `POST /{entity}` does: create without Id, update with it.
+    """Run `POST /{entity}`: create without Id, update with it.
 
     Raises:
         ApiFault: refused.

@@ -12,7 +12,7 @@ IDENTITY = ("Id", "SyncToken", "MetaData", "domain")
 
 
 def required(body: Document, name: str) -> Any:
-    """The value of a property that must be there.
+    """Return the value of a property that must be there.
 
     Raises:
         ApiFault: 2020.
@@ -23,7 +23,7 @@ def required(body: Document, name: str) -> Any:
 
 
 def required_reference(body: Document, name: str) -> str:
-    """The id of a reference that must be there.
+    """Return the id of a reference that must be there.
 
     Raises:
         ApiFault: 2020.
@@ -35,7 +35,7 @@ def required_reference(body: Document, name: str) -> str:
 
 
 def referred(books: Books, entity: str, object_id: str, element: str) -> Document:
-    """The live, active object that a reference names.
+    """Return the live, active object that a reference names.
 
     Raises:
         ApiFault: 2500 where there is none; 2500 or 610 (a switch) where it is inactive.
@@ -50,7 +50,7 @@ def referred(books: Books, entity: str, object_id: str, element: str) -> Documen
 
 
 def current(books: Books, entity: str, body: Document) -> Document:
-    """The stored object that an update, void or delete means, after the check of its sync token.
+    """Return the stored object that an update, void or delete refers to, after checking its sync token.
 
     Raises:
         ApiFault: 2020 without Id or SyncToken, 2030 for an Id that is none, 610 unknown, 5010 stale.
@@ -66,7 +66,7 @@ def current(books: Books, entity: str, body: Document) -> Document:
 
 
 def merged(stored: Document, body: Document, *, sparse: bool, kept: Collection[str]) -> Document:
-    """What the object becomes: sent properties over all stored ones (sparse), or over none but the read-only `kept`."""
+    """Return the new object: sent properties over all stored ones (sparse), or only over the read-only `kept`."""
     base = stored if sparse else {name: stored[name] for name in (*IDENTITY, *kept) if name in stored}
     sent = {name: value for name, value in body.items() if name not in (*IDENTITY, *kept)}
     return {**base, **sent, "sparse": False}

@@ -68,12 +68,12 @@ class Entity:
 
     @property
     def table(self) -> str:
-        """Its table."""
+        """Return its table."""
         return f"entity_{self.name}"
 
     @property
     def all_columns(self) -> tuple[Column, ...]:
-        """Own columns and those every entity has."""
+        """Return the entity's own columns and those that every entity has."""
         return self.columns + ALWAYS
 
 

@@ -57,13 +57,13 @@ def _plant(books: Books, entity: str, bodies: list[Any]) -> dict[str, str]:
 
 
 def label(entity: str, document: Document) -> str:
-    """The name or number that a person knows an object by; its id where it has none."""
+    """Return an object's name or number; its id where it has none."""
     names = (NAMES_BY.get(entity, "Name"), "DocNumber", "PaymentRefNum")
     return next((str(document[name]) for name in names if document.get(name)), document["Id"])
 
 
 def resolved(books: Books, value: Any) -> Any:
-    """References given by name only, with their ids."""
+    """Return references given by name only, with their ids."""
     if isinstance(value, list):
         return [resolved(books, item) for item in value]
     if not isinstance(value, dict):
@@ -85,7 +85,7 @@ def _reference(books: Books, name: str, value: Any) -> Any:
 
 
 def find_id(books: Books, entity: str, column: str, value: str) -> str:
-    """The id of the object with this name or number, exact spelling before another case of it.
+    """Return the id of the object with this name or number, exact spelling before another case of it.
 
     Raises:
         ValueError: there is none.
@@ -98,7 +98,7 @@ def find_id(books: Books, entity: str, column: str, value: str) -> str:
 
 
 def synthetic(books: Books, *, invoices: int, customers: int = 200, first_day: str | None = None) -> dict[str, int]:
-    """Many plain invoices of one line, 20.0% VAT, spread over customers and days; amounts follow the number.
+    """Create many invoices of one line, 20.0% VAT, spread over customers and days; amounts follow the number.
 
     Each is a true document; the first of its kind goes through the API's code and the others are its copies with
     another number, date, customer and amount, so that 100,000 take seconds.
@@ -141,7 +141,7 @@ def _body(books: Books, customer: Document, item: Document, number: str) -> Docu
 
 
 def _net(number: int) -> int:
-    """Whole pounds from 1 to 500, so that VAT needs no rounding."""
+    """Return whole pounds from 1 to 500, so that VAT needs no rounding."""
     return number % 500 + 1
 
 

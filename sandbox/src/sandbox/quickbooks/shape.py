@@ -40,13 +40,13 @@ ABSENT = object()
 
 @lru_cache(maxsize=1)
 def catalogue() -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
-    """Fields by type, and values by enumeration."""
+    """Return fields by type, and values by enumeration."""
     content = codec.decode((files("sandbox.quickbooks") / "fields.json").read_bytes())
     return content["types"], content["enums"]
 
 
 def check(entity: str, body: Any, *, lenient: bool = False) -> dict[str, Any]:
-    """The body with every value in its proper type; absent, null and empty values are left out.
+    """Return the body with every value in its proper type; absent, null and empty values are left out.
 
     Raises:
         ApiFault: 2010, 2040, 2050 or 2060, naming the property.
@@ -113,7 +113,7 @@ def _text(value: Any, where: str) -> str:
 
 
 def decimal(value: Any, where: str) -> Decimal:
-    """A number of at most 15 digits, also when quoted."""
+    """Return a number of at most 15 digits, also when quoted."""
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         raise faults.bad_property(where, "must be a number")
     try:

@@ -40,11 +40,11 @@ class QuickBooksState:
         self.clock.on_change.append(lambda moved: self._keep("clock", moved.snapshot()))
 
     def close(self) -> None:
-        """Give the files back."""
+        """Close the files."""
         self.db.close()
 
     def reset(self, setup: Mapping[str, Any] | None = None) -> None:
-        """Everything as it was at the beginning; `setup` changes the default company.
+        """Reset everything; `setup` changes the default company.
 
         Raises:
             ValueError: an unknown setting; nothing is forgotten then.
@@ -62,11 +62,11 @@ class QuickBooksState:
         self._begin(company)
 
     def companies(self) -> list[Books]:
-        """The books of every company."""
+        """Return the books of every company."""
         return list(self._books.values())
 
     def books(self, realm: str | None = None) -> Books | None:
-        """The books of a company; without a realm, the default one's."""
+        """Return the books of a company; without a realm, the default one's."""
         return self._books.get(realm or DEFAULT_REALM)
 
     def add_company(self, setup: Mapping[str, Any]) -> Books:
@@ -89,7 +89,7 @@ class QuickBooksState:
         self.db.run("INSERT OR REPLACE INTO company VALUES (?, ?)", company.realm, codec.encode(company.as_json()))
 
     def turn(self, changes: Mapping[str, Any]) -> None:
-        """Turn switches and keep them.
+        """Set switches and store them.
 
         Raises:
             ValueError: see `Switches.update`.
@@ -103,9 +103,9 @@ class QuickBooksState:
 
     @contextmanager
     def writing(self, books: Books, *, by_app: bool = False) -> Iterator[None]:
-        """One request's writes: committed together with the notices they cause, or not at all.
+        """Run one request's writes: committed together with the notices they cause, or not at all.
 
-        `by_app` tells an app's own write from a bookkeeper's, for the switch that keeps apps from their own echo.
+        `by_app` distinguishes an app's write from a bookkeeper's, for the switch that suppresses an app's own notices.
         """
         books.changed.clear()
         with self.db.transaction():

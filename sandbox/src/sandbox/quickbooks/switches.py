@@ -94,7 +94,7 @@ class Switches:
     webhook_merge_id: str = "losing"
 
     def update(self, changes: Mapping[str, Any]) -> None:
-        """Turn some, all or none.
+        """Set some, all or none.
 
         Raises:
             ValueError: no such switch, or not one of its positions.
@@ -104,7 +104,7 @@ class Switches:
             setattr(self, name, value)
 
     def as_json(self) -> dict[str, Any]:
-        """All of them."""
+        """Return all switches."""
         return asdict(self)
 
 

@@ -11,15 +11,15 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 
 @lru_cache(maxsize=4096)
 def stamp(epoch_seconds: int) -> str:
-    """A second since 1970 as `2026-09-01T19:27:51-07:00`."""
+    """Return a second since 1970 as `2026-09-01T19:27:51-07:00`."""
     return datetime.fromtimestamp(epoch_seconds, PACIFIC).isoformat()
 
 
 def answer_time(epoch: float) -> str:
-    """The `time` of an answer, with milliseconds."""
+    """Return the `time` of an answer, with milliseconds."""
     return datetime.fromtimestamp(epoch, PACIFIC).isoformat(timespec="milliseconds")
 
 
 def utc(epoch: float) -> datetime:
-    """Seconds since 1970 as UTC."""
+    """Return seconds since 1970 as UTC."""
     return datetime.fromtimestamp(epoch, UTC)

@@ -40,7 +40,7 @@ Post = Callable[[str, bytes, dict[str, str]], int | None]
 
 @dataclass(frozen=True)
 class Notice:
-    """One change waiting to be told."""
+    """One change that is still to be announced."""
 
     n: int
     realm: str
@@ -54,7 +54,7 @@ class Notice:
 
 @dataclass
 class Delivery:
-    """One POST and what came of it. `status` is None when nothing answered within three seconds."""
+    """One POST and its result. `status` is None when nothing answered within three seconds."""
 
     url: str
     events: int
@@ -63,12 +63,12 @@ class Delivery:
     signature: str
 
     def as_json(self) -> dict[str, Any]:
-        """For `/_control`."""
+        """Return the delivery as JSON for `/_control`."""
         return {"url": self.url, "events": self.events, "status": self.status, "signature": self.signature}
 
 
 def http_post(url: str, body: bytes, headers: dict[str, str]) -> int | None:
-    """POST; None when nobody answers in time."""
+    """Send a POST; return None when nothing answers in time."""
     try:
         with requests.Session() as session:
             session.trust_env = False
@@ -98,7 +98,7 @@ class Webhooks:
         self.url, self.verifier_token, self.realms, self.auto = url, verifier_token, frozenset(realms), auto
 
     def snapshot(self) -> dict[str, Any]:
-        """For `restore`."""
+        """Return the state for `restore`."""
         return {
             "url": self.url,
             "verifier_token": self.verifier_token,
@@ -107,7 +107,7 @@ class Webhooks:
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Take up a snapshot."""
+        """Restore a snapshot."""
         self.subscribe(
             snapshot.get("url", ""),
             snapshot.get("verifier_token", ""),
@@ -116,7 +116,7 @@ class Webhooks:
         )
 
     def note(self, realm: str, changed: Iterable[tuple[str, str, str]]) -> None:
-        """Queue what changed: nothing when nobody listens, or the switch loses them."""
+        """Queue notices of changes: none when nothing is subscribed, or the switch drops them."""
         if not self.url or self._switches.webhook_loss or (self.realms and realm not in self.realms):
             return
         now = self._clock.epoch()
@@ -135,7 +135,7 @@ class Webhooks:
                 )
 
     def due(self) -> list[Notice]:
-        """What must be told now, oldest first; what fails first holds back what came after it."""
+        """Return the notices due now, oldest first; one that fails delays those after it."""
         rows = self._db.all(
             "SELECT n, realm, entity, entity_id, verb, at, tries, event_id FROM notice "
             "WHERE delivered_at IS NULL AND due_at <= ? ORDER BY n LIMIT ?",
@@ -145,17 +145,17 @@ class Webhooks:
         return [Notice(*row) for row in rows]
 
     def waiting(self) -> int:
-        """Notices not delivered yet."""
+        """Return notices not delivered yet."""
         row = self._db.one("SELECT count(*) FROM notice WHERE delivered_at IS NULL")
         return int(row[0]) if row else 0
 
     def next_due_at(self) -> float | None:
-        """When the next delivery falls due."""
+        """Return when the next delivery falls due."""
         row = self._db.one("SELECT min(due_at) FROM notice WHERE delivered_at IS NULL")
         return row[0] if row else None
 
     def prepare(self) -> tuple[list[Notice], Delivery] | None:
-        """The next POST, with every due event of every realm in one array; None when nothing is due."""
+        """Return the next POST, with every due event of every realm in one array; None when nothing is due."""
         notices = self.due()
         if not notices or not self.url:
             return None
@@ -166,7 +166,7 @@ class Webhooks:
         return notices, Delivery(self.url, len(sent), None, body, sign(body, self.verifier_token))
 
     def headers(self, delivery: Delivery) -> dict[str, str]:
-        """Headers of a POST."""
+        """Return headers of a POST."""
         return {
             "Content-Type": "application/json",
             "User-Agent": "intuit_notification_server/0.1",
@@ -177,7 +177,7 @@ class Webhooks:
         }
 
     def settle(self, notices: list[Notice], status: int | None) -> None:
-        """Note what came of a POST: delivered on 200, else due again by the schedule."""
+        """Record the result of a POST: delivered on 200, else due again by the schedule."""
         now = self._clock.epoch()
         for notice in notices:
             if status == 200:  # noqa: PLR2004 -- HTTP's own number
@@ -217,5 +217,5 @@ class Webhooks:
 
 
 def sign(body: bytes, verifier_token: str) -> str:
-    """The value of `intuit-signature`."""
+    """Return the value of `intuit-signature`."""
     return base64.b64encode(hmac.new(verifier_token.encode(), body, hashlib.sha256).digest()).decode()

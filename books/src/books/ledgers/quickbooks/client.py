@@ -1,15 +1,14 @@
-"""QuickBooks Online's HTTP interface: addresses, encoding, answers; no accounting.
+"""Client of QuickBooks Online's HTTP API: addresses, encoding, answers; no accounting.
 
-One method per kind of call. Every answer is classified (`quickbooks.faults`), so callers meet only the four kinds of
-fault. A read that cannot succeed now ends the run as try-later, because nothing was written and nothing is lost.
+One method per kind of call. Every answer is classified by `quickbooks.faults`, so callers see only the four kinds of
+fault. A read that fails ends the run with TRY_LATER: nothing was written and nothing is lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pendulum
@@ -21,21 +20,21 @@ from books.ledgers.quickbooks import faults, query
 from books.transport.call import CallKind, Request, Response, Transport, Turn, Turns
 
 MINOR_VERSION = "75"
-"""The newest; Intuit answers older ones as 75 since August 2025 (facts: "Minor versions")."""
+"""The newest version; Intuit answers older ones as 75 since August 2025 (facts: "Minor versions")."""
 
 BATCH_ITEMS_MAX = 30
 REQUEST_ID_CHARS_MAX = 36
 """Of a batch; 50 elsewhere. Intuit joins it with the bId (facts: "Batch operations")."""
 BID_CHARS_MAX = 10
 STABLE_ORDER = "MetaData.CreateTime"
-"""Rows created meanwhile come last, so no page shifts. QuickBooks ignores ORDERBY Id since January 2026."""
+"""New rows come last, so no page shifts. QuickBooks has ignored ORDERBY Id since January 2026."""
 PAGES_MAX = 10_000
-"""Ten million rows: a loop beyond this is a fault of ours, not a large company."""
+"""Ten million rows. More is an endless loop, not a large company."""
 
 
 @dataclass(frozen=True)
 class BatchItem:
-    """One operation of a batch. `body` is the entity's JSON, byte for byte as it was committed."""
+    """One operation of a batch. `body` is the entity's JSON, exactly as committed."""
 
     bid: str
     entity: str
@@ -47,23 +46,15 @@ class BatchItem:
 
 @dataclass(frozen=True)
 class BatchAnswer:
-    """Per bId the object QuickBooks answered, or the fault; every bId asked for is there. `time` is the server's."""
+    """Per bId the object in QuickBooks' answer, or its fault; no bId is left out. `time` is the server's."""
 
     items: Mapping[str, dict[str, Any] | Fault]
     time: pendulum.DateTime | None
     vendor_request_id: str | None = None
 
 
-@dataclass(frozen=True)
-class CdcAnswer:
-    """Changed rows per entity, deletions as `{"Id", "status": "Deleted", ...}`. `time` is the next cursor."""
-
-    rows: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
-    time: pendulum.DateTime | None = None
-
-
-def _free() -> AbstractContextManager[Turn]:
-    """A turn where nobody else works on the company."""
+def _turn_without_lock() -> AbstractContextManager[Turn]:
+    """Return a turn for a company on which no other process works."""
     return nullcontext(Turn(lambda: 0.0, lambda: True))
 
 
@@ -74,7 +65,7 @@ class QuickBooksClient:
     exist) and Halt.
     """
 
-    def __init__(self, settings: QuickBooksSettings, transport: Transport, turn: Turns = _free) -> None:
+    def __init__(self, settings: QuickBooksSettings, transport: Transport, turn: Turns = _turn_without_lock) -> None:
         self.turn = turn
         self._base = f"{settings.api_base}/v3/company/{settings.realm_id}"
         self._transport = transport
@@ -87,16 +78,16 @@ class QuickBooksClient:
         return self._read(request)
 
     def query(self, statement: str) -> dict[str, Any]:
-        """Run a query: the `QueryResponse` object, `{}` where nothing was found. Long statements go by POST."""
+        """Run a query; return its `QueryResponse`, `{}` if nothing was found. Long statements are sent by POST."""
         try:
             answer = self._read(self._query_request(statement))
         except Reject as refused:
-            raise _our_mistake(refused) from refused
+            raise _our_defect(refused) from refused
         response = answer.get("QueryResponse")
         return response if isinstance(response, dict) else {}
 
     def rows(self, entity: str, where: str = "", *, order_by: str = STABLE_ORDER) -> Iterator[dict[str, Any]]:
-        """Every row of an entity, page by page; a page shorter than a thousand rows is the last."""
+        """Yield every row of an entity, page by page. A page of fewer than a thousand rows is the last."""
         start = 1
         for _ in range(PAGES_MAX):
             found = self.query(query.page(entity, where, start_position=start, order_by=order_by)).get(entity, [])
@@ -107,13 +98,13 @@ class QuickBooksClient:
         raise Halt(f"{entity} has more rows than can be read", exit_code=Exit.FAILED, code="too_many_pages")
 
     def count(self, entity: str, where: str = "") -> int:
-        """How many rows of an entity fit."""
+        """Return how many rows of an entity match."""
         return int(self.query(query.count(entity, where)).get("totalCount", 0))
 
     def post(
         self, path: str, body: bytes, params: Mapping[str, str] | None = None, kind: CallKind = CallKind.WRITE
     ) -> dict[str, Any]:
-        """Write: exactly these bytes. A 5xx comes back as ServerError, a time-out as Unknown; neither is repeated."""
+        """Send exactly these bytes as a write. Raises ServerError for a 5xx, Unknown for a time-out; no retry."""
         return faults.read(self._send(self._post_request(path, body, params, kind)))
 
     def batch(
@@ -121,10 +112,10 @@ class QuickBooksClient:
     ) -> BatchAnswer:
         """Send up to 30 operations as one call under one key; each item succeeds or fails by itself.
 
-        With a proof it is sent once: a 429 and a refused connection come back as Retry.
+        With `prove` it is sent once: a 429 and a refused connection are raised as Retry.
 
         Raises:
-            ValueError: a limit of Intuit's would be broken; nothing was sent.
+            ValueError: the batch exceeds a limit of Intuit's; nothing was sent.
         """
         _check_limits(items, request_id)
         request = self._post_request("batch", batch_body(items), {"requestid": request_id}, CallKind.BATCH)
@@ -134,12 +125,6 @@ class QuickBooksClient:
         tid = response.headers.get("intuit_tid")
         return BatchAnswer(_by_bid(items, answer.get("BatchItemResponse"), tid), server_time(answer), tid)
 
-    def cdc(self, entities: Sequence[str], changed_since: datetime) -> CdcAnswer:
-        """What changed since then: at most 30 days back and 1,000 rows in all, the caller checks both."""
-        since = pendulum.instance(changed_since).in_timezone("UTC").format("YYYY-MM-DDTHH:mm:ssZ")
-        answer = self.get("cdc", {"entities": ",".join(entities), "changedSince": since})
-        return CdcAnswer(_cdc_rows(answer, entities), server_time(answer))
-
     def _read(self, request: Request) -> dict[str, Any]:
         try:
             return faults.read(self._send(request))
@@ -148,7 +133,7 @@ class QuickBooksClient:
                 f"QuickBooks could not be read: {fault.message}",
                 exit_code=Exit.TRY_LATER,
                 code=fault.code or "unreachable",
-                remedy="Run again later; what was done so far is recorded.",
+                remedy="Run again later. What was done so far is recorded.",
                 vendor_request_id=fault.vendor_request_id,
             ) from fault
 
@@ -181,7 +166,7 @@ _JSON_HEADERS = {**_HEADERS, "content-type": "application/json"}
 
 
 def batch_body(items: Sequence[BatchItem]) -> bytes:
-    """The batch's bytes: each item's own bytes, unchanged, inside the envelope."""
+    """Return the batch's bytes: each item's bytes, unchanged, inside the envelope."""
     wrapped = (
         b'{"bId":%s,"operation":%s,%s"%s":%s}'
         % (
@@ -206,15 +191,15 @@ def _check_limits(items: Sequence[BatchItem], request_id: str) -> None:
 
 
 def _by_bid(items: Sequence[BatchItem], answers: Any, tid: str | None) -> dict[str, dict[str, Any] | Fault]:
-    """Match answers by bId, never by position; what was left out may have happened."""
-    told = {str(answer.get("bId")): answer for answer in answers or [] if isinstance(answer, dict)}
-    return {item.bid: _item_outcome(item, told.get(item.bid), tid) for item in items}
+    """Match answers by bId, never by position. An item without an answer may have happened."""
+    by_bid = {str(answer.get("bId")): answer for answer in answers or [] if isinstance(answer, dict)}
+    return {item.bid: _item_outcome(item, by_bid.get(item.bid), tid) for item in items}
 
 
 def _item_outcome(item: BatchItem, answer: dict[str, Any] | None, tid: str | None) -> dict[str, Any] | Fault:
     if answer is None:
         return ServerError(
-            "QuickBooks' answer to the batch leaves this one out", code="no_answer", vendor_request_id=tid
+            "QuickBooks' answer to the batch leaves this item out", code="no_answer", vendor_request_id=tid
         )
     errors = faults.errors_in(answer)
     if errors:
@@ -222,28 +207,21 @@ def _item_outcome(item: BatchItem, answer: dict[str, Any] | None, tid: str | Non
     entity = answer.get(item.entity)
     if isinstance(entity, dict):
         return entity
-    return ServerError("QuickBooks' answer to the batch says nothing of it", code="no_answer", vendor_request_id=tid)
-
-
-def _cdc_rows(answer: dict[str, Any], entities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    rows: dict[str, list[dict[str, Any]]] = {entity: [] for entity in entities}
-    for response in answer.get("CDCResponse") or []:
-        for part in response.get("QueryResponse") or []:
-            for entity in entities:
-                rows[entity].extend(part.get(entity) or [])
-    return rows
+    return ServerError(
+        "QuickBooks' answer to the batch has no result for this item", code="no_answer", vendor_request_id=tid
+    )
 
 
 def server_time(answer: Mapping[str, Any]) -> pendulum.DateTime | None:
-    """The server's clock as an answer gives it; None where it gives none, or epoch milliseconds (the gateway)."""
-    told = answer.get("time")
-    if not isinstance(told, str):
+    """Return the server's time in an answer; None if there is none, or epoch milliseconds (from the gateway)."""
+    text = answer.get("time")
+    if not isinstance(text, str):
         return None
-    parsed = pendulum.parse(told)
+    parsed = pendulum.parse(text)
     return parsed.in_timezone("UTC") if isinstance(parsed, pendulum.DateTime) else None
 
 
-def _our_mistake(refused: Reject) -> Halt:
+def _our_defect(refused: Reject) -> Halt:
     return Halt(
         refused.message,
         exit_code=Exit.FAILED,

@@ -1,8 +1,8 @@
-"""What each refusal of QuickBooks means for us, and what the user should do about it.
+"""Turn QuickBooks' errors into the four kinds of fault, each with a remedy.
 
 The code decides, never the text: Intuit translates `Message` and `Detail` into the company's language
-(facts: Intuit, "Error codes" and "Handling common errors"). Answers come as JSON with `Fault` or, from the gateway,
-`fault`; as XML; as an HTML page; and sometimes with HTTP 200.
+(Intuit, "Error codes" and "Handling common errors"). Errors arrive as JSON with `Fault` or, from the gateway, `fault`;
+as XML; as an HTML page; and sometimes with HTTP 200.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from books.transport.call import Response
 DUPLICATE_NUMBER = "6140"
 DUPLICATE_NAME = "6240"
 STALE_REFERENCES = frozenset({"610", "2500"})
-"""A customer, item or tax code that we remember is gone or inactive: look it up afresh."""
+"""A customer, item or tax code that we remember no longer exists or is inactive: look it up again."""
 
 
 class Meaning(Enum):
-    """What to do next; each becomes one kind of fault."""
+    """What an error means; each becomes one kind of fault."""
 
     RECORD = "record"
     """This record is refused: Reject."""
     LATER = "later"
-    """Did not happen, try again: Retry."""
+    """The call did not happen: Retry."""
     FAILED = "failed"
-    """May have happened; the vendor's own failure: ServerError."""
+    """The call may have happened; QuickBooks failed: ServerError."""
     DEAD = "dead"
     """The connection is dead: Halt 69."""
     SETTINGS = "settings"
@@ -40,7 +40,7 @@ class Meaning(Enum):
 
 @dataclass(frozen=True)
 class Rule:
-    """One row of the table of codes: what it means, in our words, and the remedy."""
+    """One row of the table of codes: its meaning, our message and the remedy."""
 
     meaning: Meaning
     words: str
@@ -55,13 +55,11 @@ RULES: Mapping[str, Rule] = {
     "100": Rule(Meaning.DEAD, "QuickBooks did not accept the login (token expired)", CHECK_CONNECTION),
     "120": Rule(Meaning.DEAD, "the connected user may not use this company", CHECK_CONNECTION),
     "500": Rule(Meaning.RECORD, "QuickBooks does not support this operation", REPORT),
-    "600": Rule(
-        Meaning.FAILED, "QuickBooks has seen this request before", "It is looked up; nothing is needed from you."
-    ),
+    "600": Rule(Meaning.FAILED, "QuickBooks has seen this request before", "Nothing is needed: it is looked up."),
     "610": Rule(
         Meaning.RECORD,
-        "a customer, item or tax code is gone or inactive in QuickBooks",
-        "Make it active again in QuickBooks, or map to another one in mappings.yml, then `books retry`.",
+        "a customer, item or tax code was deleted or made inactive in QuickBooks",
+        "Make it active again in QuickBooks, or map to another one in mappings.yml; then run `books retry`.",
     ),
     "620": Rule(Meaning.RECORD, "QuickBooks cannot link these transactions", "Link them in QuickBooks by hand."),
     "1040": Rule(Meaning.RECORD, "the batch holds too many items", "Set batch_size to 30 or less."),
@@ -70,7 +68,7 @@ RULES: Mapping[str, Rule] = {
     "2030": Rule(Meaning.RECORD, "an id is not valid", "Check the ids in mappings.yml."),
     "2040": Rule(Meaning.RECORD, "a date is not valid", "Correct the date in OpsMerge."),
     "2050": Rule(Meaning.RECORD, "a text is too long or too short", "Shorten it in OpsMerge."),
-    "2060": Rule(Meaning.RECORD, "a value is not one that QuickBooks allows", "Correct the value in OpsMerge."),
+    "2060": Rule(Meaning.RECORD, "QuickBooks does not allow a value", "Correct the value in OpsMerge."),
     "2130": Rule(Meaning.RECORD, "the request id is not valid", REPORT),
     "2280": Rule(Meaning.RECORD, "the VAT of this invoice is not valid in QuickBooks", TAX_REMEDY),
     "2290": Rule(
@@ -79,35 +77,33 @@ RULES: Mapping[str, Rule] = {
     "2500": Rule(
         Meaning.RECORD,
         "a customer, item or tax code does not exist in this company or is inactive",
-        "Make it active in QuickBooks, or correct mappings.yml, then `books retry`.",
+        "Make it active in QuickBooks, or correct mappings.yml; then run `books retry`.",
     ),
-    "3001": Rule(Meaning.LATER, "rate limited", "It is sent again after the pause."),
+    "3001": Rule(Meaning.LATER, "rate limited", "Nothing is needed: it is sent again after the pause."),
     "3100": Rule(
         Meaning.DEAD,
-        "this login is not valid for this company: another realm, sandbox keys in production, or disconnected",
+        "this login is not valid for this company: wrong realm_id, sandbox keys in production, or disconnected",
         CHECK_CONNECTION,
     ),
     "3200": Rule(Meaning.DEAD, "token expired", CHECK_CONNECTION),
     "4000": Rule(Meaning.RECORD, "QuickBooks could not read the query", REPORT),
     "4001": Rule(Meaning.RECORD, "QuickBooks refused the query", REPORT),
     "4002": Rule(Meaning.RECORD, "QuickBooks could not process the query", REPORT),
-    "5010": Rule(
-        Meaning.RECORD, "somebody changed it in QuickBooks at the same moment", "Run again: it is read afresh."
-    ),
+    "5010": Rule(Meaning.RECORD, "somebody changed it in QuickBooks at the same time", "Run again: it is read again."),
     "5020": Rule(
         Meaning.SETTINGS,
-        "the connected user lacks the permission",
+        "the connected user has no permission for this",
         "Connect as a user who may create invoices and customers.",
     ),
     "5030": Rule(
         Meaning.SETTINGS,
-        "this QuickBooks plan or its settings lack the feature",
-        "Switch the feature on in QuickBooks, or choose a plan that has it.",
+        "this QuickBooks plan or company does not have the feature",
+        "Turn the feature on in QuickBooks, or choose a plan that includes it.",
     ),
     "6000": Rule(
         Meaning.RECORD,
         "QuickBooks refused the invoice (often a missing TaxCodeRef, a closed account or a second currency)",
-        "Read QuickBooks' own words, correct the invoice or the mapping, then `books retry`.",
+        "Read QuickBooks' message, correct the invoice or the mapping; then run `books retry`.",
     ),
     "6070": Rule(Meaning.RECORD, "the line's amount is not quantity times price", REPORT),
     "6080": Rule(Meaning.RECORD, "the name is missing or not valid", "Give the client a name in OpsMerge."),
@@ -117,7 +113,7 @@ RULES: Mapping[str, Rule] = {
     "6140": Rule(
         Meaning.RECORD,
         "the number is already used in QuickBooks",
-        "Compare the two in QuickBooks; renumber or void the one that should not be there.",
+        "Compare the two in QuickBooks, then renumber or void the wrong one.",
     ),
     "6160": Rule(Meaning.RECORD, "the VAT details conflict", TAX_REMEDY),
     "6170": Rule(Meaning.RECORD, "VAT details are not allowed on this invoice", TAX_REMEDY),
@@ -129,12 +125,12 @@ RULES: Mapping[str, Rule] = {
     "6200": Rule(
         Meaning.RECORD,
         "the accounting period is closed",
-        "Ask the accountant: reopen the period, or date the invoice in an open one.",
+        "Ask the accountant to reopen the period, or date the invoice in an open one.",
     ),
     "6210": Rule(
         Meaning.RECORD,
-        "the date lies before the closing date",
-        "Ask the accountant: reopen the period, or date the invoice in an open one.",
+        "the date is before the closing date",
+        "Ask the accountant to reopen the period, or date the invoice in an open one.",
     ),
     "6230": Rule(Meaning.RECORD, "the VAT details conflict", TAX_REMEDY),
     "6240": Rule(
@@ -144,17 +140,19 @@ RULES: Mapping[str, Rule] = {
     ),
     "6470": Rule(Meaning.RECORD, "this VAT rate is not allowed here", TAX_REMEDY),
     "6540": Rule(Meaning.RECORD, "the payment is in a bank deposit", "Remove it from the deposit in QuickBooks first."),
-    "10000": Rule(Meaning.FAILED, "QuickBooks failed inside", "It is looked up and sent again."),
+    "10000": Rule(
+        Meaning.FAILED, "QuickBooks had an internal error", "Nothing is needed: it is looked up and sent again."
+    ),
 }
 
 UNLISTED = Rule(
-    Meaning.RECORD, "QuickBooks refused it", "Read QuickBooks' own words, correct the cause, then `books retry`."
+    Meaning.RECORD, "QuickBooks refused it", "Read QuickBooks' message and correct the cause; then run `books retry`."
 )
 
 
 @dataclass(frozen=True)
 class VendorError:
-    """One `Error` of a `Fault`, whatever its casing and encoding was."""
+    """One `Error` of a `Fault`, whatever its spelling and encoding."""
 
     code: str
     message: str = ""
@@ -163,7 +161,7 @@ class VendorError:
 
 
 def errors_in(payload: Any) -> list[VendorError]:
-    """The errors of a parsed JSON answer or batch item; empty where it holds no fault."""
+    """Return the errors of a parsed JSON answer or batch item; empty if it has no fault."""
     if not isinstance(payload, Mapping):
         return []
     fault = payload.get("Fault") or payload.get("fault")
@@ -184,7 +182,7 @@ def _vendor_error(error: Mapping[str, Any]) -> VendorError:
 
 
 def _plain_code(code: str) -> str:
-    """`003001` and `3001` are the same code."""
+    """Return the code without leading zeros: `003001` and `3001` are the same."""
     return code.strip().lstrip("0")
 
 
@@ -192,7 +190,7 @@ _XML_ERROR = re.compile(r"<Error\b([^>]*)>(.*?)</Error>", re.DOTALL)
 
 
 def errors_in_xml(text: str) -> list[VendorError]:
-    """The errors of an XML answer, as the gateway sends them now and then although JSON was asked for."""
+    """Return the errors of an XML answer, which the gateway sometimes sends although JSON was requested."""
     return [
         VendorError(
             code=_plain_code(_attribute(attributes, "code")),
@@ -214,90 +212,43 @@ def _element(text: str, name: str) -> str:
     return html.unescape(found.group(1)).strip() if found else ""
 
 
-def classify(errors: Sequence[VendorError], vendor_request_id: str | None = None) -> Fault:
-    """The fault that one or several errors of one answer amount to: the one that stops most decides."""
-    error = min(errors, key=lambda each: _SEVERITY.index(_rule(each.code).meaning))
-    rule = _rule(error.code)
-    return _BUILD[rule.meaning](error, rule, vendor_request_id)
-
-
 _SEVERITY = (Meaning.DEAD, Meaning.SETTINGS, Meaning.FAILED, Meaning.LATER, Meaning.RECORD)
+
+
+def classify(errors: Sequence[VendorError], vendor_request_id: str | None = None) -> Fault:
+    """Return the fault for the errors of one answer: the most severe one decides."""
+    error = min(errors, key=lambda each: _SEVERITY.index(_rule(each.code).meaning))
+    code, rule, tid = error.code, _rule(error.code), vendor_request_id
+    detail = error.detail or error.message
+    text = f"{rule.words} ({code or 'no code'}: {detail[:500]})" if detail else f"{rule.words} ({code})"
+    if rule.meaning is Meaning.RECORD:
+        code = code or "no_code"
+        return Reject(text, code=code, field=error.element, remedy=rule.remedy, vendor_request_id=tid)
+    if rule.meaning is Meaning.LATER:
+        return Retry(text, code=code, remedy=rule.remedy, vendor_request_id=tid)
+    if rule.meaning is Meaning.FAILED:
+        return ServerError(text, code=code, remedy=rule.remedy, vendor_request_id=tid)
+    if rule.meaning is Meaning.DEAD:
+        text = f"{rule.words} ({code})"  # without the detail: a 401's quotes the token
+    exit_code = Exit.DEAD_CONNECTION if rule.meaning is Meaning.DEAD else Exit.MISCONFIGURED
+    return Halt(text, exit_code=exit_code, code=code, remedy=rule.remedy, vendor_request_id=tid)
 
 
 def _rule(code: str) -> Rule:
     return RULES.get(code, UNLISTED)
 
 
-def _text(error: VendorError, rule: Rule) -> str:
-    said = error.detail or error.message
-    return f"{rule.words} ({error.code or 'no code'}: {said[:500]})" if said else f"{rule.words} ({error.code})"
-
-
-def _record(error: VendorError, rule: Rule, tid: str | None) -> Fault:
-    return Reject(
-        _text(error, rule),
-        code=error.code or "no_code",
-        field=error.element,
-        remedy=rule.remedy,
-        vendor_request_id=tid,
-    )
-
-
-def _later(error: VendorError, rule: Rule, tid: str | None) -> Fault:
-    return Retry(
-        _text(error, rule),
-        code=error.code,
-        remedy=rule.remedy,
-        vendor_request_id=tid,
-    )
-
-
-def _failed(error: VendorError, rule: Rule, tid: str | None) -> Fault:
-    return ServerError(_text(error, rule), code=error.code, remedy=rule.remedy, vendor_request_id=tid)
-
-
-def _dead(error: VendorError, rule: Rule, tid: str | None) -> Fault:
-    # A 401's detail quotes the token, so the vendor's own words stay out of this one.
-    return Halt(
-        f"{rule.words} ({error.code})",
-        exit_code=Exit.DEAD_CONNECTION,
-        code=error.code,
-        remedy=rule.remedy,
-        vendor_request_id=tid,
-    )
-
-
-def _settings(error: VendorError, rule: Rule, tid: str | None) -> Fault:
-    return Halt(
-        _text(error, rule),
-        exit_code=Exit.MISCONFIGURED,
-        code=error.code,
-        remedy=rule.remedy,
-        vendor_request_id=tid,
-    )
-
-
-_BUILD = {
-    Meaning.RECORD: _record,
-    Meaning.LATER: _later,
-    Meaning.FAILED: _failed,
-    Meaning.DEAD: _dead,
-    Meaning.SETTINGS: _settings,
-}
-
-
 def read(response: Response) -> dict[str, Any]:
-    """The answer's JSON object, when it is a good one.
+    """Return the JSON object of a successful answer.
 
     Raises:
-        Fault: what the answer amounts to, whichever way it says so: by status, by a fault inside, or by not being
-            readable.
+        Fault: the answer is an error, by its status, by a fault inside, or because it cannot be read.
     """
     payload, errors = _open(response)
     tid = response.headers.get("intuit_tid")
-    if response.status == 429:  # noqa: PLR2004 -- Too Many Requests: decided before the body, whose shape varies
-        raise _throttled(tid)
-    if response.status >= 500:  # noqa: PLR2004 -- whatever the body claims, a 5xx is no proof that nothing happened
+    if response.status == 429:  # noqa: PLR2004 -- Too Many Requests, whatever the body is
+        raise Retry("rate limited (3001)", code="3001", remedy=RULES["3001"].remedy, vendor_request_id=tid)
+    if response.status >= 500:  # noqa: PLR2004 -- whatever the body says, a 5xx does not prove that nothing happened
         raise _server_error(response.status, errors, tid)
     if errors:
         raise classify(errors, tid)
@@ -309,21 +260,12 @@ def read(response: Response) -> dict[str, Any]:
 
 
 def _open(response: Response) -> tuple[dict[str, Any] | None, list[VendorError]]:
-    """(JSON object or None, errors found in whatever encoding)."""
+    """Return (JSON object or None, errors in JSON or XML)."""
     try:
         payload = response.json()
     except ValueError:
         return None, errors_in_xml(response.body.decode("utf-8", "replace"))
     return (payload if isinstance(payload, dict) else None), errors_in(payload)
-
-
-def _throttled(tid: str | None) -> Retry:
-    return Retry(
-        "rate limited (3001)",
-        code="3001",
-        remedy=RULES["3001"].remedy,
-        vendor_request_id=tid,
-    )
 
 
 def _server_error(status: int, errors: Sequence[VendorError], tid: str | None) -> ServerError:
@@ -336,9 +278,9 @@ def _server_error(status: int, errors: Sequence[VendorError], tid: str | None) -
 def _by_status(status: int, tid: str | None) -> Fault:
     if status in (401, 403):
         return classify([VendorError("3200" if status == 401 else "3100")], tid)  # noqa: PLR2004 -- Unauthorized
-    if status == 404:  # noqa: PLR2004 -- QuickBooks says 400/610 of a missing object; 404 is a wrong address
+    if status == 404:  # noqa: PLR2004 -- a missing object is 400/610; 404 is a wrong address
         return Halt(
-            "QuickBooks has nothing at this address (HTTP 404)",
+            "QuickBooks does not know this address (HTTP 404)",
             exit_code=Exit.MISCONFIGURED,
             code="http_404",
             remedy="Check api_url, environment and realm_id.",

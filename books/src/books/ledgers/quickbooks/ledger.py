@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from books.core.batches import batched
 from books.core.faults import Exit, Fault, Halt, Reject, Unknown
 from books.ledgers.contract import (
     Account,
@@ -40,10 +41,7 @@ CAPABILITIES = Capabilities(
 )
 
 ALLOW_DUPLICATE = "allowduplicatedocnum"
-"""Passes over the check for duplicate numbers (Intuit, "Invoice"). Only where a voided one keeps the number."""
-
-CDC_ROWS_MAX = 1000
-"""Of one answer of changes, all kinds together; that many means it was cut short."""
+"""Skips the check for duplicate numbers (Intuit, "Invoice"). Used only if the number is on a voided invoice."""
 
 ACTIVE_OR_NOT = "Active IN (true,false)"
 """Without it QuickBooks lists active rows only."""
@@ -56,7 +54,7 @@ Made = TypeVar("Made")
 
 
 class QuickBooksLedger:
-    """One company file, behind a client."""
+    """One QuickBooks company, through its client."""
 
     def __init__(self, client: QuickBooksClient, connection: str) -> None:
         self.client = client
@@ -70,32 +68,32 @@ class QuickBooksLedger:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What QuickBooks can do."""
+        """QuickBooks' capabilities."""
         return CAPABILITIES
 
     def spent(self) -> Spent:
-        """What the client has counted."""
+        """Return the calls that the client has counted."""
         return Spent(self.client.calls, self.client.metered_reads)
 
     def company(self) -> Company:
-        """CompanyInfo and Preferences: two reads."""
+        """Return the company, from CompanyInfo and Preferences: two reads."""
         realm_id = self._connection.rpartition(":")[2]
         info = self.client.get(f"companyinfo/{realm_id}").get("CompanyInfo") or {}
         preferences = self.client.get("preferences").get("Preferences") or {}
         return mapping.read_company(self._connection, info, preferences)
 
     def customer_name(self, name: str) -> str:
-        """The DisplayName of a client of this name."""
+        """Return the DisplayName for a client of this name."""
         return mapping.tidy_name(name)
 
     def find_customers(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Customer]:
-        """By DisplayName or Id. An inactive customer is found by the name it had."""
+        """Return customers by DisplayName or Id. An inactive customer is found by its former name."""
         marked = [variant for name in names for variant in (name, name + mapping.DELETED_SUFFIX)]
         rows = [*self._rows("Customer", "DisplayName", marked), *self._rows("Customer", "Id", ids)]
         return [mapping.read_customer(row) for row in rows]
 
     def find_items(self, *, names: Sequence[str] = (), ids: Sequence[str] = ()) -> Sequence[Item]:
-        """By name, or by full name where it has a colon; or by Id."""
+        """Return items by Name, by FullyQualifiedName if it has a colon, or by Id."""
         marked = [variant for name in names for variant in (name, name + mapping.DELETED_SUFFIX)]
         rows = [
             *self._rows("Item", "Name", [name for name in marked if ":" not in name]),
@@ -105,26 +103,26 @@ class QuickBooksLedger:
         return [mapping.read_item(row) for row in rows]
 
     def _rows(self, entity: str, field: str, values: Sequence[str]) -> list[dict[str, Any]]:
-        """Rows whose field has one of these values, inactive ones too."""
+        """Return the rows whose field has one of these values, including inactive ones."""
         found: list[dict[str, Any]] = []
         for some in query.chunks(values):
             found.extend(self.client.rows(entity, f"{query.in_list(field, some)} AND {ACTIVE_OR_NOT}"))
         return found
 
     def list_customers(self) -> Whole[Customer]:
-        """Page by page, and counted."""
-        return self._whole("Customer", mapping.read_customer)
+        """Return all customers, read page by page and counted."""
+        return self._complete("Customer", mapping.read_customer)
 
     def list_items(self) -> Whole[Item]:
-        """Page by page, and counted."""
-        return self._whole("Item", mapping.read_item)
+        """Return all items, read page by page and counted."""
+        return self._complete("Item", mapping.read_item)
 
-    def _whole(self, entity: str, read: Callable[[Mapping[str, Any]], Made]) -> Whole[Made]:
+    def _complete(self, entity: str, read: Callable[[Mapping[str, Any]], Made]) -> Whole[Made]:
         rows = [read(row) for row in self.client.rows(entity, ACTIVE_OR_NOT)]
         return Whole(rows, complete=self.client.count(entity, ACTIVE_OR_NOT) == len(rows))
 
     def find_accounts(self, names: Sequence[str]) -> Sequence[Account]:
-        """By name, or by full name where it has a colon."""
+        """Return accounts by Name, or by FullyQualifiedName if it has a colon."""
         rows = [
             *self._rows("Account", "Name", [name for name in names if ":" not in name]),
             *self._rows("Account", "FullyQualifiedName", [name for name in names if ":" in name]),
@@ -132,7 +130,7 @@ class QuickBooksLedger:
         return [mapping.read_account(row) for row in rows]
 
     def other_holders(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Vendors and employees: QuickBooks keeps one list of names for all parties."""
+        """Return the names of vendors and employees: in QuickBooks a name is unique among all parties."""
         return {
             str(row.get("DisplayName")).casefold(): entity.lower()
             for entity in ("Vendor", "Employee")
@@ -140,7 +138,7 @@ class QuickBooksLedger:
         }
 
     def tax_codes(self) -> Sequence[TaxCode]:
-        """The active codes with the per cent of their sales rates: two reads."""
+        """Return the active codes with the per cent of their sales rates: two reads."""
         rates = list(self.client.rows("TaxRate", ACTIVE_OR_NOT))
         percents = {str(row["Id"]): Decimal(str(row.get("RateValue", 0))) for row in rates}
         reversed_ = {str(row["Id"]) for row in rates if row.get("SpecialTaxType") == mapping.REVERSE_CHARGE}
@@ -148,17 +146,17 @@ class QuickBooksLedger:
         return [tax_code for tax_code in read if tax_code is not None]
 
     def exchange_rate(self, currency: str, on: date) -> Decimal | None:
-        """QuickBooks' own rate of the day (Intuit, "ExchangeRate"). It answers 1 where it knows none."""
-        asked = {"sourcecurrencycode": currency, "asofdate": on.isoformat()}
+        """Return QuickBooks' rate of the day (Intuit, "ExchangeRate"). Its answer is 1 if it has none."""
+        parameters = {"sourcecurrencycode": currency, "asofdate": on.isoformat()}
         try:
-            rate = (self.client.get("exchangerate", asked).get("ExchangeRate") or {}).get("Rate")
+            rate = (self.client.get("exchangerate", parameters).get("ExchangeRate") or {}).get("Rate")
         except Reject:
             return None
         exact = Decimal(str(rate)) if rate else None
         return None if exact == 1 and currency not in AT_PAR_WITH_STERLING else exact
 
     def find_invoices(self, numbers: Sequence[str] = (), *, ids: Sequence[str] = ()) -> Sequence[LedgerInvoice]:
-        """By DocNumber or Id."""
+        """Return invoices by DocNumber or Id."""
         found: list[LedgerInvoice] = []
         for field, values in (("DocNumber", numbers), ("Id", ids)):
             for some in query.chunks(values):
@@ -167,12 +165,12 @@ class QuickBooksLedger:
         return found
 
     def create_customers(self, customers: Sequence[NewCustomer], key: str) -> Sequence[Customer | Fault]:
-        """In batches of 30."""
+        """Create customers in batches of 30."""
         bodies = [mapping.customer_body(customer) for customer in customers]
         return self._create("Customer", bodies, key, mapping.read_customer)
 
     def create_items(self, items: Sequence[NewItem], key: str) -> Sequence[Item | Fault]:
-        """In batches of 30, after the accounts were looked up once."""
+        """Create items in batches of 30, after looking up the accounts once."""
         accounts = self._account_ids([name for item in items for name in (item.income_account, item.expense_account)])
         bodies = [
             mapping.item_body(item.name, accounts[item.income_account], accounts[item.expense_account])
@@ -184,15 +182,14 @@ class QuickBooksLedger:
         self, entity: str, bodies: Sequence[bytes], key: str, read: Callable[[Mapping[str, Any]], Made]
     ) -> list[Made | Fault]:
         outcomes: list[Made | Fault] = []
-        for start in range(0, len(bodies), BATCH_ITEMS_MAX):
-            some = bodies[start : start + BATCH_ITEMS_MAX]
+        for number, some in enumerate(batched(bodies, BATCH_ITEMS_MAX)):
             items = [BatchItem(str(place), entity, body) for place, body in enumerate(some, 1)]
-            answers = self._batch(items, str(uuid.uuid5(_KEYS, f"{key}|{entity}|{start}")))
+            answers = self._batch(items, str(uuid.uuid5(_KEYS, f"{key}|{entity}|{number * BATCH_ITEMS_MAX}")))
             outcomes.extend(_made(answers[item.bid], read) for item in items)
         return outcomes
 
     def _batch(self, items: Sequence[BatchItem], request_id: str) -> Mapping[str, dict[str, Any] | Fault]:
-        """A batch whose loss counts as a loss of each item: the caller looks them up by name."""
+        """Send a batch. If its answer is lost, each item gets that fault: the caller looks them up by name."""
         try:
             return self.client.batch(items, request_id).items
         except Unknown as lost:
@@ -212,34 +209,34 @@ class QuickBooksLedger:
         return self._accounts
 
     def predict_tax(self, invoice: Invoice, tax_codes: Sequence[TaxCode]) -> Decimal:
-        """Per rate over the whole document, half up."""
+        """Return the VAT: per rate over the whole document, half up."""
         return mapping.predict_tax(invoice.lines, tax_codes)
 
     def draft(self, invoice: Invoice, references: References, company: Company) -> bytes:
-        """The invoice as QuickBooks' JSON."""
+        """Return the invoice as QuickBooks' JSON."""
         return mapping.invoice_body(invoice, references, company)
 
     def turn(self) -> AbstractContextManager[Turn]:
-        """The company's push lock."""
+        """Hold the company's push lock."""
         return self.client.turn()
 
     def create_invoices(
         self, members: Sequence[Member], key: str, prove: Callable[[], None]
     ) -> Mapping[str, LedgerInvoice | Fault]:
-        """One call."""
+        """Create invoices in one call."""
         items = [
             BatchItem(member.bid, "Invoice", member.body, options=ALLOW_DUPLICATE if member.reuses_number else "")
             for member in members
         ]
         answer = self.client.batch(items, key, prove)
         return {
-            bid: _made(told, lambda row: mapping.read_invoice(row, answer.vendor_request_id))
-            for bid, told in answer.items.items()
+            bid: _made(row_or_fault, lambda row: mapping.read_invoice(row, answer.vendor_request_id))
+            for bid, row_or_fault in answer.items.items()
         }
 
 
-def _made(told: dict[str, Any] | Fault, read: Callable[[Mapping[str, Any]], Made]) -> Made | Fault:
-    return told if isinstance(told, Fault) else read(told)
+def _made(row_or_fault: dict[str, Any] | Fault, read: Callable[[Mapping[str, Any]], Made]) -> Made | Fault:
+    return row_or_fault if isinstance(row_or_fault, Fault) else read(row_or_fault)
 
 
 def _no_account(name: str) -> Halt:
@@ -247,5 +244,5 @@ def _no_account(name: str) -> Halt:
         f"QuickBooks has no active account named {name!r}",
         exit_code=Exit.MISCONFIGURED,
         code="account_missing",
-        remedy="Correct default_income_account or default_expense_account: a name of QuickBooks' chart of accounts.",
+        remedy="Set default_income_account or default_expense_account to a name in QuickBooks' chart of accounts.",
     )

@@ -1,7 +1,7 @@
-"""Between our nouns and QuickBooks' JSON: pure functions, no call.
+"""Convert between our nouns and QuickBooks' JSON: pure functions, no call.
 
-Sources: Intuit, "Invoice", "Customer" and "Item" entities; UK VAT is computed by QuickBooks per rate over the whole
-document and rounded half up, so no `TxnTaxDetail` is ever sent.
+Sources: Intuit, "Invoice", "Customer" and "Item" entities. QuickBooks computes UK VAT per rate over the whole document
+and rounds half up, so `TxnTaxDetail` is never sent.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ ADDRESS_LINE_CHARS_MAX = 500
 ADDRESS_PART_CHARS_MAX = 255
 POSTCODE_CHARS_MAX = 30
 LINES_MAX = 750
-"""Of a sales form with VAT."""
+"""On a sales form with VAT."""
 
 DELETED_SUFFIX = " (deleted)"
-"""What QuickBooks appends to the name of a customer or item that was made inactive."""
+"""QuickBooks appends this to the name of a customer or item that is made inactive."""
 
 NOTE_PREFIX = "OpsMerge invoice "
 _NOTE = re.compile(re.escape(NOTE_PREFIX) + r"(\S+)")
@@ -49,21 +49,21 @@ _VOIDED = "Voided"
 
 
 def note(invoice_id: str) -> str:
-    """The private note that marks an invoice as ours."""
+    """Return the private note that marks an invoice as ours."""
     return NOTE_PREFIX + invoice_id
 
 
 def noted_id(private_note: str | None) -> str | None:
-    """The OpsMerge invoice that a private note names, wherever in it: a void puts a word before it."""
+    """Return the OpsMerge invoice id in a private note, anywhere in it: a void puts a word before it."""
     found = _NOTE.search(private_note or "")
     return found.group(1) if found else None
 
 
 def invoice_body(invoice: Invoice, references: References, company: Company) -> bytes:
-    """The exact bytes of one invoice.
+    """Return the exact bytes of one invoice.
 
     Raises:
-        Reject: the number cannot be a QuickBooks number. It is never cut: a cut number is another number.
+        Reject: QuickBooks does not accept the number. It is never shortened: that would be another number.
     """
     body: dict[str, Any] = {"DocNumber": _number(invoice.number), "TxnDate": invoice.issue_date.isoformat()}
     if invoice.due_date is not None:
@@ -84,10 +84,10 @@ def invoice_body(invoice: Invoice, references: References, company: Company) -> 
 def _number(number: str) -> str:
     if len(number) > NUMBER_CHARS_MAX or any(unicodedata.category(each)[0] == "C" for each in number):
         raise Reject(
-            f"QuickBooks takes numbers of at most {NUMBER_CHARS_MAX} characters, without control characters",
+            f"QuickBooks accepts numbers of at most {NUMBER_CHARS_MAX} characters, without control characters",
             code="number_not_allowed",
             field="number",
-            remedy="Shorten the number format in OpsMerge; the number is never cut.",
+            remedy="Shorten the number format in OpsMerge.",
         )
     return number
 
@@ -103,7 +103,7 @@ def _line(line: Line, item: Item, tax_code: TaxCode) -> dict[str, Any]:
 
 
 def _multiplies(line: Line) -> bool:
-    """QuickBooks refuses an amount that is not quantity times price, rounded half up (fault 6070)."""
+    """Return whether the amount is quantity times price, half up: else QuickBooks refuses it (fault 6070)."""
     return (
         line.quantity is not None
         and line.unit_price is not None
@@ -112,7 +112,7 @@ def _multiplies(line: Line) -> bool:
 
 
 def predict_tax(lines: Sequence[Line], tax_codes: Sequence[TaxCode]) -> Decimal:
-    """QuickBooks' VAT: per rate over the whole document, half up, then summed."""
+    """Return QuickBooks' VAT: per rate over the whole document, half up, then summed."""
     nets: defaultdict[tuple[str, Decimal], Decimal] = defaultdict(Decimal)
     for line, tax_code in zip(lines, tax_codes, strict=True):
         for rate in tax_code.rates:
@@ -121,7 +121,7 @@ def predict_tax(lines: Sequence[Line], tax_codes: Sequence[TaxCode]) -> Decimal:
 
 
 def customer_body(customer: NewCustomer) -> bytes:
-    """The bytes that create a customer. An e-mail address QuickBooks would refuse is left out, not the customer."""
+    """Return the bytes that create a customer. An e-mail address that QuickBooks would refuse is left out."""
     body: dict[str, Any] = {"DisplayName": customer.name}
     if customer.email and _is_email(customer.email):
         body["PrimaryEmailAddr"] = {"Address": customer.email}
@@ -133,7 +133,7 @@ def customer_body(customer: NewCustomer) -> bytes:
 
 
 def item_body(name: str, income_account_id: str, expense_account_id: str) -> bytes:
-    """The bytes that create a service item. The UK wants both accounts (Intuit, "Item")."""
+    """Return the bytes that create a service item. UK companies need both accounts (Intuit, "Item")."""
     body = {
         "Name": name,
         "Type": "Service",
@@ -160,15 +160,15 @@ def _address(address: Address) -> dict[str, str]:
 
 
 def tidy_name(name: str, chars_max: int = CUSTOMER_NAME_CHARS_MAX) -> str:
-    """A name as QuickBooks takes it: no colon, no control characters, single spaces, not too long."""
+    """Return a name as QuickBooks accepts it: no colon, no control characters, single spaces, not too long."""
     spaced = "".join(" " if unicodedata.category(each) in ("Cc", "Zl", "Zp") else each for each in name)
     return cut(" ".join(spaced.replace(":", "-").split()), chars_max)
 
 
 def cut(text: str, chars_max: int) -> str:
-    """Text without control characters (line breaks stay), cut between two characters.
+    """Return text without control characters (line breaks stay), shortened between two characters.
 
-    Length counts as QuickBooks counts it, in UTF-16 units: an emoji is two. A letter keeps its accents or goes.
+    Length is counted as QuickBooks does, in UTF-16 units: an emoji is two. A letter keeps its accents or is dropped.
     """
     clean = "".join(each for each in text if each in "\n\t" or unicodedata.category(each) not in ("Cc", "Cs")).strip()
     if _units(clean) <= chars_max:
@@ -191,7 +191,7 @@ def _units(text: str) -> int:
 
 
 def read_invoice(row: Mapping[str, Any], vendor_request_id: str | None = None) -> LedgerInvoice:
-    """An invoice as QuickBooks answered it."""
+    """Return an invoice from QuickBooks' JSON."""
     total = amount(row.get("TotalAmt"))
     tax = amount((row.get("TxnTaxDetail") or {}).get("TotalTax"))
     private_note = row.get("PrivateNote")
@@ -211,7 +211,7 @@ def read_invoice(row: Mapping[str, Any], vendor_request_id: str | None = None) -
 
 
 def read_customer(row: Mapping[str, Any]) -> Customer:
-    """A customer; the mark that QuickBooks sets on an inactive one's name is taken off."""
+    """Return a customer, without the suffix that QuickBooks adds to an inactive one's name."""
     active = row.get("Active") is not False
     name = str(row.get("DisplayName") or "")
     return Customer(
@@ -223,7 +223,7 @@ def read_customer(row: Mapping[str, Any]) -> Customer:
 
 
 def read_item(row: Mapping[str, Any]) -> Item:
-    """An item under its full name (`Services:Support` where it has a parent)."""
+    """Return an item by its full name (`Services:Support` if it has a parent)."""
     active = row.get("Active") is not False
     name = str(row.get("FullyQualifiedName") or row.get("Name") or "")
     return Item(
@@ -235,7 +235,7 @@ def read_item(row: Mapping[str, Any]) -> Item:
 
 
 def read_account(row: Mapping[str, Any]) -> Account:
-    """An account under its full name."""
+    """Return an account by its full name."""
     kind = str(row.get("AccountType") or "")
     return Account(
         id=str(row["Id"]),
@@ -255,9 +255,9 @@ _REVERSE_CHARGE_NAME = re.compile(r"\bRC\b")
 def read_tax_code(
     row: Mapping[str, Any], percents: Mapping[str, Decimal], reverse_charge: Collection[str] = ()
 ) -> TaxCode | None:
-    """A tax code; None where it is hidden, inactive or has no rate for sales.
+    """Return a tax code; None if it is hidden, inactive or has no rate for sales.
 
-    `reverse_charge`: ids of rates that say of themselves that they are; the UK's codes also bear it in their names.
+    `reverse_charge`: ids of rates marked as reverse charge; in the UK the code's name also says so (RC).
     """
     details = (row.get("SalesTaxRateList") or {}).get("TaxRateDetail") or []
     rates = tuple(
@@ -273,7 +273,7 @@ def read_tax_code(
 
 
 def read_company(connection: str, info: Mapping[str, Any], preferences: Mapping[str, Any]) -> Company:
-    """The company, from its `CompanyInfo` and its `Preferences`."""
+    """Return the company, from its `CompanyInfo` and its `Preferences`."""
     currency = preferences.get("CurrencyPrefs") or {}
     return Company(
         connection=connection,
@@ -288,7 +288,7 @@ def read_company(connection: str, info: Mapping[str, Any], preferences: Mapping[
 
 
 def amount(value: Any) -> Decimal:
-    """A JSON number of money as Decimal; absent counts as nothing."""
+    """Return a JSON number of money as Decimal; 0.00 if missing."""
     return money.half_up(Decimal(value)) if isinstance(value, (Decimal, int)) else money.ZERO
 
 

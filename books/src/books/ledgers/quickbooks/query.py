@@ -1,30 +1,31 @@
-"""QuickBooks' query language, written safely (facts: Intuit, "Data queries").
+"""Build statements in QuickBooks' query language safely (Intuit, "Data queries").
 
-Every value that reaches a statement goes through `literal`: a customer called `O'Brien` must neither break the
-statement nor find somebody else. Only AND exists; there is no OR, no NOT and no column list.
+Every value in a statement is quoted by `literal`: a customer called `O'Brien` must neither break the statement nor
+match another one. Only AND exists; there is no OR, no NOT and no column list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
+from books.core.batches import batched
 from books.core.printable import has_control
 
 PAGE_ROWS_MAX = 1000
-"""Most rows of one answer; asking for more is not defined."""
+"""The most rows in one answer; more must not be requested."""
 
 IN_LIST_VALUES_MAX = 400
-"""Values of one IN list. Intuit names no limit; such a list goes by POST, well under any size seen refused."""
+"""Values in one IN list. Intuit documents no limit; a list of this size is sent by POST and was never refused."""
 
 GET_STATEMENT_CHARS_MAX = 1500
-"""A longer statement goes by POST, so that the address stays under 2 kB once encoded."""
+"""A longer statement is sent by POST, so that the encoded address stays under 2 kB."""
 
 
 def literal(value: str) -> str:
     r"""Quote one value: `O'Brien` becomes `'O\'Brien'`.
 
     Raises:
-        ValueError: the value holds a control character, which no name or number may.
+        ValueError: the value has a control character, which no name or number may have.
     """
     if has_control(value):
         raise ValueError("a control character cannot be part of a query")
@@ -33,38 +34,31 @@ def literal(value: str) -> str:
 
 
 def in_list(field: str, values: Iterable[str]) -> str:
-    """`field IN ('a','b')`; the caller splits with `chunks` where there are many values."""
+    """Return `field IN ('a','b')`; the caller splits many values with `chunks`."""
     return f"{field} IN ({','.join(literal(value) for value in values)})"
 
 
-def chunks(values: Iterable[str], size: int = IN_LIST_VALUES_MAX) -> Iterator[Sequence[str]]:
-    """Split values, each once and in the order given, into lists short enough for one statement.
+def chunks(values: Iterable[str], size: int = IN_LIST_VALUES_MAX) -> Iterator[list[str]]:
+    """Split the values, without duplicates and in order, into lists short enough for one statement.
 
-    What holds a control character is left out: nothing in QuickBooks has such a name or number.
+    Values with a control character are left out: nothing in QuickBooks has such a name or number.
     """
-    unique = [each for each in dict.fromkeys(values) if not has_control(each)]
-    for start in range(0, len(unique), size):
-        yield unique[start : start + size]
+    return batched((each for each in dict.fromkeys(values) if not has_control(each)), size)
 
 
 def page(
     entity: str,
     where: str = "",
     *,
-    after_id: str | None = None,
     start_position: int | None = None,
     order_by: str = "",
     size: int = PAGE_ROWS_MAX,
 ) -> str:
-    """One page of an entity, as a statement.
-
-    `start_position` counts rows from 1. `after_id` is refused: Id supports only `=` and `IN`, so pages go by position.
+    """Return the statement for one page of an entity. `start_position` counts rows from 1.
 
     Raises:
-        ValueError: a page larger than 1,000, a position below 1, or `after_id`.
+        ValueError: a page larger than 1,000, or a position below 1.
     """
-    if after_id is not None:
-        raise ValueError("QuickBooks compares Id only with = and IN; page by start_position")
     if not 1 <= size <= PAGE_ROWS_MAX:
         raise ValueError(f"a page holds 1 to {PAGE_ROWS_MAX} rows")
     if start_position is not None and start_position < 1:
@@ -81,5 +75,5 @@ def page(
 
 
 def count(entity: str, where: str = "") -> str:
-    """How many rows, as a statement."""
+    """Return the statement that counts rows."""
     return f"SELECT COUNT(*) FROM {entity}" + (f" WHERE {where}" if where else "")

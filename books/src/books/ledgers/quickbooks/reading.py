@@ -1,18 +1,17 @@
-"""Reading a company file completely, or what changed in it: for every reader of QuickBooks.
+"""Read a QuickBooks company completely, or what changed in it.
 
-Two ways, and when each is sound:
+Two ways:
 
-*Changes.* Change data capture (CDC) tells what changed or was deleted since a moment: at most 30 days back, at most
-1,000 objects in one answer, without pages and without an upper end. One call serves all entities. An answer of 1,000
-may have lost the rest, so each entity is then asked for alone; if that is full too, the entity is read completely.
-Halving the window would not help: only its newer half can be asked for alone, and the deletions in the older half
-could not be told from it.
+*Changes.* Change data capture (CDC) returns what changed or was deleted since a time: at most 30 days back, at most
+1,000 objects in one answer, without pages and without an upper limit of time. One call serves all entities. An answer
+of 1,000 may be truncated, so each entity is then requested alone; if that is full too, the entity is read completely.
+Halving the time would not help: only the newer half can be requested alone, so deletions in the older half are lost.
 
-*Everything.* QuickBooks orders by Id no longer, and pages by position shift when rows vanish. Rows are therefore read
-by the time of their creation, which never changes: each page asks for what was created at or after the end of the
-page before, and what was seen already is left out. A row can neither be skipped nor move; what is created meanwhile
-comes last. Then the rows are counted. Where the count differs, the changes since the start are added and it is counted
-again; a read that cannot be made to agree fails, because what it lacks would be taken for deleted.
+*Everything.* QuickBooks no longer orders by Id, and pages by position shift when rows are deleted. Rows are therefore
+read by the time of their creation, which never changes: each page asks for what was created at or after the end of
+the page before, and rows already seen are left out. No row can be skipped or move; new rows come last. Then the rows
+are counted. If the count differs, the changes since the start are added and it is counted again. A read whose count
+still differs fails, because the missing rows would be taken for deleted.
 
 Sources: Intuit, "Change data capture" and "Data queries".
 """
@@ -32,26 +31,26 @@ from books.ledgers.quickbooks.client import QuickBooksClient, server_time
 
 CDC_OBJECTS_MAX = 1000
 CDC_AGE_DAYS_MAX = 25
-"""Intuit keeps changes for 30 days; five are left for clocks and week-ends."""
+"""Intuit keeps changes for 30 days; five days are a margin for clocks and week-ends."""
 
 PAGES_MAX = 10_000
 STALE_PAGES_MAX = 10
-"""Pages, beyond twice those that the rows fill, after which an end is no longer expected."""
+"""Pages beyond twice what the rows fill, after which the read is given up as endless."""
 
 COUNTS_MAX = 3
 OBJECT_NOT_FOUND = "610"
-"""QuickBooks' code for an id that is deleted or never was."""
+"""QuickBooks' code for an id that was deleted or never existed."""
 
 CREATED = "MetaData.CreateTime"
 ACTIVE_OR_NOT = "Active IN (true, false)"
-"""Lists leave out what is inactive unless it is asked for."""
+"""Lists leave out inactive rows unless they are requested."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Entity:
-    """A kind of object: its name, the condition under which it is read, and whether CDC tells of it."""
+    """A kind of object: its name, the condition by which it is read, and whether CDC covers it."""
 
     name: str
     where: str = ""
@@ -60,7 +59,7 @@ class Entity:
 
 @dataclass(frozen=True)
 class Extract:
-    """One entity's rows, newest state last; `cursor`, after the last row, is the server's time to read on from."""
+    """One entity's rows, newest state last. `cursor()`, called after the last row, is where the next read starts."""
 
     rows: Iterator[Row]
     is_complete: bool
@@ -69,9 +68,9 @@ class Extract:
 
 
 class CompanyReader:
-    """Reads the entities of one run. `cursors` holds, per entity's name, from when on; None is from the beginning.
+    """Reads the entities of one run. `cursors` holds per entity the time to read from; None: from the beginning.
 
-    Raises, while reading: Halt, or another fault of `books.core.faults`; never does a part pass for the whole.
+    Raises, while reading: Halt, or another fault of `books.core.faults`. An incomplete read never passes as complete.
     """
 
     def __init__(
@@ -88,15 +87,15 @@ class CompanyReader:
         self._since = {
             entity: since for entity, since in cursors.items() if since is not None and self._is_recent(entity, since)
         }
-        self._changes: Changes | None = None
+        self._changes: CdcChanges | None = None
 
     def _is_recent(self, entity: Entity, since: pendulum.DateTime) -> bool:
-        """Whether CDC still reaches back to it, the overlap included."""
+        """Return whether CDC still covers this time, including the overlap."""
         reach = self._clock.now().subtract(days=CDC_AGE_DAYS_MAX)
         return entity.has_changes and since.subtract(seconds=self._overlap_seconds) > reach
 
     def extract(self, entity: Entity) -> Extract:
-        """What changed in an entity, or all of it where changes alone cannot tell."""
+        """Return what changed in an entity, or all its rows if CDC cannot say."""
         started_at = self._clock.now()
         changes = self._changes_of(entity)
         if changes is None:
@@ -109,21 +108,21 @@ class CompanyReader:
         )
 
     def everything(self, entity: Entity) -> Extract:
-        """All rows of an entity, each with its newest state last."""
-        sweep = Sweep(self._client, entity)
-        return Extract(sweep.rows(), is_complete=True, started_at=self._clock.now(), cursor=sweep.cursor)
+        """Return all rows of an entity, each with its newest state last."""
+        read = CompleteRead(self._client, entity)
+        return Extract(read.rows(), is_complete=True, started_at=self._clock.now(), cursor=read.cursor)
 
     def objects(self, entity: Entity, ids: Iterable[str]) -> Iterator[Row]:
-        """Objects by id, each as it is now; one that is gone comes as a deletion. One call for up to 400 that exist."""
+        """Yield objects by id as they are now, a missing one as a deletion. One call for up to 400 that exist."""
         for some in query.chunks(ids):
             where = " AND ".join(filter(None, [query.in_list("Id", some), entity.where]))
             found = _listed(self._client.query(query.page(entity.name, where)), entity.name)
             yield from found
-            for gone in sorted(set(some) - {str(row["Id"]) for row in found}):
-                yield self._object(entity, gone)
+            for missing in sorted(set(some) - {str(row["Id"]) for row in found}):
+                yield self._object(entity, missing)
 
     def _object(self, entity: Entity, key: str) -> Row:
-        """One object that a query left out: read alone, because lists may lag behind."""
+        """Return one object that a query did not return: it is read alone, because lists may lag behind."""
         try:
             answer = self._client.get(f"{entity.name.lower()}/{key}")
         except Reject as refused:
@@ -135,33 +134,33 @@ class CompanyReader:
             raise _unreadable(entity.name)
         return row
 
-    def _changes_of(self, entity: Entity) -> Changes | None:
-        """The changes of an entity: from the call that serves all, else from its own, else None."""
+    def _changes_of(self, entity: Entity) -> CdcChanges | None:
+        """Return the changes of an entity: from the call for all entities, else from its own call, else None."""
         if entity not in self._since:
             return None
         if self._changes is None:
             self._changes = self._ask(list(self._since))
-        if not self._changes.is_cut:
+        if not self._changes.is_truncated:
             return self._changes
         alone = self._ask([entity]) if len(self._since) > 1 else self._changes
-        return None if alone.is_cut else alone
+        return None if alone.is_truncated else alone
 
-    def _ask(self, entities: Sequence[Entity]) -> Changes:
+    def _ask(self, entities: Sequence[Entity]) -> CdcChanges:
         since = min(self._since[entity] for entity in entities).subtract(seconds=self._overlap_seconds)
         return read_changes(self._client, entities, since, self._clock.now())
 
 
 @dataclass(frozen=True)
-class Changes:
-    """A CDC answer: rows per entity's name, the server's time, and when it was asked for."""
+class CdcChanges:
+    """A CDC answer: rows by entity name, the server's time, and when the call was made."""
 
     rows: Mapping[str, Sequence[Row]]
     time: pendulum.DateTime
     started_at: pendulum.DateTime | None = None
 
     @property
-    def is_cut(self) -> bool:
-        """Whether there may be more than was told."""
+    def is_truncated(self) -> bool:
+        """Whether there may be more changes than the answer has."""
         return sum(map(len, self.rows.values())) >= CDC_OBJECTS_MAX
 
 
@@ -170,8 +169,8 @@ def read_changes(
     entities: Sequence[Entity],
     since: pendulum.DateTime,
     now: pendulum.DateTime | None = None,
-) -> Changes:
-    """One CDC call; deletions are rows with `status: Deleted`.
+) -> CdcChanges:
+    """Make one CDC call; deletions are rows with `status: Deleted`.
 
     Raises:
         Halt: a fault in any part of the answer, or a part that cannot be read.
@@ -183,11 +182,11 @@ def read_changes(
     for part in _cdc_parts(answer):
         for name in names:
             rows[name].extend(_listed(part, name))
-    return Changes(rows, _time_of(answer), now)
+    return CdcChanges(rows, _time_of(answer), now)
 
 
 def _cdc_parts(answer: Row) -> Iterator[Row]:
-    """Every `QueryResponse` inside; one fault among them is a fault of the whole."""
+    """Yield every `QueryResponse` of an answer; one fault among them fails the whole."""
     for response in _objects(answer.get("CDCResponse"), "CDCResponse"):
         yield from _objects(response.get("QueryResponse"), "QueryResponse")
 
@@ -206,7 +205,7 @@ def _refuse_fault(part: Row) -> None:
         if isinstance(fault, Halt):
             raise fault
         raise Halt(
-            f"QuickBooks answered a part of a read with a fault: {fault.message}",
+            f"QuickBooks answered part of a read with a fault: {fault.message}",
             exit_code=Exit.TRY_LATER,
             code=fault.code,
             remedy=fault.remedy or "Run again later.",
@@ -232,11 +231,11 @@ def _unreadable(name: str) -> Halt:
         f"QuickBooks' answer cannot be read: {name} is missing or not as documented",
         exit_code=Exit.TRY_LATER,
         code="unreadable",
-        remedy="Run again later; if it persists, give the request id to Intuit's support.",
+        remedy="Run again later. If it happens again, give the request id to Intuit's support.",
     )
 
 
-class Sweep:
+class CompleteRead:
     """One complete read of an entity."""
 
     def __init__(self, client: QuickBooksClient, entity: Entity) -> None:
@@ -246,44 +245,44 @@ class Sweep:
         self._server_time: pendulum.DateTime | None = None
 
     def rows(self) -> Iterator[Row]:
-        """Every row; where rows changed meanwhile, their newest state comes last.
+        """Yield every row; rows that changed meanwhile are yielded again, last.
 
         Raises:
-            Halt: the rows read and QuickBooks' own count of them do not agree.
+            Halt: the number of rows differs from QuickBooks' own count.
         """
         yield from self._pages()
-        yield from self._until_counted()
+        yield from self._add_until_counted()
 
     def cursor(self) -> pendulum.DateTime:
-        """The server's time when the first page was answered: what changed since then is still to be read."""
+        """Return the server's time of the first page: the next read starts there."""
         if self._server_time is None:
             raise _unreadable("time")
         return self._server_time
 
     def _pages(self) -> Iterator[Row]:
-        place = Place()
+        position = Position()
         for number in range(PAGES_MAX):
-            page = self._page(place)
+            page = self._page(position)
             fresh = [row for row in page if row["Id"] not in self._seen]
             self._seen.update(row["Id"] for row in fresh)
             yield from fresh
             if len(page) < query.PAGE_ROWS_MAX:
                 return
             if number > STALE_PAGES_MAX + 2 * len(self._seen) // query.PAGE_ROWS_MAX:
-                break  # the same rows again and again: each call is metered
-            place = place.after(page)
+                break  # the same rows again and again, and each call is metered
+            position = position.after(page)
         raise Halt(
-            f"{self._entity.name}: QuickBooks' pages have no end; {len(self._seen)} different rows were read",
+            f"{self._entity.name}: QuickBooks' pages do not end; {len(self._seen)} different rows were read",
             exit_code=Exit.FAILED,
             code="too_many_pages",
         )
 
-    def _page(self, place: Place) -> list[Row]:
-        conditions = [self._entity.where, f"{CREATED} >= {query.literal(place.created)}" if place.created else ""]
+    def _page(self, position: Position) -> list[Row]:
+        conditions = [self._entity.where, f"{CREATED} >= {query.literal(position.created)}" if position.created else ""]
         statement = query.page(
             self._entity.name,
             " AND ".join(filter(None, conditions)),
-            start_position=place.position,
+            start_position=position.offset,
             order_by=CREATED,
         )
         answer = self._client.get("query", {"query": statement})
@@ -294,12 +293,12 @@ class Sweep:
         self._server_time = self._server_time or _time_of(answer)
         return _listed(response, self._entity.name)
 
-    def _until_counted(self) -> Iterator[Row]:
+    def _add_until_counted(self) -> Iterator[Row]:
         for _ in range(COUNTS_MAX):
             counted = self._client.count(self._entity.name, self._entity.where)
             if counted == len(self._seen):
                 return
-            yield from self._healed(self.cursor())
+            yield from self._changed_meanwhile(self.cursor())
         raise Halt(
             f"{self._entity.name}: read {len(self._seen)} rows, but QuickBooks counts {counted}",
             exit_code=Exit.TRY_LATER,
@@ -307,13 +306,13 @@ class Sweep:
             remedy="Run again later: the company is changing, or QuickBooks answers from an older copy.",
         )
 
-    def _healed(self, since: pendulum.DateTime) -> Iterable[Row]:
-        """What changed while the pages were read: created, changed and deleted."""
+    def _changed_meanwhile(self, since: pendulum.DateTime) -> Iterable[Row]:
+        """Return what was created, changed or deleted while the pages were read."""
         if not self._entity.has_changes:
             self._seen.clear()
             return self._pages()
         changed = read_changes(self._client, [self._entity], since)
-        if changed.is_cut:
+        if changed.is_truncated:
             return self._pages()
         for row in changed.rows[self._entity.name]:
             (self._seen.discard if is_deleted(row) else self._seen.add)(row["Id"])
@@ -321,27 +320,33 @@ class Sweep:
 
 
 def is_deleted(row: Mapping[str, Any]) -> bool:
-    """Whether a row of CDC tells of a deletion."""
+    """Return whether a row of CDC is a deletion."""
     return str(row.get("status", "")).lower() == "deleted"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the next page begins: at a time of creation, and within one moment at a position.
+class Position:
+    """Where the next page starts: at a time of creation, and at an offset among the rows of that time.
 
-    A second is taken off each time, in case QuickBooks rounds what it shows.
+    A second is subtracted each time, in case QuickBooks rounds the times that it shows.
     """
 
     created: str = ""
-    position: int = 1
+    offset: int = 1
 
-    def after(self, page: Sequence[Row]) -> Place:
-        """The place after a full page. Where all of it was created within a second, the position moves on."""
-        last = str((page[-1].get("MetaData") or {}).get("CreateTime", ""))
-        parsed = pendulum.parse(last) if last else None
-        if not isinstance(parsed, pendulum.DateTime):
-            raise _unreadable(CREATED)
-        created = parsed.subtract(seconds=1).to_iso8601_string()
-        if created == self.created:
-            return Place(created, self.position + len(page))
-        return Place(created)
+    def after(self, page: Sequence[Row]) -> Position:
+        """Return the position after a full page: later in time, or, within the same second, further by the offset.
+
+        Never earlier: a full page of one second, before rows of the next, would otherwise be read again and again.
+        """
+        created = _parsed(str((page[-1].get("MetaData") or {}).get("CreateTime", ""))).subtract(seconds=1)
+        if self.created and created <= _parsed(self.created):
+            return Position(self.created, self.offset + len(page))
+        return Position(created.to_iso8601_string())
+
+
+def _parsed(text: str) -> pendulum.DateTime:
+    parsed = pendulum.parse(text) if text else None
+    if not isinstance(parsed, pendulum.DateTime):
+        raise _unreadable(CREATED)
+    return parsed

@@ -1,7 +1,7 @@
-"""From QuickBooks' JSON to flat rows: pure functions, no call. Money is Decimal, exactly as QuickBooks wrote it.
+"""Convert QuickBooks' JSON to flat rows: pure functions, no call. Money is Decimal, exactly as QuickBooks wrote it.
 
-A voided document has no flag of its own: its total is nothing and its private note begins with "Voided" (facts: Intuit,
-"Voiding invoice objects"). A deleted one is a bare id; its row leaves every other column out.
+A voided document has no flag: its total is zero and its private note starts with "Voided" (Intuit, "Voiding invoice
+objects"). A deleted one has only an id; its row leaves out every other column.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SUBTOTAL, _GROUP, _DISCOUNT = "SubTotalLineDetail", "GroupLineDetail", "Discoun
 
 @dataclass(frozen=True)
 class Posted:
-    """What we know of an invoice in the books that we posted."""
+    """An invoice in the ledger that we posted."""
 
     opsmerge_invoice_id: str
     number: str
 
 
 def payment(row: Json, home_currency: str, posted: Mapping[str, Posted]) -> Row:
-    """A payment with its allocations: which document got how much. `posted` is by the id of the invoice."""
+    """Return a payment with its allocations. `posted` is keyed by the ledger's invoice id."""
     total = number(row.get("TotalAmt"))
     allocations = list(_allocations(row, posted))
     voided = _is_voided(row) and not allocations
@@ -52,7 +52,7 @@ def payment(row: Json, home_currency: str, posted: Mapping[str, Posted]) -> Row:
 
 
 def _allocations(row: Json, posted: Mapping[str, Posted]) -> Iterator[Row]:
-    """One for each link of each line. A line that names several links has one amount: it goes to the first."""
+    """Yield an allocation for each link of each line. If a line has several, its amount goes to the first."""
     for line in row.get("Line") or []:
         for place, link in enumerate(line.get("LinkedTxn") or []):
             kind, transaction_id = link.get("TxnType"), str(link.get("TxnId"))
@@ -67,7 +67,7 @@ def _allocations(row: Json, posted: Mapping[str, Posted]) -> Iterator[Row]:
 
 
 def linked_invoices(rows: Iterable[Json]) -> set[str]:
-    """The ids of all invoices that payments are applied to."""
+    """Return the ids of all invoices that payments are applied to."""
     return {
         str(link.get("TxnId"))
         for row in rows
@@ -78,7 +78,7 @@ def linked_invoices(rows: Iterable[Json]) -> set[str]:
 
 
 def _reference_number(line: Json) -> str | None:
-    """The number of the linked document, as QuickBooks adds it to a payment's line."""
+    """Return the number of the linked document, which QuickBooks adds to a payment's line."""
     for extra in (line.get("LineEx") or {}).get("any") or []:
         value = extra.get("value") or {}
         if value.get("Name") == "txnReferenceNumber":
@@ -87,7 +87,7 @@ def _reference_number(line: Json) -> str | None:
 
 
 def invoice(row: Json, home_currency: str) -> Row:
-    """An invoice, with its lines and VAT lines."""
+    """Return an invoice with its lines and VAT lines."""
     return {
         **_document(row, home_currency),
         "due_date": row.get("DueDate"),
@@ -99,7 +99,7 @@ def invoice(row: Json, home_currency: str) -> Row:
 
 
 def credit_memo(row: Json, home_currency: str) -> Row:
-    """A credit memo; `remaining_credit` is what no invoice has used up yet."""
+    """Return a credit memo; `remaining_credit` is the part not yet applied to invoices."""
     remaining = row.get("RemainingCredit", row.get("Balance"))
     return {
         **_document(row, home_currency),
@@ -128,7 +128,7 @@ def _document(row: Json, home_currency: str) -> Row:
 
 
 def _flat(lines: Iterable[Json]) -> Iterator[Json]:
-    """Lines that carry money of their own: no subtotals, and the parts of a bundle instead of the bundle."""
+    """Yield the lines with an amount of their own: no subtotals, and the parts of a bundle instead of the bundle."""
     for line in lines:
         if line.get("DetailType") == _GROUP:
             yield from _flat((line.get(_GROUP) or {}).get("Line") or [])
@@ -137,7 +137,7 @@ def _flat(lines: Iterable[Json]) -> Iterator[Json]:
 
 
 def _line(line: Json) -> Row:
-    """A line; a discount, which QuickBooks shows as a positive amount, is negative here, so that lines add up."""
+    """Return a line. A discount, a positive amount in QuickBooks, is negative here, so that lines add up."""
     detail = line.get(str(line.get("DetailType"))) or {}
     sign = -1 if line.get("DetailType") == _DISCOUNT else 1
     return {
@@ -163,7 +163,7 @@ def _tax_line(line: Json) -> Row:
 
 
 def customer(row: Json, home_currency: str) -> Row:
-    """A customer; the mark that QuickBooks sets on an inactive one's name is taken off."""
+    """Return a customer, without the suffix that QuickBooks adds to an inactive one's name."""
     active = row.get("Active") is not False
     name = row.get("DisplayName") or ""
     return {
@@ -179,7 +179,7 @@ def customer(row: Json, home_currency: str) -> Row:
 
 
 def account(row: Json, home_currency: str) -> Row:
-    """An account of the chart of accounts."""
+    """Return an account of the chart of accounts."""
     active = row.get("Active") is not False
     return {
         "name": row.get("FullyQualifiedName") or row.get("Name"),
@@ -195,17 +195,17 @@ def account(row: Json, home_currency: str) -> Row:
 
 
 def tombstone(row: Json) -> Row:
-    """A deletion: what QuickBooks still tells of the object."""
+    """Return the row of a deleted object."""
     return {"status": "deleted", "updated_at": _time(row, "LastUpdatedTime")}
 
 
 def keyed(realm_id: str, row: Json, live: Row) -> Row:
-    """The row with its key; a deletion instead of what `live` says, where it is one."""
+    """Return the row with its key: `live`, or a tombstone if the object was deleted."""
     return {"realm_id": realm_id, "id": str(row["Id"]), **(tombstone(row) if is_deleted(row) else live)}
 
 
 def number(value: Any) -> Decimal:
-    """A JSON number as Decimal; absent counts as nothing."""
+    """Return a JSON number as Decimal; 0.00 if missing."""
     return Decimal(value) if isinstance(value, (Decimal, int)) else Decimal("0.00")
 
 
@@ -238,7 +238,7 @@ def _versions(row: Json) -> Row:
 
 
 def changed_at(row: Json) -> pendulum.DateTime | None:
-    """When the object changed last; a deletion may not say."""
+    """Return when the object last changed; None if a deletion does not say."""
     return _moment(row, "LastUpdatedTime")
 
 
@@ -248,13 +248,13 @@ def _time(row: Json, name: str) -> str | None:
 
 
 def _moment(row: Json, name: str) -> pendulum.DateTime | None:
-    told = (row.get("MetaData") or {}).get(name)
-    parsed = pendulum.parse(told) if told else None
+    text = (row.get("MetaData") or {}).get(name)
+    parsed = pendulum.parse(text) if text else None
     return parsed if isinstance(parsed, pendulum.DateTime) else None
 
 
 def text_of(at: pendulum.DateTime) -> str:
-    """A moment as text of one width in UTC, so that it sorts."""
+    """Return a time as text in UTC, always of the same width, so that it sorts."""
     return at.in_timezone("UTC").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -1,7 +1,7 @@
-"""QuickBooks' webhooks: the signature, and two shapes of the body (facts: Intuit, "Webhooks best practices").
+"""Verify and parse QuickBooks' webhooks, in both formats of the body (Intuit, "Webhooks best practices").
 
-CloudEvents, an array over any number of companies, is the only shape since 31 July 2026. The legacy object
-`eventNotifications` is still read: a portal may send it from an old queue, and refusing it would block what follows.
+Since 31 July 2026 Intuit sends only CloudEvents: an array, over any number of companies. The legacy object
+`eventNotifications` is still read: an old queue may hold one, and refusing it would block what follows.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ OPERATIONS = {
     "merge": "merged",
     "email": "emailed",
 }
-"""The legacy verbs, and stray spellings of the new ones, in the words of the new ones."""
+"""The legacy verbs, and variants of the new ones, mapped to the new ones."""
 
 READS: Mapping[str, Sequence[str]] = {"payment": (), "invoice": ("created", "updated", "emailed")}
-"""What pull-payments reads, and which notices of it are no news to payments: an invoice that we have just posted."""
+"""The entities that pull-payments reads, with the operations to ignore: e.g. an invoice that we have just posted."""
 
 REALM = re.compile(r"[0-9]{1,20}")
 OBJECT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 TIME_CHARS_MAX = 64
 YEARS = range(2000, 2200)
-"""A notice of another year is wrong; at the ends of the calendar a time zone or a minute more has no date at all."""
+"""A notice of another year is wrong, and at the ends of the calendar adding a time zone or a minute overflows."""
 
 
 class QuickBooksWebhooks:
-    """Verifies and reads webhooks. Several verifier tokens let one be rotated without losing a delivery."""
+    """Verifies and parses webhooks. With several verifier tokens, one can be rotated without losing a delivery."""
 
     provider = "quickbooks"
 
@@ -52,26 +52,26 @@ class QuickBooksWebhooks:
         self._keys = [token.encode() for token in verifier_tokens]
 
     def is_genuine(self, body: bytes, headers: Mapping[str, str]) -> bool:
-        """Whether the signature is that of these bytes under one of the tokens; compared in constant time."""
+        """Return whether the signature matches these bytes under one of the tokens, in constant time."""
         signature = _decoded(headers.get(SIGNATURE, ""))
         matches = [hmac.compare_digest(hmac.digest(key, body, hashlib.sha256), signature) for key in self._keys]
         return any(matches)
 
     def parse(self, body: bytes) -> Sequence[Notice | Unreadable]:
-        """The notices of a body in either shape; an event that cannot be read is a dead letter among them."""
+        """Return the notices of a body in either format; an event that cannot be read is Unreadable."""
         try:
-            told = money.loads(body)
+            document = money.loads(body)
         except (ValueError, ArithmeticError, RecursionError):
             return [unreadable("the body is not JSON", body.decode("utf-8", "replace"))]
-        if isinstance(told, list):
-            return list(_each(_cloud_event, told))
-        if isinstance(told, dict) and isinstance(told.get("eventNotifications"), list):
-            return list(_each(_legacy, told["eventNotifications"]))
-        return [_unreadable("the body is neither an array of CloudEvents nor eventNotifications", told)]
+        if isinstance(document, list):
+            return list(_each(_cloud_event, document))
+        if isinstance(document, dict) and isinstance(document.get("eventNotifications"), list):
+            return list(_each(_legacy, document["eventNotifications"]))
+        return [_unreadable("the body is neither an array of CloudEvents nor eventNotifications", document)]
 
 
 def _decoded(signature: str) -> bytes:
-    """The digest inside a signature; nothing, which equals no digest, where it is not base64 in its one form."""
+    """Return the digest of a signature; empty, which never matches, if it is not canonical base64."""
     try:
         digest = base64.b64decode(signature, validate=True)
     except (binascii.Error, ValueError):
@@ -80,20 +80,17 @@ def _decoded(signature: str) -> bytes:
 
 
 def _each(read: Callable[[Any], Iterable[Notice | Unreadable]], events: Iterable[Any]) -> Iterator[Notice | Unreadable]:
-    """Read each event; one that raises is unreadable and stops nothing."""
+    """Read each event; one that raises is Unreadable, and the others are read."""
     for event in events:
-        yield from _one(read, event)
-
-
-def _one(read: Callable[[Any], Iterable[Notice | Unreadable]], event: Any) -> list[Notice | Unreadable]:
-    try:
-        return list(read(event))
-    except Exception as error:  # noqa: BLE001 -- whatever stands in an event: the others are read
-        return [_unreadable(f"the event cannot be read ({type(error).__name__})", event)]
+        try:
+            found = list(read(event))
+        except Exception as error:  # noqa: BLE001 -- an event may contain anything
+            found = [_unreadable(f"the event cannot be read ({type(error).__name__})", event)]
+        yield from found
 
 
 def _cloud_event(event: Any) -> Iterator[Notice | Unreadable]:
-    """`{"type": "qbo.payment.created.v1", "intuitaccountid": realm, "intuitentityid": id, "id": ..., "time": ...}`."""
+    """Read a CloudEvent: `type` (`qbo.payment.created.v1`), `intuitaccountid` (realm), `intuitentityid`, `id`, time."""
     if not isinstance(event, dict):
         yield _unreadable("an event is not an object", event)
         return
@@ -122,7 +119,7 @@ def _legacy(notification: Any) -> Iterator[Notice | Unreadable]:
 
 
 def _legacy_entity(realm_id: Any, entity: Any) -> Iterator[Notice | Unreadable]:
-    """One entity; a merge tells of two objects: the one that stays and the one that is gone."""
+    """Read one entity. A merge concerns two objects: the one that stays and the one that was removed."""
     if not isinstance(entity, dict):
         yield _unreadable("an entity is not an object", entity)
         return
@@ -149,15 +146,15 @@ def _notice(
     event_id: str,
     time: Any,
 ) -> Notice | Unreadable:
-    """The notice, where realm, entity and id are what they must be. An event without an id is told by its time."""
+    """Return the notice, if company, entity and id are valid. An event without an id is identified by its time."""
     if not REALM.fullmatch(str(company_id)):
-        return _unreadable("the event names no company", event)
+        return _unreadable("the event has no valid company id", event)
     folded = fold(entity)[:32]
     if not folded or not OBJECT_ID.fullmatch(str(entity_id)):
-        return _unreadable("the event names no object", event)
+        return _unreadable("the event has no valid object", event)
     occurred_at = _moment(time)
     if occurred_at is not None and occurred_at.year not in YEARS:
-        return _unreadable(f"the event's time is not within the years {YEARS[0]} to {YEARS[-1]}", event)
+        return _unreadable(f"the event's time is not in the years {YEARS[0]} to {YEARS[-1]}", event)
     verb = fold(operation)
     return Notice(
         company_id=str(company_id),
@@ -170,10 +167,10 @@ def _notice(
 
 
 def _moment(time: Any) -> pendulum.DateTime | None:
-    """When it happened; None where that is not told in a form that we know.
+    """Return the time of an event; None if it cannot be parsed.
 
     Raises:
-        OverflowError: no calendar has this time.
+        OverflowError: the time is outside the calendar.
     """
     text = str(time or "")
     try:
@@ -188,7 +185,7 @@ def _unreadable(reason: str, event: Any) -> Unreadable:
 
 
 def _json(event: Any) -> str:
-    """An event as JSON again; NaN, or a nest deeper than Python follows, cannot be written."""
+    """Return an event as JSON; NaN and too deep nesting cannot be written."""
     try:
         return money.dumps(event)
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""Watches over the bridge: gathers facts, judges them, tells people once when something is wrong and once when over.
+"""Alerts: gather facts, judge them by rules, and send one message when something goes wrong and one when it is over.
 
-    facts -> rules -> journal (what was told, what is still to be told) -> messages -> sending
+    facts -> rules -> sent (what was sent, what is still due) -> messages -> sending
 
-`books status` shows the same facts and judgements and tells nobody.
+Start with `check`. `books status` shows the same facts and judgements and sends nothing.
 """

@@ -1,4 +1,4 @@
-"""Everything that `status` shows and the alerts judge, gathered without a call to QuickBooks or OpsMerge."""
+"""Gather the facts that `books status` shows and the alerts judge, without a call to QuickBooks or OpsMerge."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DISK_BYTES_MIN = 500 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the facts lie, and what is allowed: one company, its store, this machine's warehouse, the jobs."""
+    """Where facts are read from: one company's settings, its store, this machine's warehouse, the jobs."""
 
     environment: str
     settings: QuickBooksSettings
@@ -46,7 +46,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Refused:
-    """A posting that waits for a person."""
+    """A posting that needs a person: rejected, or in conflict."""
 
     number: str
     outcome: str
@@ -55,17 +55,17 @@ class Refused:
 
 @dataclass(frozen=True)
 class Disk:
-    """Room on the disk of this machine's warehouse."""
+    """Free space on the disk of this machine's warehouse."""
 
     machine: str
     free_bytes: int
     needed_bytes: int
-    """What the next reconciliation takes: publishing copies the warehouse."""
+    """What the next reconciliation needs: publishing copies the warehouse."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one connection now."""
+    """All facts about one connection now."""
 
     now: pendulum.DateTime
     environment: str
@@ -87,7 +87,7 @@ class Facts:
 
 
 def gather(sources: Sources, clock: Clock) -> Facts:
-    """Read it all."""
+    """Return all facts, read from the store, the published warehouse and the disk."""
     settings, store = sources.settings, sources.store
     connection = settings.connection
     steps = runs.streaks(store)

@@ -1,4 +1,4 @@
-"""What the webhook inbox says: the one place where the receiver's log meets `status` and the alerts."""
+"""Facts about the webhook inbox, for `books status` and the alerts."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from books.store import Store
 from books.webhooks.inbox import Inbox
 
 SILENCE_HOURS = 24
-"""How far back a change counts that no notice told of."""
+"""How far back changes count that no webhook announced."""
 
 
 @dataclass(frozen=True)
 class InboxLag:
-    """Deliveries and notices that were received and not yet followed up by a payments run."""
+    """Deliveries and notices that were received and are not yet handled by a payments run."""
 
     waiting: int
     oldest_seconds: float | None
     missed: int
-    """Changes of the last 30 days that no webhook told of: found by reading."""
+    """Changes of the last 30 days that no webhook announced: a scheduled read found them."""
     standstill_seconds: float = 0
-    """For how long deliveries have been kept and not split; 0 where splitting goes on."""
+    """How long deliveries have waited to be split into notices; 0 while splitting works."""
 
 
 def lag(store: Store) -> InboxLag | None:
-    """How far the payments job is behind the inbox; None where no receiver has ever been used."""
+    """Return how far the payments job is behind the inbox; None where no receiver has ever been used."""
     inbox = Inbox(store)
     if not inbox.is_used():
         return None
@@ -35,6 +35,6 @@ def lag(store: Store) -> InboxLag | None:
 
 
 def unnoticed(store: Store, connection: str) -> list[str] | None:
-    """Payments that a read found and no notice announced, nor any since; None where no receiver is used."""
+    """Return the payments that a read found although no notice, nor any later one, came; None without a receiver."""
     inbox = Inbox(store)
     return inbox.silent_about(connection, SILENCE_HOURS) if inbox.is_used() else None

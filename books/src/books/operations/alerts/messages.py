@@ -1,15 +1,15 @@
-"""An alert in words, as it is sent: what is wrong, where, what to do; and that it is over."""
+"""The text of an alert as it is sent: what is wrong, where, and what to do; or that it is over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from books.operations.alerts.journal import MORE, OVER, Alert
 from books.operations.alerts.rules import listed, moment
+from books.operations.alerts.sent import MORE, OVER, Alert
 
 LINES_MAX = 20
-"""Things named in one message."""
+"""Items named in one message."""
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,25 @@ class Message:
 
 
 def of(alert: Alert, environment: str) -> Message:
-    """The message that an alert still has to send."""
+    """Return the message that an alert still has to send."""
     where = f"OpsMerge to QuickBooks ({environment})"
     if alert.due == OVER:
-        return Message("success", f"{where}: over: {alert.title}", "\n".join(_over(alert)))
-    return Message("failure", f"{where}: {alert.title}", "\n".join(_wrong(alert)))
+        resolved_at = alert.resolved_at or alert.seen_at
+        lasted = (resolved_at - alert.opened_at).in_words()
+        body = (
+            f"Resolved after {lasted}, from {moment(alert.opened_at)} to {moment(resolved_at)}. Nothing is left to do."
+        )
+        return Message("success", f"{where}: resolved: {alert.title}", body)
+    return Message("failure", f"{where}: {alert.title}", "\n".join(_lines(alert)))
 
 
 def trial(environment: str) -> Message:
-    """The message of `books alerts --test`."""
-    body = "This is the test that was asked for. Alerts of this bridge reach you here. Nothing is wrong."
+    """Return the message of `books alerts --test`."""
+    body = "This is the test message you asked for. Alerts of this bridge reach you here. Nothing is wrong."
     return Message("info", f"OpsMerge to QuickBooks ({environment}): test", body)
 
 
-def _over(alert: Alert) -> Iterator[str]:
-    yield f"It was so from {moment(alert.opened_at)} to {moment(alert.resolved_at)}. Nothing is left to do about it."
-
-
-def _wrong(alert: Alert) -> Iterator[str]:
+def _lines(alert: Alert) -> Iterator[str]:
     yield alert.message
     lines = [line for line in alert.news.values() if line]
     if lines and alert.due == MORE:

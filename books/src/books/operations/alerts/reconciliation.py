@@ -1,4 +1,4 @@
-"""What the published reconciliation says: may it be acted on, and what in it is critical."""
+"""Read from the published reconciliation whether it may be acted on, and its critical breaks."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class Reconciliation:
     run_at: pendulum.DateTime
     connection: str
     failed_gates: Mapping[str, str]
-    """The promises that were not kept, by the check's name; empty: the run may be acted on."""
+    """The promises of the failed checks, by the check's name. Empty: the run may be acted on."""
     breaks: int
-    """Open and not accepted."""
+    """Open breaks, without the accepted ones."""
     critical: Mapping[str, str]
-    """The critical ones in words, by drift key: class, title and number, no names."""
+    """The critical ones as text (class, title and number, no names), by drift key."""
 
     @property
     def trusted(self) -> bool:
-        """May this run be acted on?"""
+        """Return whether this run may be acted on."""
         return not self.failed_gates
 
 
 def read(database: Path) -> Reconciliation | None:
-    """The newest published run; None where none is published here, or it cannot be read now."""
+    """Return the newest published run; None where none is published here, or it cannot be read now."""
     if not database.is_file():
         return None
     try:
@@ -60,14 +60,14 @@ def _read(connection: duckdb.DuckDBPyConnection) -> Reconciliation | None:
         connection=company,
         failed_gates=failed,
         breaks=breaks,
-        critical={key: _told(*row) for key, *row in connection.execute(CRITICAL, [BREAKS_MAX]).fetchall()},
+        critical={key: _critical_text(*row) for key, *row in connection.execute(CRITICAL, [BREAKS_MAX]).fetchall()},
     )
 
 
-def _told(
+def _critical_text(
     drift_class: str, title: str, number: str | None, external_id: str | None, currency: str, exposure: Decimal | None
 ) -> str:
-    """`INV-2026-0057: I03 Duplicate in QuickBooks, GBP 556.32`."""
+    """Return for example `INV-2026-0057: I03 Duplicate in QuickBooks, GBP 556.32`."""
     which = number or (f"QuickBooks id {external_id}" if external_id else "no number")
     money = f", {currency} {exposure:,.2f}" if exposure else ""
     return f"{which}: {drift_class} {title}{money}"

@@ -1,12 +1,13 @@
-"""When something is wrong, in plain words: each rule looks at the facts and names one cause, or none.
+"""The alert rules: each reads the facts and returns one cause, or None.
 
-A cause says what is wrong and where, and what to do. It names invoices by number and nobody by name.
-What cannot be judged now (no warehouse on this machine, a run that may not be acted on) is left as it was.
+A cause says what is wrong, where, and what to do. It names invoices by number and no person or client.
+A rule that cannot be judged now (no warehouse on this machine, an untrusted reconciliation) gives no result, and its
+alert stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pendulum
@@ -17,22 +18,22 @@ from books.operations.alerts.inbox import InboxLag
 from books.operations.runs import Streak
 
 EXPIRY_DAYS = (60, 30, 7)
-"""A message each time so few days are left; days, largest first."""
+"""Days left at which a message is sent, largest first."""
 
 IDLE_DAYS = 100
-"""Where Intuit named no end: a chain of tokens dies after so many days without a refresh."""
+"""Days without a refresh after which a refresh token expires, where Intuit named no date."""
 
 READ_PERCENTS = (80, 95, 100)
 
 LIMITED_HOURS = 2
-"""Rate limits are met every day, and pass; so long is no passing one."""
+"""Rate limits occur every day and pass; one that lasts this long is reported."""
 
 FAILURES_MIN = 3
 FAILING_HOURS = 12
-"""A job fails repeatedly: so many times in a row, or, where it runs seldom, with its last good run so long ago."""
+"""A job counts as failing after so many failures in a row or, where it runs seldom, so long after its last good run."""
 
 RECONCILE_HOURS = 30
-"""The reconciliation's own gates count in the same hours."""
+"""The reconciliation's own checks use the same hours."""
 
 CODE_WORDS: Mapping[int, str] = {
     Exit.FAILED: "1: a bug, or bad usage",
@@ -53,19 +54,20 @@ class Cause:
     message: str
     remedy: str
     items: Mapping[str, str] = field(default_factory=dict)
-    """What it is about, one by one, each with its line of a message; new ones are told while the cause is open."""
+    """What it concerns, each with its line of the message; new items are reported while the cause is open."""
 
 
 Rule = Callable[[Facts], "Cause | None"]
 
 
 def judge(facts: Facts) -> dict[str, Cause | None]:
-    """Each cause's state by its key: what is wrong, or None where all is well. A key left out could not be judged."""
+    """Return each rule's cause by key, None where all is well. A key left out could not be judged."""
     judged = {key: rule(facts) for key, rule in RULES.items()}
     for job in facts.jobs.keys() - RUNS_OF_RUNS:
         judged |= {f"failing:{job}": _failing(facts, job), f"overdue:{job}": _overdue(facts, job)}
-    told = any(cause for key, cause in judged.items() if key.startswith("failing:"))
-    judged |= {f"failing:{job}": None if told else _failing(facts, job) for job in facts.jobs.keys() & RUNS_OF_RUNS}
+    is_reported = any(cause for key, cause in judged.items() if key.startswith("failing:"))
+    for job in facts.jobs.keys() & RUNS_OF_RUNS:
+        judged[f"failing:{job}"] = None if is_reported else _failing(facts, job)
     judged[f"disk:{facts.disk.machine}"] = _disk(facts)
     if facts.reconciliation is not None and facts.reconciliation.connection == facts.connection:
         judged["gate_failed"] = _gate_failed(facts)
@@ -79,7 +81,7 @@ def judge(facts: Facts) -> dict[str, Cause | None]:
 
 
 def found(judged: Mapping[str, Cause | None]) -> list[Cause]:
-    """What is wrong."""
+    """Return the causes that hold."""
     return [cause for cause in judged.values() if cause is not None]
 
 
@@ -93,13 +95,13 @@ def _dead(facts: Facts) -> Cause | None:
     return Cause(
         "connection_dead",
         "The connection to QuickBooks is dead",
-        f"Nothing reaches {facts.connection} any more: refused at {moment(refused_at)}.",
+        f"QuickBooks has refused the tokens of {facts.connection} since {moment(refused_at)}. Nothing is posted.",
         HOW_TO_RECONNECT,
     )
 
 
 def _ended_dead_at(facts: Facts) -> pendulum.DateTime | None:
-    """When a step's newest run ended so, unless the tokens were renewed since."""
+    """Return when a step's newest run ended with exit code 69, unless the tokens were refreshed since."""
     ends = [each.last.finished_at for each in facts.steps.values() if each.last.exit_code == Exit.DEAD_CONNECTION]
     newest, renewed_at = max(ends, default=None), facts.token.refreshed_at
     return newest if newest is None or renewed_at is None or newest >= renewed_at else None
@@ -115,7 +117,7 @@ def _idle(facts: Facts) -> Cause | None:
         ends_at,
         key="idle_expiry",
         title="The connection to QuickBooks will die unless it is used",
-        what=f"The tokens of {facts.connection} were last refreshed on {day(token.refreshed_at)}; unused they end",
+        what=f"The tokens of {facts.connection} were last refreshed on {day(token.refreshed_at)}; unused they expire",
         remedy="Run `meltano run pull-payments`, and find out why the scheduled jobs do not run.",
     )
 
@@ -127,14 +129,14 @@ def _hard(facts: Facts) -> Cause | None:
         facts,
         facts.token.hard_expires_at,
         key="hard_expiry",
-        title="The consent to QuickBooks ends for good",
-        what=f"The consent for {facts.connection} ends, whatever is done,",
+        title="The consent to QuickBooks expires",
+        what=f"The consent for {facts.connection} expires, even if it is used,",
         remedy=HOW_TO_RECONNECT,
     )
 
 
 def _expiry(facts: Facts, ends_at: pendulum.DateTime, *, key: str, title: str, what: str, remedy: str) -> Cause | None:
-    """A cause with one item for each threshold that is passed, so that each is told once."""
+    """Return a cause with one item for each threshold that is passed, so that each is reported once."""
     left_days = (ends_at - facts.now).total_seconds() / 86_400
     passed = [days for days in EXPIRY_DAYS if left_days <= days]
     if not passed:
@@ -144,7 +146,7 @@ def _expiry(facts: Facts, ends_at: pendulum.DateTime, *, key: str, title: str, w
 
 
 def _limited(facts: Facts) -> Cause | None:
-    """Rate limited or cut off for hours: every step that fails ends with 75, or a long pause lies ahead."""
+    """Return a cause where every failing step has ended with 75 for hours, or calls are paused for hours to come."""
     since = [
         each.failing_since for each in facts.steps.values() if each.failing_since and each.codes == {Exit.TRY_LATER}
     ]
@@ -156,10 +158,10 @@ def _limited(facts: Facts) -> Cause | None:
     pause = f" Calls are paused for another {ahead:.1f} hours." if ahead >= 0.1 else ""  # noqa: PLR2004 -- six minutes
     return Cause(
         "rate_limited",
-        "Rate limited, or cut off, for hours",
+        "Rate limited, or unreachable, for hours",
         f"Runs for {facts.connection} have stopped early (exit code 75) for {hours:.1f} hours.{pause}{reason}",
-        "Nothing is lost: each run goes on where the last one stopped. `books status` shows the limits in use and the "
-        "last message. Look whether another app works on the same company, and at the status pages of both services.",
+        "Nothing is lost: each run continues where the last one stopped. `books status` shows the limits and the last "
+        "message. Check whether another app uses the same company, and the status pages of both services.",
     )
 
 
@@ -191,14 +193,13 @@ def _refused(facts: Facts) -> Cause | None:
         "Invoices were refused",
         f"{count(facts.outcomes.get('rejected', 0), 'invoice')} rejected and "
         f"{facts.outcomes.get('conflict', 0)} in conflict in {facts.connection}.",
-        "`books log` says what is wrong with each and what to do, `books why NUMBER` tells the story of one.",
-        {key: _refusal(each.number, each.outcome, each.fault_code) for key, each in numbers.items()},
+        "`books log` says what is wrong with each and what to do; `books why NUMBER` shows everything about one.",
+        {key: f"{each.number}: {each.outcome}{_in_brackets(each.fault_code)}" for key, each in numbers.items()},
     )
 
 
-def _refusal(number: str, outcome: str, fault_code: str) -> str:
-    code = f" ({fault_code.replace('_', ' ')})" if fault_code else ""
-    return f"{number}: {outcome}{code}"
+def _in_brackets(fault_code: str) -> str:
+    return f" ({fault_code.replace('_', ' ')})" if fault_code else ""
 
 
 # The reconciliation
@@ -211,10 +212,10 @@ def _gate_failed(facts: Facts) -> Cause | None:
     return Cause(
         "gate_failed",
         "Do not act on the reconciliation",
-        f"The run of {moment(run.run_at)} could not show that what it compares is whole and right.",
-        "Nothing it names is to be acted on. Read the checks in the report (`books report --show`), then run "
-        "`meltano run reconcile` again.",
-        {name: f"not shown: {promise}" for name, promise in run.failed_gates.items()},
+        f"Checks of the run of {moment(run.run_at)} failed: its data may be incomplete or wrong.",
+        "Do not act on its breaks. Read the failed checks with `books report --show`, then run `meltano run reconcile` "
+        "again.",
+        {name: f"check failed: {promise}" for name, promise in run.failed_gates.items()},
     )
 
 
@@ -226,7 +227,7 @@ def _critical_breaks(facts: Facts) -> Cause | None:
         "critical_breaks",
         "Critical breaks between OpsMerge and QuickBooks",
         f"{count(len(run.critical), 'critical break')} in the reconciliation of {moment(run.run_at)}.",
-        "`books report --show` says of each what happened and what to do.",
+        "`books report --show` says what happened and what to do, for each.",
         run.critical,
     )
 
@@ -235,31 +236,35 @@ def _critical_breaks(facts: Facts) -> Cause | None:
 
 
 def _nothing_ran(facts: Facts) -> Cause | None:
-    newest = _newest(facts.steps.values())
+    newest = max((each.last.finished_at for each in facts.steps.values()), default=None)
     if newest is None or hours_between(newest, facts.now) <= facts.quiet_hours:
         return None
     return Cause(
         "nothing_ran",
         f"Nothing has run for {hours_between(newest, facts.now):.0f} hours",
         f"No job of {facts.environment} has ended since {moment(newest)}.",
-        "Look whether the scheduler works (`systemctl list-timers`, or cron's log), whether the machine was off, and "
-        "run `meltano run push-invoices` by hand to see what it says.",
+        "Check the scheduler (`systemctl list-timers`, or cron's log) and whether the machine was off, and run "
+        "`meltano run push-invoices` by hand to see its messages.",
     )
 
 
 def _overdue(facts: Facts, job: str) -> Cause | None:
-    """One job has stopped while others run; a job that never ended well is not scheduled here, or fails."""
+    """Return a cause where a job has stopped while others run.
+
+    A job that never succeeded gives none: it is not scheduled here, or it fails.
+    """
     last = facts.steps.get(facts.jobs[job][-1]) if facts.jobs[job] else None
     hours = max(facts.quiet_hours, RECONCILE_HOURS) if job in ONCE_A_DAY else facts.quiet_hours
     if last is None or last.good_at is None or hours_between(last.good_at, facts.now) <= hours:
         return None
-    if _nothing_ran(facts) or _is_failing(facts, job):
-        return None  # told already, by its root
+    is_failing = any(facts.steps[step].failures for step in facts.jobs[job] if step in facts.steps)
+    if is_failing or _nothing_ran(facts):
+        return None  # reported already, by its cause
     return Cause(
         f"overdue:{job}",
         f"{job} is overdue",
-        f"{job} last ended well at {moment(last.good_at)}, {hours_between(last.good_at, facts.now):.0f} hours ago.",
-        f"Look whether it is scheduled, and run `meltano run --force {job}` by hand to see what it says.",
+        f"{job} last succeeded at {moment(last.good_at)}, {hours_between(last.good_at, facts.now):.0f} hours ago.",
+        f"Check that it is scheduled, and run `meltano run --force {job}` by hand to see its messages.",
     )
 
 
@@ -273,7 +278,7 @@ def _failing(facts: Facts, job: str) -> Cause | None:
     code = worst.last.exit_code
     return Cause(
         f"failing:{job}",
-        f"{job} fails again and again",
+        f"{job} fails repeatedly",
         f"{worst.last.step} has failed {count(worst.failures, 'time')} in a row since {moment(worst.failing_since)}, "
         f"last with exit code {CODE_WORDS.get(code, str(code))}.",
         "`books status` shows its last message, which says what to do.",
@@ -285,24 +290,16 @@ def _long_failing(streak: Streak, now: pendulum.DateTime) -> bool:
     return streak.good_at is not None and hours_between(streak.good_at, now) >= FAILING_HOURS
 
 
-def _is_failing(facts: Facts, job: str) -> bool:
-    return any(facts.steps[step].failures for step in facts.jobs[job] if step in facts.steps)
-
-
-def _newest(streaks: Iterable[Streak]) -> pendulum.DateTime | None:
-    return max((each.last.finished_at for each in streaks), default=None)
-
-
 def _webhook_silence(facts: Facts) -> Cause | None:
     if not facts.unnoticed:
         return None
     return Cause(
         "webhook_silence",
-        "QuickBooks sends no notices",
-        f"{count(len(facts.unnoticed), 'payment')} of {facts.connection} changed within a day and came in by scheduled "
-        "reads: no notice told of them, and none of anything else has come since.",
-        "Payments still come back, only later. Look whether the receiver runs and is reached from outside "
-        "(`books webhooks log --missed`), and whether the subscription is still active in Intuit's developer portal.",
+        "QuickBooks sends no webhooks",
+        f"{count(len(facts.unnoticed), 'payment')} of {facts.connection} changed within a day and were found by "
+        "scheduled reads: no webhook announced them, and no other webhook has come since.",
+        "Payments still come back, only later. `books webhooks log --missed` lists them. Check that the receiver runs "
+        "and can be reached from outside, and that the subscription is active in Intuit's developer portal.",
     )
 
 
@@ -311,11 +308,11 @@ def _standstill(inbox: InboxLag) -> Cause | None:
         return None
     return Cause(
         "webhooks_stand_still",
-        "Webhooks are kept but not read",
+        "Webhooks are received but not processed",
         f"Deliveries have waited for {inbox.standstill_seconds / 60:.0f} minutes to be split into notices; "
         f"{inbox.waiting:,} deliveries and notices wait.",
         "Nothing is lost, and payments still come back with the scheduled reads. Restart the receiver "
-        "(`books webhooks serve`), and run `meltano run pull-payments`: what it or the receiver logs names the cause.",
+        "(`books webhooks serve`), and run `meltano run pull-payments`: the log of one of them names the cause.",
     )
 
 
@@ -328,7 +325,8 @@ def _disk(facts: Facts) -> Cause | None:
         "The disk is nearly full",
         f"{disk.free_bytes / 2**20:,.0f} MiB are free on {disk.machine}, and the next reconciliation may need "
         f"{disk.needed_bytes / 2**20:,.0f} MiB.",
-        "Make room: old reports in warehouse/<environment>/reports and .meltano/logs may go. Never delete the store.",
+        "Free space: old reports in warehouse/<environment>/reports and .meltano/logs may be deleted. Never delete the "
+        "store.",
     )
 
 
@@ -344,34 +342,34 @@ RULES: Mapping[str, Rule] = {
 
 ONCE_A_DAY = frozenset({"reconcile"})
 RUNS_OF_RUNS = frozenset({"daily"})
-"""Told by their parts, unless it was one that leaves no trace: dbt, or the loader of the warehouse."""
+"""Jobs that run other jobs: reported only where none of those is, because dbt and the loader record no run."""
 
 
-# Words
+# Text
 
 
 def hours_between(start: pendulum.DateTime, end: pendulum.DateTime) -> float:
-    """How long, in hours."""
+    """Return how many hours lie between two times."""
     return (end - start).total_seconds() / 3600
 
 
 def moment(at: pendulum.DateTime | None) -> str:
-    """`2026-11-22 06:02 UTC`."""
+    """Return for example `2026-11-22 06:02 UTC`."""
     return f"{at.in_timezone('UTC'):YYYY-MM-DD HH:mm} UTC" if at else "an unknown time"
 
 
 def day(at: pendulum.DateTime) -> str:
-    """`2026-11-22`."""
+    """Return for example `2026-11-22`."""
     return at.in_timezone("UTC").to_date_string()
 
 
 def count(number: int, one: str) -> str:
-    """`1 invoice`, `1,200 invoices`."""
+    """Return for example `1 invoice` or `1,200 invoices`."""
     return f"{number:,} {one if number == 1 else one + 's'}"
 
 
 def listed(lines: Sequence[str], most: int) -> Iterator[str]:
-    """The first lines, and how many more there are."""
+    """Yield the first lines, and how many more there are."""
     yield from lines[:most]
     if len(lines) > most:
         yield f"and {len(lines) - most:,} more"

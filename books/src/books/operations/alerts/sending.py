@@ -1,4 +1,4 @@
-"""Sends messages through Apprise, to each address by itself, and keeps what the addresses hold out of every log."""
+"""Send messages through Apprise, to each address separately, and keep the secrets in addresses out of every log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAILURE_LENGTH_MAX = 300
 
 @dataclass(frozen=True)
 class Address:
-    """One place that alerts go to. Its name tells it from the others without giving anything away: `2 Slack`."""
+    """One address that alerts go to. Its name, for example `2 Slack`, identifies it without a secret."""
 
     name: str
     service: Any = field(repr=False)
@@ -29,12 +29,12 @@ class Address:
 
     @property
     def usable(self) -> bool:
-        """Does Apprise know what to do with it?"""
+        """Return whether Apprise knows this kind of address."""
         return self.service is not None
 
 
 def addresses(alert_urls: str) -> list[Address]:
-    """The addresses of the setting, in its order. What they hold counts as secret from here on."""
+    """Return the addresses of the setting, in its order, and register every part of them as a secret."""
     if not alert_urls.strip():
         return []
     from apprise.utils.parse import parse_urls
@@ -47,23 +47,23 @@ def addresses(alert_urls: str) -> list[Address]:
 
 
 def send(address: Address, message: Message) -> str | None:
-    """Send a message; None when it was taken, else why not, in words without a secret."""
+    """Send a message; return None where it was accepted, else the reason, without a secret."""
     if not address.usable:
-        return f"{address.name}: alert_urls names no address that Apprise knows here"
+        return f"{address.name}: Apprise does not know this kind of address; correct it in BOOKS_ALERT_URLS"
     from apprise import Apprise, NotifyFormat, NotifyType
 
     one = Apprise(asset=_asset())
     one.add(address.service)
-    with _quiet() as heard:
-        taken = one.notify(
+    with _quiet() as warnings:
+        is_sent = one.notify(
             title=message.title,
             body=message.body,
             notify_type=NotifyType(message.kind),
             body_format=NotifyFormat.TEXT,
         )
-    if taken:
+    if is_sent:
         return None
-    reason = redact.mask(" ".join(heard) or "no reason given")[:FAILURE_LENGTH_MAX]
+    reason = redact.mask(" ".join(warnings) or "no reason given")[:FAILURE_LENGTH_MAX]
     return f"{address.name}: {reason}"
 
 
@@ -75,7 +75,7 @@ def _address(place: int, url: str) -> Address:
 
 
 def _asset() -> AppriseAsset:
-    """How Apprise is to behave: one at a time, in our name, nothing kept on the disk, no pictures from the network."""
+    """Return Apprise's options: one message at a time, our name, nothing on the disk, no pictures from the network."""
     from apprise import AppriseAsset
 
     return AppriseAsset(
@@ -90,9 +90,9 @@ def _asset() -> AppriseAsset:
 
 
 def _pieces(url: str) -> Iterator[str]:
-    """An address and every part of it that could be a token: services put them into host, path, user or query.
+    """Yield an address and every part of it that could be a token: services put them into host, path, user or query.
 
-    A host with a dot in it is a host: a failure without its name would help nobody.
+    A host with a dot in it is no token: a failure should name its host.
     """
     yield url
     host = re.match(r"[a-z0-9]+://(?:[^/@]*@)?([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)(?=[:/?]|$)", url)
@@ -103,25 +103,25 @@ def _pieces(url: str) -> Iterator[str]:
 
 @contextmanager
 def _quiet() -> Iterator[list[str]]:
-    """Keep Apprise's log to ourselves: at DEBUG it tells addresses and whole messages. Gives its warnings."""
-    heard: list[str] = []
+    """Keep Apprise's log out of every other log: at DEBUG it holds addresses and whole messages. Yield its warnings."""
+    warnings: list[str] = []
     logger = logging.getLogger("apprise")
-    handler = _Listener(heard)
+    handler = _Collector(warnings)
     before = logger.propagate, logger.level
     logger.propagate = False
     logger.setLevel(logging.WARNING)
     logger.addHandler(handler)
     try:
-        yield heard
+        yield warnings
     finally:
         logger.removeHandler(handler)
         logger.propagate, logger.level = before
 
 
-class _Listener(logging.Handler):
-    def __init__(self, heard: list[str]) -> None:
+class _Collector(logging.Handler):
+    def __init__(self, warnings: list[str]) -> None:
         super().__init__(logging.WARNING)
-        self._heard = heard
+        self._warnings = warnings
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._heard.append(record.getMessage())
+        self._warnings.append(record.getMessage())

@@ -1,4 +1,4 @@
-"""Erasing in files that this project wrote: reports, logs and plans. Files that a person wrote are only named."""
+"""Erase a client in files that this project wrote: reports, logs and plans. Other files are only named."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from io import BytesIO
 from pathlib import Path
 
 from books.core import money
-from books.operations.forget.client import Client, Erased
+from books.core.files import replacing
+from books.operations.forget.client import ClientData, Erased
 
 BYTES_MAX = 256 * 1024 * 1024
-"""A larger file is none of ours."""
+"""No file of this project is larger."""
 
 
-def erase(folders: Iterable[Path], client: Client, *, act: bool) -> list[Erased]:
+def erase(folders: Iterable[Path], client: ClientData, *, act: bool) -> list[Erased]:
     """Mask the client's names and e-mail addresses in every file below these folders, or count the files."""
     found = []
     for folder in folders:
@@ -31,11 +32,11 @@ def erase(folders: Iterable[Path], client: Client, *, act: bool) -> list[Erased]
     return [each for each in found if each.count]
 
 
-def mentioned(paths: Iterable[Path], client: Client) -> list[Path]:
-    """Which of these files name the client."""
-    spelt = [client.id, *client.texts]
+def mentioned(paths: Iterable[Path], client: ClientData) -> list[Path]:
+    """Return which of these files name the client."""
+    names = [client.id, *client.texts]
     texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file()}
-    return [path for path, text in texts.items() if any(each.casefold() in text.casefold() for each in spelt)]
+    return [path for path, text in texts.items() if any(each.casefold() in text.casefold() for each in names)]
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -44,8 +45,8 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _masked(path: Path, client: Client) -> bytes | None:
-    """The file's new content; None where it does not mention the client."""
+def _masked(path: Path, client: ClientData) -> bytes | None:
+    """Return the file's new content; None where it does not mention the client."""
     content = path.read_bytes()
     if zipfile.is_zipfile(BytesIO(content)):
         return _masked_zip(content, client)
@@ -53,8 +54,8 @@ def _masked(path: Path, client: Client) -> bytes | None:
     return masked if masked != content else None
 
 
-def _masked_zip(content: bytes, client: Client) -> bytes | None:
-    """A workbook is XML files in a ZIP."""
+def _masked_zip(content: bytes, client: ClientData) -> bytes | None:
+    """Return a workbook's new content: XML files in a ZIP. None where it does not mention the client."""
     out, changed = BytesIO(), False
     with zipfile.ZipFile(BytesIO(content)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         for member in old.infolist():
@@ -65,20 +66,19 @@ def _masked_zip(content: bytes, client: Client) -> bytes | None:
     return out.getvalue() if changed else None
 
 
-def _masked_text(content: bytes, client: Client) -> bytes:
-    """However the name is spelt there: plain, in HTML or XML, in JSON."""
+def _masked_text(content: bytes, client: ClientData) -> bytes:
+    """Return the content with the client masked, whether the name is written plain, in HTML or XML, or in JSON."""
     text = content.decode("utf-8", "surrogateescape")
-    spellings = {
-        spelt
+    escaped = {
+        form
         for each in client.texts
-        for spelt in (each, html.escape(each), html.escape(each, quote=False), money.dumps(each)[1:-1])
+        for form in (each, html.escape(each), html.escape(each, quote=False), money.dumps(each)[1:-1])
     }
-    other = Client(client.id, names=frozenset(spellings))
+    other = ClientData(client.id, names=frozenset(escaped))
     return other.masked(text).encode("utf-8", "surrogateescape")
 
 
 def _replace(path: Path, content: bytes) -> None:
-    new = path.with_name(path.name + ".erased")
-    new.write_bytes(content)
-    shutil.copymode(path, new)
-    new.replace(path)
+    with replacing(path) as new:
+        new.write_bytes(content)
+        shutil.copymode(path, new)

@@ -1,4 +1,4 @@
-"""Erasing in the state store."""
+"""Erase a client in the state store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, Text, and_, func, or_, select
 
 from books.core import money
-from books.operations.forget.client import Client, Erased, mentions
+from books.core.batches import batched
+from books.operations.forget.client import ClientData, Erased, mentions
 from books.posting.postings import DISCONNECTED, GONE, Outcome
 from books.store import Store
 from books.store.schema import load_tables
@@ -25,26 +26,26 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Erasure:
-    """Rows of one table that are the client's, and what becomes of them: other values, or None where the row goes."""
+class StoreRule:
+    """Which rows of one table are the client's, and their new values; `change` is None where the row is deleted."""
 
     table: Table
     what: str
-    whose: Callable[[Client], ColumnElement[bool]]
-    change: Callable[[Row, Client], dict[str, Any]] | None
+    whose: Callable[[ClientData], ColumnElement[bool]]
+    change: Callable[[Row, ClientData], dict[str, Any]] | None
 
 
 def _in(column: Any, values: frozenset[str]) -> ColumnElement[bool]:
-    """Membership, in slices that every database takes."""
+    """Return the condition that a column holds one of these values, in batches that every database accepts."""
     ordered = sorted(values) or [""]
-    return or_(*(column.in_(ordered[start : start + IDS_MAX]) for start in range(0, len(ordered), IDS_MAX)))
+    return or_(*(column.in_(batch) for batch in batched(ordered, IDS_MAX)))
 
 
-def _invoices_of(table: Table) -> Callable[[Client], ColumnElement[bool]]:
+def _invoices_of(table: Table) -> Callable[[ClientData], ColumnElement[bool]]:
     return lambda client: _in(table.c.opsmerge_invoice_id, client.invoices)
 
 
-def _emptied(*columns: str) -> Callable[[Row, Client], dict[str, Any]]:
+def _emptied(*columns: str) -> Callable[[Row, ClientData], dict[str, Any]]:
     return lambda _row, _client: dict.fromkeys(columns)
 
 
@@ -53,23 +54,10 @@ _STILL_NEEDED = or_(
     func.coalesce(posting.c.fault_code, "") == DISCONNECTED,
     posting.c.retry,
 )
-"""Postings whose record has yet to be sent or compared: erasing it now could put a wrong invoice into the books."""
+"""Postings whose record is still to be sent or compared: erasing it now could put a wrong invoice into the books."""
 
 _IN_THE_BOOKS = or_(posting.c.external_id.is_not(None), func.coalesce(posting.c.fault_code, "") == GONE)
-"""Anything else was never there, and a push would send it from its record: an erased record must not be sent."""
-
-
-def _never_posted(client: Client) -> ColumnElement[bool]:
-    return and_(_in(posting.c.opsmerge_invoice_id, client.invoices), ~_IN_THE_BOOKS, ~_STILL_NEEDED)
-
-
-def _posted(client: Client) -> ColumnElement[bool]:
-    return and_(_in(posting.c.opsmerge_invoice_id, client.invoices), _IN_THE_BOOKS, ~_STILL_NEEDED)
-
-
-def _without_the_person(row: Row, client: Client) -> dict[str, Any]:
-    """The posting without name, address and descriptions; numbers, dates, ids and amounts stay."""
-    return {"record": _bare(row["record"], client), "body": None, "fault_message": None}
+"""Any other posting was never in the books, and a push would send its record: an erased record must not be sent."""
 
 
 KEPT_OF_A_RECORD = (
@@ -82,16 +70,17 @@ KEPT_OF_A_LINE = (
 )  # fmt: skip
 
 
-def _bare(record: str, client: Client) -> str:
-    document = money.loads(record)
-    lines = document.get("lines")
+def _without_personal_data(row: Row, client: ClientData) -> dict[str, Any]:
+    """Return the posting's columns without name, address and descriptions; numbers, dates, ids and amounts stay."""
+    document = money.loads(row["record"])
     kept = {name: document[name] for name in KEPT_OF_A_RECORD if name in document}
-    bare = [{name: line[name] for name in KEPT_OF_A_LINE if name in line} for line in lines] if lines else []
-    return money.dumps({**kept, "client_name": client.tag, "lines": bare, "erased": True})
+    lines = [{name: line[name] for name in KEPT_OF_A_LINE if name in line} for line in document.get("lines") or ()]
+    record = money.dumps({**kept, "client_name": client.tag, "lines": lines, "erased": True})
+    return {"record": record, "body": None, "fault_message": None}
 
 
-def _customer_lessons(client: Client) -> ColumnElement[bool]:
-    """What was learned of the client's customer, under whichever key."""
+def _looked_up_customer(client: ClientData) -> ColumnElement[bool]:
+    """Return the condition for the client's customer as it was looked up, under whichever key."""
     keys = {f"client:{client.id}", *(f"name:{name.casefold()}" for name in client.names)}
     theirs = [
         and_(learned.c.connection.endswith(f":{realm}"), learned.c.ledger_id == identifier)
@@ -100,8 +89,8 @@ def _customer_lessons(client: Client) -> ColumnElement[bool]:
     return and_(learned.c.kind == "customer", or_(_in(learned.c.key, frozenset(keys)), *theirs))
 
 
-def _payments(client: Client) -> ColumnElement[bool]:
-    """Payments that settle an invoice of the client."""
+def _payments(client: ClientData) -> ColumnElement[bool]:
+    """Return the condition for payments that settle an invoice of the client."""
     theirs = select(allocation.c.payment_id).where(
         allocation.c.realm_id == payment.c.realm_id,
         allocation.c.payment_id == payment.c.payment_id,
@@ -110,29 +99,34 @@ def _payments(client: Client) -> ColumnElement[bool]:
     return theirs.exists()
 
 
-ERASED: tuple[Erasure, ...] = (
-    Erasure(
+ERASED: tuple[StoreRule, ...] = (
+    StoreRule(
         posting,
         "invoices in the books: name, e-mail, address, descriptions, the bytes sent; number, ids, amounts, dates stay",
-        _posted,
-        _without_the_person,
+        lambda client: and_(_invoices_of(posting)(client), _IN_THE_BOOKS, ~_STILL_NEEDED),
+        _without_personal_data,
     ),
-    Erasure(posting, "invoices that never got into the books: the rows", _never_posted, None),
-    Erasure(learned, "the customer in QuickBooks as it was looked up: the rows", _customer_lessons, None),
-    Erasure(
+    StoreRule(
+        posting,
+        "invoices that were never in the books: the rows",
+        lambda client: and_(_invoices_of(posting)(client), ~_IN_THE_BOOKS, ~_STILL_NEEDED),
+        None,
+    ),
+    StoreRule(learned, "the customer in QuickBooks as it was looked up: the rows", _looked_up_customer, None),
+    StoreRule(
         accounting_block,
-        "what OpsMerge was told of them: error texts",
+        "accounting blocks of their invoices: error texts",
         _invoices_of(accounting_block),
         _emptied("error", "fault_message", "remedy"),
     ),
-    Erasure(
+    StoreRule(
         allocation,
         "payments of their invoices: bank references and error texts",
         _invoices_of(allocation),
         _emptied("reference", "fault_message", "remedy"),
     ),
-    Erasure(payment, "their payments: error texts", _payments, _emptied("fault_message")),
-    Erasure(
+    StoreRule(payment, "their payments: error texts", _payments, _emptied("fault_message")),
+    StoreRule(
         opsmerge_payment,
         "payments as OpsMerge shows them: references",
         lambda client: _in(opsmerge_payment.c.invoice_id, client.invoices),
@@ -141,25 +135,23 @@ ERASED: tuple[Erasure, ...] = (
 )
 """Everything in the store that is a client's. A new table with personal data is a new line here.
 
-After these, every free text of every table is searched for the client's names and e-mail addresses (`NOT_SEARCHED`
-apart), so that what others say of them is masked too.
+Afterwards every free text of every table, except `NOT_SEARCHED`, is searched for the client's names and e-mail
+addresses, so that they are masked in other clients' error texts too.
 """
 
 NOT_SEARCHED = frozenset({(posting.name, "record"), (posting.name, "body"), (learned.name, "detail")})
-"""Other clients' own data, which is compared and sent: a word in it must never change."""
+"""Other clients' own data, which is compared and sent: it must never change."""
 
 
 class _DryRunError(Exception):
-    """Takes back what a dry run did."""
+    """Rolls a dry run back."""
 
 
-def erase(store: Store, client: Client, *, act: bool) -> list[Erased]:
-    """Erase, or count what would be."""
+def erase(store: Store, client: ClientData, *, act: bool) -> list[Erased]:
+    """Erase, or without `act` count what would be erased."""
     found: list[Erased] = []
     with suppress(_DryRunError), store.begin() as conn:
-        for erasure in ERASED:
-            count = sum(1 for _ in _apply(store, conn, erasure, client))
-            found.append(Erased(f"store, {erasure.table.name}", erasure.what, count))
+        found += [Erased(f"store, {each.table.name}", each.what, _apply(store, conn, each, client)) for each in ERASED]
         found.extend(_search(store, conn, client))
         if not act:
             raise _DryRunError
@@ -168,37 +160,40 @@ def erase(store: Store, client: Client, *, act: bool) -> list[Erased]:
     return [each for each in found if each.count]
 
 
-def still_needed(store: Store, client: Client) -> list[str]:
-    """Numbers of invoices that cannot be erased yet."""
+def still_needed(store: Store, client: ClientData) -> list[str]:
+    """Return the numbers of the invoices that cannot be erased yet."""
     query = select(posting.c.number).where(_in(posting.c.opsmerge_invoice_id, client.invoices), _STILL_NEEDED)
     with store.read() as conn:
         return sorted(conn.execute(query).scalars())
 
 
-def _apply(store: Store, conn: Connection, erasure: Erasure, client: Client) -> Iterator[Row]:
-    table = erasure.table
-    for row in _rows(conn, table, erasure.whose(client)):
-        key = _key(table, row)
-        if erasure.change is None:
-            if table is posting:
-                conn.execute(attempt.delete().where(*_same_invoice(row)))
-            conn.execute(table.delete().where(key))
-            yield row
-        elif changes := {name: value for name, value in erasure.change(row, client).items() if row[name] != value}:
-            conn.execute(table.update().where(key).values(**_numbered(store, conn, table, changes)))
-            yield row
+def _apply(store: Store, conn: Connection, rule: StoreRule, client: ClientData) -> int:
+    """Apply a rule to the client's rows; return how many were changed or deleted."""
+    table, count = rule.table, 0
+    for row in _rows(conn, table, rule.whose(client)):
+        if rule.change is not None:
+            count += _update(store, conn, table, row, rule.change(row, client))
+            continue
+        if table is posting:
+            same = [attempt.c[name] == row[name] for name in ("connection", "opsmerge_invoice_id")]
+            conn.execute(attempt.delete().where(*same))
+        conn.execute(table.delete().where(_key(table, row)))
+        count += 1
+    return count
 
 
-def _numbered(store: Store, conn: Connection, table: Table, changes: dict[str, Any]) -> dict[str, Any]:
-    """A posting's change gets a number: a push that read the row before finds its claim refused."""
-    return {**changes, "seq": store.next_seq(conn)} if table is posting else changes
+def _update(store: Store, conn: Connection, table: Table, row: Row, changes: dict[str, Any]) -> bool:
+    """Write what differs from the row; return whether anything does.
 
-
-def _same_invoice(row: Row) -> tuple[ColumnElement[bool], ...]:
-    return (
-        attempt.c.connection == row["connection"],
-        attempt.c.opsmerge_invoice_id == row["opsmerge_invoice_id"],
-    )
+    A posting also gets a new `seq`, so that a push that read the row before cannot claim it.
+    """
+    changes = {name: value for name, value in changes.items() if row[name] != value}
+    if not changes:
+        return False
+    if table is posting:
+        changes["seq"] = store.next_seq(conn)
+    conn.execute(table.update().where(_key(table, row)).values(**changes))
+    return True
 
 
 def _rows(conn: Connection, table: Table, where: ColumnElement[bool]) -> list[Row]:
@@ -209,31 +204,20 @@ def _key(table: Table, row: Row) -> ColumnElement[bool]:
     return and_(*(column == row[column.name] for column in table.primary_key))
 
 
-def _search(store: Store, conn: Connection, client: Client) -> Iterator[Erased]:
-    """The client's names and addresses in free text, wherever it is."""
-    for table in load_tables().sorted_tables:
+def _search(store: Store, conn: Connection, client: ClientData) -> Iterator[Erased]:
+    """Mask the client's names and e-mail addresses in the free text of every table; yield the counts."""
+    for table in load_tables().sorted_tables if client.texts else ():
         columns = [column for column in table.c if _is_free_text(table, column)]
-        if not columns or not client.texts:
+        if not columns:
             continue
-        count = sum(
-            _mask(store, conn, table, row, columns, client) for row in _mentioning(conn, table, columns, client)
-        )
+        hits = or_(*(mentions(column, text) for column in columns for text in client.texts))
+        count = 0
+        for row in _rows(conn, table, hits):
+            masked = {column.name: client.masked(row[column.name]) for column in columns if row[column.name]}
+            count += _update(store, conn, table, row, masked)
         yield Erased(f"store, {table.name}", "the name or e-mail address in free text", count)
 
 
 def _is_free_text(table: Table, column: Any) -> bool:
-    searched = (table.name, column.name) not in NOT_SEARCHED and table is not token
-    return searched and isinstance(column.type, Text) and not column.primary_key
-
-
-def _mentioning(conn: Connection, table: Table, columns: list[Any], client: Client) -> list[Row]:
-    hits = [mentions(column, text) for column in columns for text in client.texts]
-    return _rows(conn, table, or_(*hits))
-
-
-def _mask(store: Store, conn: Connection, table: Table, row: Row, columns: list[Any], client: Client) -> bool:
-    masked = {column.name: client.masked(row[column.name]) for column in columns if row[column.name]}
-    changes = {name: text for name, text in masked.items() if text != row[name]}
-    if changes:
-        conn.execute(table.update().where(_key(table, row)).values(**_numbered(store, conn, table, changes)))
-    return bool(changes)
+    is_searched = (table.name, column.name) not in NOT_SEARCHED and table is not token
+    return is_searched and isinstance(column.type, Text) and not column.primary_key

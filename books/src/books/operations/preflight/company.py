@@ -6,59 +6,59 @@ from collections.abc import Iterator
 
 from books.core.faults import Halt
 from books.ledgers.contract import Account
-from books.operations.preflight.facts import Facts
 from books.operations.preflight.findings import Finding, State
+from books.operations.preflight.gather import BothSides
 from books.posting.checks import DUPLICATES_SWITCH, check_company, check_duplicate_numbers
 
 AREA = "company"
 HOME_COUNTRIES = frozenset({"GB", "GBR", "UK"})
 
 
-def inspect(facts: Facts) -> Iterator[Finding]:
-    """Every finding about the company as a whole."""
-    yield _ready(facts)
-    yield _country(facts)
-    yield _duplicates(facts)
-    yield _closed(facts)
-    yield _currencies(facts)
-    yield from _accounts(facts)
-    yield _read(facts)
+def inspect(sides: BothSides) -> Iterator[Finding]:
+    """Yield every finding about the company as a whole."""
+    yield _ready(sides)
+    yield _country(sides)
+    yield _duplicates(sides)
+    yield _closed(sides)
+    yield _currencies(sides)
+    yield from _accounts(sides)
+    yield _read(sides)
 
 
-def _ready(facts: Facts) -> Finding:
-    """The same check that a push makes before its first write."""
+def _ready(sides: BothSides) -> Finding:
+    """Return the finding of the check that a push makes before its first write."""
     try:
-        check_company(facts.company)
+        check_company(sides.company)
     except Halt as halt:
-        return _blocks(facts, halt)
+        return _blocks(sides, halt)
     return Finding(AREA, "VAT and numbers", State.OK, "VAT and custom transaction numbers are switched on")
 
 
-def _blocks(facts: Facts, halt: Halt) -> Finding:
-    numbers = tuple(each.number for each in facts.source.invoices)
+def _blocks(sides: BothSides, halt: Halt) -> Finding:
+    numbers = tuple(each.number for each in sides.invoices)
     return Finding(AREA, halt.code.replace("_", " "), State.BLOCKS, halt.message, halt.remedy, numbers)
 
 
-def _country(facts: Facts) -> Finding:
-    country = facts.company.country
+def _country(sides: BothSides) -> Finding:
+    country = sides.company.country
     if country.upper() in HOME_COUNTRIES:
-        return Finding(AREA, "country", State.OK, f"{facts.company.name}, {country}")
+        return Finding(AREA, "country", State.OK, f"{sides.company.name}, {country}")
     return Finding(
         AREA,
         "country",
         State.WARNING,
-        f"the country of {facts.company.name} is {country or 'not set'}, and this bridge is made for UK VAT",
+        f"the country of {sides.company.name} is {country or 'not set'}, and this bridge is made for UK VAT",
         "Check that this is the right company: realm_id.",
     )
 
 
-def _duplicates(facts: Facts) -> Finding:
-    """The same question that a push asks before it creates anything."""
-    answer = facts.rules.duplicate_numbers_checked
+def _duplicates(sides: BothSides) -> Finding:
+    """Return the finding of the question that a push asks before it creates anything."""
+    answer = sides.rules.duplicate_numbers_checked
     try:
-        check_duplicate_numbers(facts.company.connection, answer)
+        check_duplicate_numbers(sides.company.connection, answer)
     except Halt as halt:
-        return _blocks(facts, halt)
+        return _blocks(sides, halt)
     if answer == "yes":
         return Finding(AREA, "duplicate numbers", State.OK, "a person has seen that QuickBooks warns of them")
     return Finding(
@@ -72,25 +72,25 @@ def _duplicates(facts: Facts) -> Finding:
     )
 
 
-def _closed(facts: Facts) -> Finding:
-    """Invoices dated in closed books are told by `invoices`, one by one."""
-    closed = facts.company.closed_until
+def _closed(sides: BothSides) -> Finding:
+    """Return until when the books are closed; `invoices` names the invoices dated before."""
+    closed = sides.company.closed_until
     says = f"the books are closed until {closed}" if closed else "no period is closed"
     return Finding(AREA, "closed periods", State.OK, says)
 
 
-def _currencies(facts: Facts) -> Finding:
-    state = "on" if facts.company.multi_currency else "off"
-    return Finding(AREA, "currency", State.OK, f"books in {facts.company.home_currency}, Multicurrency {state}")
+def _currencies(sides: BothSides) -> Finding:
+    state = "on" if sides.company.multi_currency else "off"
+    return Finding(AREA, "currency", State.OK, f"books in {sides.company.home_currency}, Multicurrency {state}")
 
 
-def _accounts(facts: Facts) -> Iterator[Finding]:
-    wanted = _wanted_accounts(facts)
+def _accounts(sides: BothSides) -> Iterator[Finding]:
+    wanted = _wanted_accounts(sides)
     if not any(wanted.values()):
         yield Finding(AREA, "default accounts", State.OK, "not set: a service without an item is refused, not created")
         return
     for setting, name in wanted.items():
-        yield _account(facts, setting, name)
+        yield _account(sides, setting, name)
 
 
 KINDS = {
@@ -99,21 +99,21 @@ KINDS = {
 }
 
 
-def _wanted_accounts(facts: Facts) -> dict[str, str | None]:
-    return dict(zip(KINDS, (facts.rules.income_account, facts.rules.expense_account), strict=True))
+def _wanted_accounts(sides: BothSides) -> dict[str, str | None]:
+    return dict(zip(KINDS, (sides.rules.income_account, sides.rules.expense_account), strict=True))
 
 
-def account_problems(facts: Facts) -> list[str]:
-    """Why a missing item could not be created with the default accounts; none where it could, or none are set."""
-    found = [_account(facts, setting, name) for setting, name in _wanted_accounts(facts).items() if name]
+def account_problems(sides: BothSides) -> list[str]:
+    """Return why missing items could not be created with the default accounts; none where nothing is wrong."""
+    found = [_account(sides, setting, name) for setting, name in _wanted_accounts(sides).items() if name]
     return [f"{each.what} {each.says}" for each in found if each.state is State.BLOCKS]
 
 
-def _account(facts: Facts, setting: str, name: str | None) -> Finding:
+def _account(sides: BothSides, setting: str, name: str | None) -> Finding:
     kind = KINDS[setting]
     if name is None:
         return Finding(AREA, setting, State.WARNING, "is not set, and items are created only with both", "Set both.")
-    account = next((each for each in facts.accounts if each.name.casefold() == name.casefold()), None)
+    account = next((each for each in sides.accounts if each.name.casefold() == name.casefold()), None)
     problem = _problem(account, setting, kind)
     if problem:
         remedy = f"Set {setting} to the name of {kind} of QuickBooks' chart of accounts."
@@ -130,13 +130,13 @@ def _problem(account: Account | None, setting: str, kind: str) -> str:
     return "" if fits else f"is of type {account.kind}, and {kind} is needed"
 
 
-def _read(facts: Facts) -> Finding:
-    rows = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in facts.source.rows.items())
+def _read(sides: BothSides) -> Finding:
+    rows = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sides.rows.items())
     says = (
-        f"all pages of OpsMerge ({rows}) and of QuickBooks ({len(facts.items.rows)} items, "
-        f"{len(facts.customers.rows)} customers, {len(facts.tax_codes)} VAT codes for sales)"
+        f"all pages of OpsMerge ({rows}) and of QuickBooks ({len(sides.items.rows)} items, "
+        f"{len(sides.customers.rows)} customers, {len(sides.tax_codes)} VAT codes for sales)"
     )
-    if facts.items.complete and facts.customers.complete:
+    if sides.items.complete and sides.customers.complete:
         return Finding("reading", "pages", State.OK, says)
     return Finding(
         "reading",

@@ -51,7 +51,7 @@ class Suggestion:
         return f"  {json.dumps(self.key)}: {{{ID_WORDS[self.section]}: {json.dumps(self.ledger_id)}}}  # {self.words}"
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return it for JSON."""
         return {
             "section": self.section,
             "key": self.key,
@@ -99,7 +99,7 @@ class Finding:
         return f"Alike, not the same name: {names}."
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return it for JSON."""
         return {
             "state": self.state.value,
             "area": self.area,
@@ -114,5 +114,5 @@ class Finding:
 
 
 def worst_first(findings: Sequence[Finding]) -> list[Finding]:
-    """By state, then by how many invoices it concerns; else in the order given."""
+    """Return findings by state, then by how many invoices they concern; else in the order given."""
     return sorted(findings, key=lambda each: (ORDER.index(each.state), -len(each.numbers)))

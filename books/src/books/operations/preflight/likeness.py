@@ -45,14 +45,14 @@ Named = TypeVar("Named", Customer, Item, TaxCode)
 
 @lru_cache(maxsize=WORDS_KEPT)
 def words(name: str) -> tuple[str, ...]:
-    """The words of a name in one spelling, sorted: 20.0% and 20 % are 20, Limited is Ltd."""
+    """Return the words of a name in one spelling, sorted: 20.0% and 20 % are 20, Limited is Ltd."""
     plain = re.sub(r"(\d+)\.0+\b", r"\1", name.casefold()).translate(APOSTROPHES)
     found = re.findall(r"&|[^\W_]+", plain)
     return tuple(sorted(word for word in (WORDS.get(each, each) for each in found) if word))
 
 
 def likeness(one: str, other: str, least: float = 0.0) -> float:
-    """From 0, nothing alike, to 1, the same words; what cannot reach `least` is 0."""
+    """Return from 0, nothing alike, to 1, the same words; what cannot reach `least` is 0."""
     ones, others = words(one), words(other)
     if not ones or not others:
         return 0.0
@@ -65,7 +65,7 @@ def likeness(one: str, other: str, least: float = 0.0) -> float:
 
 
 def _ratio(one: str, other: str, least: float) -> float:
-    """The cheap upper bounds come first: of thousands of customers few need the exact figure."""
+    """Return the ratio; cheap upper bounds come first, as few of thousands of customers need the exact figure."""
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     possible = matcher.real_quick_ratio() >= least and matcher.quick_ratio() >= least
     return matcher.ratio() if possible else 0.0
@@ -107,7 +107,7 @@ _MARKED = frozenset({*ONE_SPELLING, *ONE_SPELLING.values()})
 
 
 def _is_hidden(character: str) -> bool:
-    """Whether it is a control, a direction mark or another character that takes no place; blanks are none."""
+    """Return whether a character is a control, a direction mark or takes no space; blanks do not count."""
     return unicodedata.category(character)[0] == "C" and not character.isspace()
 
 
@@ -162,7 +162,7 @@ def match_customer(name: str, customers: Sequence[Customer]) -> Match[Customer]:
 
 
 def _like_companies(one: str, other: str, least: float) -> float:
-    """Likeness; names that differ in their legal form alone are very like, and never the same company."""
+    """Return the likeness; names that differ in their legal form alone are very like, and never the same company."""
     core = _core(one)
     return max(likeness(one, other, least), VERY_LIKE if core and core == _core(other) else 0.0)
 

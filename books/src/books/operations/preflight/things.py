@@ -10,8 +10,8 @@ from books.core.faults import Reject
 from books.ledgers.contract import Customer, Invoice, Item, Line, NewItem, TaxCode
 from books.operations.preflight import likeness
 from books.operations.preflight.company import account_problems
-from books.operations.preflight.facts import Facts
 from books.operations.preflight.findings import Finding, State, Suggestion
+from books.operations.preflight.gather import BothSides
 from books.posting.mappings import Named
 from books.posting.records import plain
 
@@ -32,31 +32,31 @@ class Use:
 
     @property
     def alone(self) -> Invoice:
-        """An invoice of this one line, to ask the resolver about."""
+        """An invoice of this one line, to ask the judge about."""
         return replace(self.invoice, lines=(self.line,))
 
 
-def inspect(facts: Facts) -> Iterator[Finding]:
-    """A finding per service, tax code and client with something to say; clients without are one finding."""
-    yield from (_service(facts, use) for use in _uses(facts, "service"))
-    yield from (_tax_code(facts, use) for use in _uses(facts, "tax_code"))
-    yield from _clients(facts)
+def inspect(sides: BothSides) -> Iterator[Finding]:
+    """Yield a finding per service, tax code and client with something to say; clients without are one finding."""
+    yield from (_service(sides, use) for use in _uses(sides, "service"))
+    yield from (_tax_code(sides, use) for use in _uses(sides, "tax_code"))
+    yield from _clients(sides)
 
 
-def _uses(facts: Facts, kind: str) -> list[Use]:
+def _uses(sides: BothSides, kind: str) -> list[Use]:
     """Return what lines name, each once, by what a push would look for; of tax codes each rate by itself.
 
     A line that names nothing is another finding.
     """
-    choose = facts.choices.item if kind == "service" else facts.choices.tax_code
+    choose = sides.choices.item if kind == "service" else sides.choices.tax_code
     found: dict[tuple[str, Named, str | None], tuple[Invoice, Line, dict[str, None]]] = {}
-    for invoice in facts.source.invoices:
+    for invoice in sides.invoices:
         for line in invoice.lines:
             key = getattr(line, f"{kind}_id") or getattr(line, f"{kind}_name")
-            rate = plain(facts.choices.tax_rate(line)) if kind == "tax_code" else None
+            rate = plain(sides.choices.tax_rate(line)) if kind == "tax_code" else None
             if key:
                 found.setdefault((key, choose(line), rate), (invoice, line, {}))[2][invoice.number] = None
-    catalogue = facts.source.catalogue.services if kind == "service" else facts.source.catalogue.tax_codes
+    catalogue = sides.choices.catalogue.services if kind == "service" else sides.choices.catalogue.tax_codes
     names = [{key, getattr(line, f"{kind}_name")} for (key, _, _), (_, line, _) in found.items()]
     names += [{each.name} for each_id, each in catalogue.items() if each_id not in {key for key, _, _ in found}]
     return [
@@ -91,39 +91,39 @@ def _propose(
     return Proposal(Suggestion(section, key, label, found.equal.id, found.equal.name, 1.0), candidates)
 
 
-def _item_proposal(facts: Facts, use: Use) -> Proposal:
-    found = likeness.match_item(use.name, facts.items.rows)
+def _item_proposal(sides: BothSides, use: Use) -> Proposal:
+    found = likeness.match_item(use.name, sides.items.rows)
     return _propose("services", use.key, use.label, found, is_clear=use.is_clear)
 
 
-def _tax_code_proposal(facts: Facts, use: Use, rate: Decimal | None) -> Proposal:
-    found = likeness.match_tax_code(use.name, rate, facts.tax_codes)
+def _tax_code_proposal(sides: BothSides, use: Use, rate: Decimal | None) -> Proposal:
+    found = likeness.match_tax_code(use.name, rate, sides.tax_codes)
     return _propose("tax_codes", use.key, use.label, found, is_clear=use.is_clear)
 
 
 # Services.
 
 
-def _service(facts: Facts, use: Use) -> Finding:
-    way = facts.choices.item_and_way(use.line)[1]
+def _service(sides: BothSides, use: Use) -> Finding:
+    way = sides.choices.item_and_way(use.line)[1]
     try:
-        (item,) = facts.resolver.items(use.alone)
+        (item,) = sides.judge.items(use.alone)
     except Reject as refused:
-        proposal = _item_proposal(facts, use)
+        proposal = _item_proposal(sides, use)
         return _finding("service", use, State.BLOCKS, refused.message, refused.remedy, proposal)
     if isinstance(item, NewItem):
-        return _new_item(facts, use, item)
+        return _new_item(sides, use, item)
     return Finding("service", use.label, State.OK, f"item {item.name} (id {item.id}), by {way}", numbers=use.numbers)
 
 
-def _new_item(facts: Facts, use: Use, item: NewItem) -> Finding:
-    problems = account_problems(facts)
+def _new_item(sides: BothSides, use: Use, item: NewItem) -> Finding:
+    problems = account_problems(sides)
     if problems:
-        proposal = _item_proposal(facts, use)
+        proposal = _item_proposal(sides, use)
         says = f"missing service: QuickBooks has no item {item.name!r}, and it cannot be created: {'; '.join(problems)}"
         remedy = f"Map {use.label!r} under services in mappings.yml, or correct the default accounts."
         return _finding("service", use, State.BLOCKS, says, remedy, proposal)
-    proposal = _item_proposal(facts, use)
+    proposal = _item_proposal(sides, use)
     says = (
         f"the item {item.name!r} does not exist and will be created with {item.income_account}, {item.expense_account}"
     )
@@ -138,13 +138,13 @@ def _finding(area: str, use: Use, state: State, says: str, remedy: str, proposal
 # Tax codes.
 
 
-def _tax_code(facts: Facts, use: Use) -> Finding:
-    way = facts.choices.tax_code_and_way(use.line)[1]
-    rate = facts.choices.tax_rate(use.line)
+def _tax_code(sides: BothSides, use: Use) -> Finding:
+    way = sides.choices.tax_code_and_way(use.line)[1]
+    rate = sides.choices.tax_rate(use.line)
     try:
-        (code,) = facts.resolver.tax_codes(use.alone)
+        (code,) = sides.judge.tax_codes(use.alone)
     except Reject as refused:
-        proposal = _tax_code_proposal(facts, use, rate)
+        proposal = _tax_code_proposal(sides, use, rate)
         return _finding("tax code", use, State.BLOCKS, refused.message, refused.remedy, proposal)
     says = f"VAT code {code.name} (id {code.id}), {plain(code.percent)} % on both sides, by {way}"
     if rate is None:
@@ -158,46 +158,46 @@ def _tax_code(facts: Facts, use: Use) -> Finding:
 # Clients.
 
 
-def _clients(facts: Facts) -> Iterator[Finding]:
+def _clients(sides: BothSides) -> Iterator[Finding]:
     found: dict[tuple[str, str], list[Invoice]] = {}
-    for invoice in facts.source.invoices:
+    for invoice in sides.invoices:
         found.setdefault((invoice.client_id, invoice.currency), []).append(invoice)
     ways: list[str] = []
     for invoices in found.values():
-        finding = _client(facts, invoices, ways)
+        finding = _client(sides, invoices, ways)
         if finding is not None:
             yield finding
     counts = ", ".join(f"{ways.count(way)} {way}" for way in dict.fromkeys(ways))
     yield Finding("client", f"{len(found)} clients", State.OK, counts or "none can be placed yet")
 
 
-def _client(facts: Facts, invoices: Sequence[Invoice], ways: list[str]) -> Finding | None:
-    """What a person has to know of a client; one with nothing to decide is only counted, in `ways`."""
+def _client(sides: BothSides, invoices: Sequence[Invoice], ways: list[str]) -> Finding | None:
+    """Return what a person has to know of a client; one with nothing to decide is only counted, in `ways`."""
     invoice = invoices[0]
     numbers = tuple(each.number for each in invoices)
-    label = f"{facts.choices.catalogue.client_name(invoice)} ({invoice.client_id})"
+    label = f"{sides.choices.catalogue.client_name(invoice)} ({invoice.client_id})"
     try:
-        customer = facts.resolver.customer(invoice)
+        customer = sides.judge.customer(invoice)
     except Reject as refused:
         return Finding("client", label, State.BLOCKS, refused.message, refused.remedy, numbers)
     if isinstance(customer, Customer):
-        ways.append(f"found by {facts.resolver.customer_way(invoice)}")
+        ways.append(f"found by {sides.judge.customer_way(invoice)}")
         return None
-    finding = _new_client(facts, invoice, label, numbers)
+    finding = _new_client(sides, invoice, label, numbers)
     if finding is None:
         ways.append("new, will be created")
     return finding
 
 
-def _new_client(facts: Facts, invoice: Invoice, label: str, numbers: tuple[str, ...]) -> Finding | None:
-    """What speaks against creating its customer: the name is another party's, or a customer is very like it."""
-    name = facts.ledger.customer_name(facts.choices.catalogue.client_name(invoice))
-    holder = facts.holders.get(name.casefold())
+def _new_client(sides: BothSides, invoice: Invoice, label: str, numbers: tuple[str, ...]) -> Finding | None:
+    """Return what speaks against creating a customer: the name is another party's, or a customer is very like it."""
+    name = sides.judge.customer_name(invoice)
+    holder = sides.holders.get(name.casefold())
     if holder is not None:
         remedy = "Create the customer in QuickBooks under another name, and name it under clients in mappings.yml."
         says = f"a {holder} has the name {name!r} in QuickBooks, so no customer can be created with it"
         return Finding("client", label, State.BLOCKS, says, remedy, numbers)
-    proposal = _customer_proposal(facts, invoice, label, name)
+    proposal = _customer_proposal(sides, invoice, label, name)
     if not proposal.candidates:
         return None
     like = ", ".join(f"{each.ledger_name} ({each.ledger_id})" for each in proposal.candidates)
@@ -208,18 +208,18 @@ def _new_client(facts: Facts, invoice: Invoice, label: str, numbers: tuple[str, 
     )
 
 
-def _customer_proposal(facts: Facts, invoice: Invoice, label: str, name: str) -> Proposal:
+def _customer_proposal(sides: BothSides, invoice: Invoice, label: str, name: str) -> Proposal:
     """Return the customer of an equal name, where it is nobody else's and takes the client's only currency.
 
     A customer is proposed with more care than an item: a wrong one gets somebody else's invoice.
     """
-    found = likeness.match_customer(name, facts.customers.rows)
+    found = likeness.match_customer(name, sides.customers.rows)
     client_id, customer = invoice.client_id, found.equal
     is_clear = (
         customer is not None
-        and _is_free(facts, customer, client_id)
-        and _names_alone(facts, name, client_id)
-        and _currencies(facts, client_id) == {customer.currency or facts.company.home_currency}
+        and _is_free(sides, customer, client_id)
+        and _names_alone(sides, name, client_id)
+        and _currencies(sides, client_id) == {customer.currency or sides.company.home_currency}
     )
     candidates = tuple(
         Suggestion("clients", client_id, label, each.id, each.name, score) for each, score in found.candidates
@@ -229,21 +229,21 @@ def _customer_proposal(facts: Facts, invoice: Invoice, label: str, name: str) ->
     return Proposal(Suggestion("clients", client_id, label, customer.id, customer.name, 1.0), candidates)
 
 
-def _is_free(facts: Facts, customer: Customer, client_id: str) -> bool:
-    """Whether no other client stands for this customer: by what was posted before, or by mappings.yml."""
-    mapped = (named for key, named in facts.rules.mappings.clients.items() if key != client_id)
+def _is_free(sides: BothSides, customer: Customer, client_id: str) -> bool:
+    """Return whether no other client stands for this customer: by what was posted before, or by mappings.yml."""
+    mapped = (named for key, named in sides.rules.mappings.clients.items() if key != client_id)
     by_file = any(named.id == customer.id or named.name == customer.name for named in mapped)
-    return not by_file and facts.resolver.owner(customer) in (None, client_id)
+    return not by_file and sides.judge.owner(customer) in (None, client_id)
 
 
-def _names_alone(facts: Facts, name: str, client_id: str) -> bool:
-    """Whether no other client of OpsMerge has this name in another spelling."""
-    names = facts.source.catalogue.names().items()
+def _names_alone(sides: BothSides, name: str, client_id: str) -> bool:
+    """Return whether no other client of OpsMerge has this name in another spelling."""
+    names = sides.choices.catalogue.names().items()
     alike = {
-        key for key, other in names if likeness.spelling(facts.ledger.customer_name(other)) == likeness.spelling(name)
+        key for key, other in names if likeness.spelling(sides.ledger.customer_name(other)) == likeness.spelling(name)
     }
     return alike <= {client_id}
 
 
-def _currencies(facts: Facts, client_id: str) -> set[str]:
-    return {each.currency for each in facts.source.invoices if each.client_id == client_id}
+def _currencies(sides: BothSides, client_id: str) -> set[str]:
+    return {each.currency for each in sides.invoices if each.client_id == client_id}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from books.core.files import replacing
 from books.operations.preflight.findings import ID_WORDS, Suggestion
 from books.posting import mappings
 
@@ -18,7 +20,7 @@ LINE_CHARS_MAX = 4096
 
 
 def write(path: Path, suggestions: Sequence[Suggestion]) -> list[Suggestion]:
-    """Enter suggestions, and return those that were entered. The file is replaced whole, or not at all.
+    """Write suggestions into the file, and return those that were entered. The file is replaced whole, or not at all.
 
     Two that name different things for one key are both left to a person.
 
@@ -67,12 +69,8 @@ def _enter(document: Any, suggestion: Suggestion) -> None:
 def _replace(path: Path, yaml: YAML, document: Any) -> None:
     text = io.StringIO()
     yaml.dump(document, text)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text.getvalue(), "utf-8")
-    try:
-        mappings.load(part)
+    with replacing(path) as new:
+        new.write_text(text.getvalue(), "utf-8")
+        mappings.load(new)
         if path.exists():
-            part.chmod(path.stat().st_mode & 0o777)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+            shutil.copymode(path, new)

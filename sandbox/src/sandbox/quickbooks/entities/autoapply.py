@@ -10,7 +10,7 @@ from sandbox.quickbooks.entities import balances
 
 
 def apply_credits(books: Books, invoice: Document) -> Document:
-    """The invoice after the company's automatic applications, if any are switched on."""
+    """Return the invoice after the company's automatic applications, if any are switched on."""
     company = books.company
     if company.AutoApplyPayments:
         _use_payments(books, invoice)
@@ -24,7 +24,7 @@ def apply_credits(books: Books, invoice: Document) -> Document:
 
 
 def _use_payments(books: Books, invoice: Document) -> None:
-    """Unapplied money first come, first used."""
+    """Apply unapplied payments, oldest first."""
     for payment in books.find("Payment", "CustomerRef", reference(invoice, "CustomerRef")):
         amount = min(money(payment.get("UnappliedAmt")), balances.owed(books, "Invoice", invoice))
         if amount > 0:
@@ -33,7 +33,7 @@ def _use_payments(books: Books, invoice: Document) -> None:
 
 
 def _use_credit_memos(books: Books, invoice: Document) -> None:
-    """Each credit memo used makes a payment of nought that joins the two."""
+    """Apply credit memos; each one used makes a payment of 0.00 that links it to the invoice."""
     for memo in books.find("CreditMemo", "CustomerRef", reference(invoice, "CustomerRef")):
         amount = min(money(memo.get("RemainingCredit")), balances.owed(books, "Invoice", invoice))
         if amount > 0:

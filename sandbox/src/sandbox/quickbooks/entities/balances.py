@@ -15,13 +15,13 @@ LINE_EX = "{http://schema.intuit.com/finance/v3}NameValue"
 
 
 def owed(books: Books, kind: str, document: Document) -> Decimal:
-    """What is still open on an invoice or left of a credit memo."""
+    """Return what is still open on an invoice or left of a credit memo."""
     applied = sum((amount for _, _, amount in books.links_to((kind, document["Id"]))), ZERO)
     return money(document["TotalAmt"]) - money(document.get("Deposit")) - applied
 
 
 def with_balance(books: Books, kind: str, document: Document) -> Document:
-    """The document with Balance, RemainingCredit, home amounts and LinkedTxn as the links say."""
+    """Return the document with Balance, RemainingCredit, home amounts and LinkedTxn as the links say."""
     balance = owed(books, kind, document)
     linked = [{"TxnId": other, "TxnType": what} for what, other, _ in books.links_to((kind, document["Id"]))]
     fresh = {**document, "Balance": balance, "LinkedTxn": linked}
@@ -33,7 +33,7 @@ def with_balance(books: Books, kind: str, document: Document) -> Document:
 
 
 def refresh(books: Books, kind: str, object_id: str) -> None:
-    """Bring an invoice, credit memo or payment in line with its links."""
+    """Recompute an invoice, credit memo or payment from its links."""
     if kind == "Payment":
         refresh_payment(books, object_id)
         return
@@ -48,7 +48,7 @@ def refresh(books: Books, kind: str, object_id: str) -> None:
 
 
 def refresh_payment(books: Books, payment_id: str) -> None:
-    """Rewrite a payment's lines and unapplied amount from its links; credit that is no longer needed goes back."""
+    """Recompute a payment's lines and unapplied amount from its links; return credit that is no longer needed."""
     payment = books.get("Payment", payment_id)
     if payment is None:
         return
@@ -58,7 +58,7 @@ def refresh_payment(books: Books, payment_id: str) -> None:
 
 
 def _return_credit(books: Books, payment: Document) -> list[str]:
-    """Shrink links to credit memos until no more credit is used than invoices are paid with it."""
+    """Reduce links to credit memos until no more credit is used than invoices are paid with."""
     key = ("Payment", payment["Id"])
     excess = unapplied(books, payment) - money(payment["TotalAmt"])
     returned = []
@@ -86,7 +86,7 @@ def set_link(books: Books, source: tuple[str, str], target: tuple[str, str], amo
 
 
 def unapplied(books: Books, payment: Document) -> Decimal:
-    """TotalAmt less what is applied to invoices, plus the credit used."""
+    """Return TotalAmt less what is applied to invoices, plus the credit used."""
     free = money(payment["TotalAmt"])
     for kind, _, amount in books.links_from(("Payment", payment["Id"])):
         free += amount if kind == CREDITS else -amount
@@ -94,7 +94,7 @@ def unapplied(books: Books, payment: Document) -> Decimal:
 
 
 def with_lines(books: Books, payment: Document) -> Document:
-    """The payment with Line and UnappliedAmt as its links say."""
+    """Return the payment with Line and UnappliedAmt as its links say."""
     links = books.links_from(("Payment", payment["Id"]))
     lines = [_payment_line(books, kind, other, amount) for kind, other, amount in links]
     return {**payment, "Line": lines, "UnappliedAmt": unapplied(books, payment)}
@@ -126,7 +126,7 @@ def unlink_all(books: Books, kind: str, object_id: str) -> list[tuple[str, str]]
 
 
 def trim(books: Books, kind: str, document: Document) -> None:
-    """After a document has become smaller: take back what is applied beyond its total, the newest first."""
+    """Remove what is applied beyond a document's total after it became smaller, newest first."""
     excess = -owed(books, kind, document)
     for what, other, amount in reversed(books.links_to((kind, document["Id"]))):
         if excess <= 0:
@@ -157,12 +157,12 @@ def add_to_account(books: Books, account: Document | None, amount: Decimal) -> N
 
 
 def home_value(document: Document, amount: Decimal) -> Decimal:
-    """An amount of a transaction in the company's own currency."""
+    """Return an amount of a transaction in the company's own currency."""
     return money(amount * Decimal(document.get("ExchangeRate", 1)))
 
 
 def in_account(books: Books, account: Document, document: Document, amount: Decimal) -> Decimal:
-    """An amount of a transaction in the currency of the account it moves: the transaction's own, or home.
+    """Return an amount of a transaction in the currency of the account it moves: the transaction's own, or home.
 
     Raises:
         ApiFault: 6000 where the account is kept in a third currency.
@@ -177,7 +177,7 @@ def in_account(books: Books, account: Document, document: Document, amount: Deci
 
 
 def debtors(books: Books, currency: str) -> Document:
-    """The accounts receivable of a currency; a foreign one is opened with its first use, as the product does."""
+    """Return the accounts receivable of a currency; a foreign one is opened with its first use, as the product does."""
     if currency == books.company.HomeCurrency:
         return books.need("Account", DEBTORS)
     name = f"Debtors - {currency}"

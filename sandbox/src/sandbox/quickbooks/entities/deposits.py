@@ -18,7 +18,7 @@ KEPT = ("TotalAmt", "HomeTotalAmt", "ExchangeRate", "CurrencyRef", "DepositToAcc
 
 
 def create(books: Books, body: Document) -> Document:
-    """A new deposit of payments, and of other amounts."""
+    """Create a deposit of payments, and of other amounts."""
     body.setdefault("TxnDate", books.today())
     rules.check_period(books, body["TxnDate"])
     bank = rules.referred(
@@ -57,7 +57,7 @@ def delete(books: Books, body: Document) -> Document:
 
 
 def _lines(books: Books, lines: list[Document]) -> tuple[Decimal, dict[str, Decimal]]:
-    """The total, and payment id to amount."""
+    """Return the total, and payment id to amount."""
     total, payments = ZERO, dict[str, Decimal]()
     for number, line in enumerate(lines, start=1):
         line.update(Id=str(number), LineNum=number)
@@ -85,7 +85,7 @@ def _payment(books: Books, linked: Document) -> Document:
 
 
 def _currency(books: Books, body: Document, bank: Document, payments: dict[str, Decimal]) -> Document:
-    """CurrencyRef and ExchangeRate: those of the payments; without payments, of the bank account."""
+    """Return CurrencyRef and ExchangeRate: those of the payments; without payments, of the bank account."""
     company = books.company
     if not company.MultiCurrency:
         return {"CurrencyRef": company.currency()}
@@ -99,7 +99,7 @@ def _currency(books: Books, body: Document, bank: Document, payments: dict[str, 
 
 
 def _home_total(books: Books, document: Document, payments: dict[str, Decimal]) -> Document:
-    """HomeTotalAmt: payments at the rates they came in with, other amounts at the deposit's."""
+    """Return HomeTotalAmt: payments at their own rates, other amounts at the deposit's."""
     if not books.company.MultiCurrency:
         return {}
     other = document["TotalAmt"] - sum(payments.values(), ZERO)
@@ -107,7 +107,7 @@ def _home_total(books: Books, document: Document, payments: dict[str, Decimal]) 
 
 
 def _value(books: Books, payments: dict[str, Decimal]) -> Decimal:
-    """What payments are worth in the company's own currency."""
+    """Return what payments are worth in the company's own currency."""
     return sum((balances.home_value(books.need("Payment", key), amount) for key, amount in payments.items()), ZERO)
 
 

@@ -29,7 +29,7 @@ class Priced:
 
     @property
     def net(self) -> Decimal:
-        """What is charged before tax."""
+        """Return what is charged before tax."""
         return self.subtotal - self.discount
 
 
@@ -115,7 +115,7 @@ def _name_item(books: Books, detail: Document) -> None:
 
 
 def _rates(books: Books, detail: Document, mode: TaxMode) -> Rates:
-    """The rates of a line's tax code; none where the company or the document is not taxed."""
+    """Return the rates of a line's tax code; none where the company or the document is not taxed."""
     code = reference(detail, "TaxCodeRef")
     if not mode.charged:
         return ()

@@ -26,7 +26,7 @@ CLASSES = {
 
 
 def create_item(books: Books, body: Document) -> Document:
-    """A new product or service."""
+    """Create a product or service."""
     document = {**_item_defaults(), **body}
     _check_item(books, document)
     _check_unique(books, "Item", document)
@@ -69,7 +69,7 @@ def _check_item(books: Books, document: Document) -> None:
 
 
 def _check_item_accounts(books: Books, document: Document) -> None:
-    """An income account always; in the United Kingdom and Canada an expense account too."""
+    """Require an income account, and in the United Kingdom and Canada an expense account too."""
     needed = ["IncomeAccountRef"] + ["ExpenseAccountRef"] * (books.company.Country in BOTH_ACCOUNTS)
     for name in needed:
         rules.required_reference(document, name)
@@ -80,7 +80,7 @@ def _check_item_accounts(books: Books, document: Document) -> None:
 
 
 def create_account(books: Books, body: Document) -> Document:
-    """A new account of the chart."""
+    """Create an account of the chart."""
     document = {"Active": True, "SubAccount": False, "CurrentBalance": ZERO, **body}
     _check_name(document)
     rules.required(document, "AccountType")

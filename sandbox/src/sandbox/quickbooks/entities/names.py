@@ -14,7 +14,7 @@ NAME_PARTS = ("Title", "GivenName", "MiddleName", "FamilyName", "Suffix")
 
 
 def create(books: Books, entity: str, body: Document) -> Document:
-    """A new customer, vendor or employee."""
+    """Create a customer, vendor or employee."""
     document = {**_defaults(entity), **{k: v for k, v in body.items() if k not in KEPT or k == "CurrencyRef"}}
     document["DisplayName"] = display_name(document)
     _check(books, entity, document)
@@ -42,7 +42,7 @@ def update(books: Books, entity: str, body: Document, *, sparse: bool) -> Docume
 
 
 def display_name(document: Document) -> str:
-    """The name given, or composed of the parts of a person's name.
+    """Return the name given, or composed of the parts of a person's name.
 
     Raises:
         ApiFault: 2020 when there is neither.
@@ -103,12 +103,12 @@ def _check(books: Books, entity: str, document: Document) -> None:
 
 
 def looks_like_mail(address: str) -> bool:
-    """The reference asks for an @ and a point."""
+    """Return whether a text has an @ and a point, as the reference requires."""
     return "@" in address and "." in address
 
 
 def currency_of(books: Books, asked: str | None) -> dict[str, str]:
-    """The currency asked for, or the company's own.
+    """Return the currency asked for, or the company's own.
 
     Raises:
         ApiFault: 6000 for a foreign one in a company of one currency.
@@ -126,7 +126,7 @@ def _check_currency(stored: Document, body: Document) -> None:
 
 
 def _qualify(books: Books, entity: str, document: Document) -> None:
-    """FullyQualifiedName is Parent:Child for a sub-customer."""
+    """Set FullyQualifiedName: Parent:Child for a sub-customer."""
     parent = reference(document, "ParentRef") if entity == "Customer" and document.get("Job") else None
     above = books.get("Customer", parent) if parent else None
     name = document["DisplayName"]
@@ -134,7 +134,7 @@ def _qualify(books: Books, entity: str, document: Document) -> None:
 
 
 def _activity(books: Books, stored: Document, document: Document) -> None:
-    """Deactivating marks the name, reactivating cleans it; a customer with a balance stays."""
+    """Mark the name when deactivated, unmark it when reactivated; refuse it for a customer with a balance."""
     was, now = bool(stored.get("Active", True)), bool(document.get("Active", True))
     if not books.switches.inactive_suffix or was == now:
         return

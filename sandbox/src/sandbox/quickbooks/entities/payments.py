@@ -18,7 +18,7 @@ Applications = dict[tuple[str, str], Decimal]
 
 
 def create(books: Books, body: Document) -> Document:
-    """A new payment."""
+    """Create a payment."""
     body.setdefault("TxnDate", books.today())
     rules.check_period(books, body["TxnDate"])
     customer = _customer(books, body)
@@ -132,7 +132,7 @@ def _currency(books: Books, body: Document, customer: Document) -> Document:
 
 
 def _accounts(books: Books, document: Document) -> None:
-    """The account the money goes to, Undeposited Funds unless named; the method of payment must exist."""
+    """Set the account the money goes to, by default Undeposited Funds; require that the payment method exists."""
     account_id = reference(document, "DepositToAccountRef") or UNDEPOSITED
     account = rules.referred(books, "Account", account_id, "DepositToAccountRef")
     if account["AccountType"] not in DEPOSIT_ACCOUNTS:
@@ -146,7 +146,7 @@ def _accounts(books: Books, document: Document) -> None:
 
 
 def _applications(books: Books, lines: list[Document], customer_id: str) -> Applications:
-    """What the lines ask for: (type, id) to amount. Lines for another customer's transactions count for nothing."""
+    """Return what the lines apply: (type, id) to amount. Lines for another customer's transactions are ignored."""
     wanted: Applications = {}
     for line in lines:
         amount = half_up(rules.required(line, "Amount")) if line.get("Amount") != 0 else ZERO
@@ -177,7 +177,7 @@ def _target(books: Books, line: Document, customer_id: str) -> tuple[str, str] |
 
 
 def _check_amounts(books: Books, document: Document, wanted: Applications, before: Applications) -> None:
-    """No more on an invoice than is open, and no more in all than the money and credit there is."""
+    """Require that no invoice is paid beyond its balance, and no more is applied than the money and credit."""
     free = document["TotalAmt"]
     for (kind, object_id), amount in wanted.items():
         target = books.need(kind, object_id)
@@ -211,7 +211,7 @@ def _current(books: Books, payment_id: str) -> Applications:
 
 
 def _move(books: Books, customer: Document, document: Document, amount: Decimal) -> None:
-    """The customer owes less by the whole payment, applied or not; the money lies in the account named."""
+    """Reduce the customer's balance by the whole payment, applied or not, and add it to the named account."""
     customer = books.need("Customer", customer["Id"])
     balances.shift(books, customer, -amount)
     account = books.need("Account", reference(document, "DepositToAccountRef") or UNDEPOSITED)

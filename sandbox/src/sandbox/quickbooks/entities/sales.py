@@ -21,7 +21,7 @@ SIGNS = {"Invoice": Decimal(1), "CreditMemo": Decimal(-1)}
 
 
 def create(books: Books, entity: str, body: Document, options: Collection[str] = ()) -> Document:
-    """A new invoice or credit memo."""
+    """Create an invoice or credit memo."""
     body = {name: value for name, value in body.items() if name not in READ_ONLY}
     body.setdefault("TxnDate", books.today())
     rules.check_period(books, body["TxnDate"])
@@ -106,7 +106,7 @@ def _keep_customer(books: Books, entity: str, stored: Document, document: Docume
 
 
 def _compose(books: Books, entity: str, body: Document, customer: Document) -> Document:
-    """Everything but identity, number and balance."""
+    """Return the document without identity, number and balance."""
     document = dict(body)
     document["CustomerRef"] = {"value": customer["Id"], "name": customer["DisplayName"]}
     _mail(document)
@@ -138,7 +138,7 @@ def _defaults(books: Books, entity: str, document: Document, customer: Document)
 
 
 def _due(books: Books, document: Document) -> str:
-    """The date of the terms, or the date of the document."""
+    """Return the date of the terms, or the date of the document."""
     terms = reference(document, "SalesTermRef")
     if terms is None:
         return str(document["TxnDate"])
@@ -155,7 +155,7 @@ def _mail(document: Document) -> None:
 
 
 def _currency(books: Books, document: Document, customer: Document) -> Document:
-    """CurrencyRef and ExchangeRate; a customer has exactly one currency."""
+    """Return CurrencyRef and ExchangeRate; a customer has exactly one currency."""
     home = books.company.HomeCurrency
     asked = reference(document, "CurrencyRef") or home
     if not books.company.MultiCurrency:
@@ -179,7 +179,7 @@ def _tax_mode(books: Books, document: Document) -> TaxMode:
 
 
 def _tax(books: Books, document: Document, priced: Priced, mode: TaxMode) -> None:
-    """TxnTaxDetail and TotalAmt."""
+    """Set TxnTaxDetail and TotalAmt."""
     sent = (document.pop("TxnTaxDetail", None) or {}).get("TotalTax")
     if not mode.charged:
         document["TotalAmt"] = priced.net
@@ -204,7 +204,7 @@ def _tax_line(tax: vat.RateTax) -> Document:
 
 
 def _number(books: Books, entity: str, document: Document, options: Collection[str]) -> None:
-    """DocNumber by the company's preference; see the reference on CustomTxnNumbers."""
+    """Set DocNumber by the company's preference; see the reference on CustomTxnNumbers."""
     custom = books.company.CustomTxnNumbers
     number = document.get("DocNumber")
     if number == AUTO_NUMBER or (not custom and not number):
@@ -224,7 +224,7 @@ def _check_number(books: Books, entity: str, number: str, own_id: str | None) ->
 
 
 def _nought(stored: Document) -> Document:
-    """A voided document: every amount and quantity nought, the note says so, nothing linked."""
+    """Return a voided document: every amount and quantity nought, the note says so, nothing linked."""
     note = stored.get("PrivateNote")
     nought = {
         **stored,

@@ -10,7 +10,7 @@ from sandbox.quickbooks.books import Books, Document
 
 
 def create_tax_code(books: Books, body: Any) -> Document:
-    """`POST /taxservice/taxcode`: a code and the rates it is made of, existing (TaxRateId) or new.
+    """Run `POST /taxservice/taxcode`: create a code with its rates, existing (TaxRateId) or new.
 
     Raises:
         ApiFault: 2020, 2500 or 6240.
@@ -47,7 +47,7 @@ def _rate(books: Books, detail: Document) -> Document:
 
 
 def tax_rate(name: str, percent: Decimal, agency: str = "1", *, special: str = "NONE") -> Document:
-    """A TaxRate without identity."""
+    """Return a TaxRate without identity."""
     return {
         "Name": name,
         "Description": name,
@@ -61,7 +61,7 @@ def tax_rate(name: str, percent: Decimal, agency: str = "1", *, special: str = "
 
 
 def tax_code(name: str, rates: list[tuple[str, str]], *, active: bool = True, taxable: bool = True) -> Document:
-    """A TaxCode without identity; rates are (TaxRate id, `Sales` or `Purchase`)."""
+    """Return a TaxCode without identity; rates are (TaxRate id, `Sales` or `Purchase`)."""
 
     def side(wanted: str) -> Document:
         details = [
@@ -85,7 +85,7 @@ def tax_code(name: str, rates: list[tuple[str, str]], *, active: bool = True, ta
 
 
 def sales_rates(books: Books, code_id: str) -> list[tuple[str, Decimal]] | None:
-    """(TaxRate id, percent) that a code charges on sales; None when it cannot be used there."""
+    """Return (TaxRate id, percent) that a code charges on sales; None when it cannot be used there."""
     code = books.get("TaxCode", code_id)
     if code is None or not code.get("Active") or code.get("Hidden"):
         return None

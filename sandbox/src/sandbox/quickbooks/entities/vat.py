@@ -32,7 +32,7 @@ class RateTax:
 
 
 def by_document(lines: Iterable[Taxed], discount: Decimal = ZERO) -> list[RateTax]:
-    """Tax = round(sum of the nets of a rate x rate), half up; a discount is spread over the rates by their nets."""
+    """Return the tax per rate: round(sum of its nets x rate), half up; a discount is spread by the nets."""
     bases, percents, subtotal = _bases(lines)
     result = []
     for rate_id, base in bases.items():
@@ -44,7 +44,7 @@ def by_document(lines: Iterable[Taxed], discount: Decimal = ZERO) -> list[RateTa
 
 
 def by_line(lines: Iterable[Taxed]) -> list[RateTax]:
-    """Prices include VAT: each line is split by itself, so that pennies can differ from the sum's."""
+    """Return the tax of prices with VAT: each line is split separately, so pennies can differ from the sum's."""
     totals: dict[str, RateTax] = {}
     for line in lines:
         for rate_id, percent in line.rates:
@@ -55,7 +55,7 @@ def by_line(lines: Iterable[Taxed]) -> list[RateTax]:
 
 
 def net_of(gross: Decimal, rates: Rates) -> Decimal:
-    """The part of a gross amount before tax, rounded by itself."""
+    """Return the part of a gross amount before tax, rounded by itself."""
     percent = sum((percent for _, percent in rates), Decimal(0))
     return half_up(gross * HUNDRED / (HUNDRED + percent)) if percent > -HUNDRED else gross
 

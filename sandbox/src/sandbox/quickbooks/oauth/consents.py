@@ -46,7 +46,7 @@ class Consents:
         self._db.run("INSERT OR REPLACE INTO client VALUES (?, ?, ?, ?)", client_id, secret, environment, redirect_uris)
 
     def client(self, client_id: str) -> tuple[str, str, str] | None:
-        """(secret, environment, redirect_uris) of a client."""
+        """Return (secret, environment, redirect_uris) of a client."""
         row = self._db.one("SELECT secret, environment, redirect_uris FROM client WHERE client_id = ?", client_id)
         return (row[0], row[1], row[2]) if row else None
 
@@ -61,7 +61,7 @@ class Consents:
             raise OAuthError("invalid_client", status=401)
 
     def new_code(self, client_id: str, realm: str, redirect_uri: str, scope: str) -> str:
-        """An authorization code, good once and for ten minutes."""
+        """Return an authorization code, good once and for ten minutes."""
         code = "AB1" + secrets.token_urlsafe(30)
         self._db.run(
             "INSERT INTO code VALUES (?, ?, ?, ?, ?, ?, NULL)",
@@ -158,7 +158,7 @@ class Consents:
             )
 
     def issue(self, consent: int, *, hard_expiry: bool) -> dict[str, Any]:
-        """A fresh access token with the current refresh token: the token endpoint's answer."""
+        """Return a fresh access token with the current refresh token: the token endpoint's answer."""
         now = self._clock.epoch()
         row = self._db.one("SELECT refresh_token, authorized_at FROM consent WHERE id = ?", consent)
         refresh_token, authorized_at = row or ("", now)
@@ -176,7 +176,7 @@ class Consents:
         return answer | ({"x_refresh_token_hard_expires_in": hard_left} if hard_expiry else {})
 
     def access(self, token: str) -> Access | str | None:
-        """What an access token stands for; `expired` or `revoked`; None when it was never given out."""
+        """Return what an access token stands for; `expired` or `revoked`; None when it was never given out."""
         row = self._db.one(
             "SELECT access.expires_at, consent.client_id, consent.realm, consent.scope, consent.revoked, "
             "client.environment FROM access JOIN consent ON consent.id = access.consent_id "
@@ -192,7 +192,7 @@ class Consents:
         return Access(client_id=row[1], realm=row[2], environment=row[5], scope=row[3])
 
     def revoke(self, client_id: str, token: str) -> bool:
-        """Kill the pair that a refresh or access token belongs to; false when there is none of this client's."""
+        """Revoke the pair of a refresh or access token; return false when this client has none."""
         row = self._db.one(
             "SELECT id FROM consent WHERE client_id = ? AND (refresh_token = ? OR id = "
             "(SELECT consent_id FROM access WHERE token = ?))",
@@ -206,11 +206,11 @@ class Consents:
         return True
 
     def disconnect(self, realm: str) -> int:
-        """What the user does in the product: every app loses this company. Returns how many consents died."""
+        """Disconnect a company as its user does: every app loses it. Return how many consents ended."""
         return self._db.run("UPDATE consent SET revoked = 1 WHERE realm = ? AND revoked = 0", realm).rowcount
 
     def tokens(self, realm: str) -> list[dict[str, Any]]:
-        """The living refresh tokens of a realm, for tests."""
+        """Return the living refresh tokens of a realm, for tests."""
         rows = self._db.all(
             "SELECT client_id, refresh_token, authorized_at, refreshed_at FROM consent WHERE realm = ? AND revoked = 0",
             realm,
@@ -219,7 +219,7 @@ class Consents:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def connected(self, realm: str) -> bool:
-        """Whether any app may use this company now."""
+        """Return whether any app may use this company now."""
         return bool(self.tokens(realm))
 
     def _revoke(self, consent: int) -> None:

@@ -46,7 +46,7 @@ select, button {{ font: inherit; padding: .4rem .8rem; margin: .25rem .5rem .25r
 
 
 def routes(state: QuickBooksState) -> list[Route]:
-    """All OAuth routes of the simulator."""
+    """Return all OAuth routes of the simulator."""
     endpoints = Endpoints(state)
     documents = [
         Route(f"/.well-known/{name}{slash}", endpoints.discovery, methods=["GET"])
@@ -71,7 +71,7 @@ class Endpoints:
         self._state = state
 
     async def page(self, request: Request) -> Response:
-        """The consent page, or a plain refusal where redirecting back would be unsafe."""
+        """Return the consent page, or a plain refusal where redirecting back would be unsafe."""
         params = dict(request.query_params)
         problem = self._problem(params)
         if problem:
@@ -90,7 +90,7 @@ class Endpoints:
         return HTMLResponse(PAGE.format(client=client, scope=scope, hidden=hidden, companies=companies))
 
     async def decide(self, request: Request) -> Response:
-        """Connect or Cancel was pressed."""
+        """Handle Connect or Cancel on the consent page."""
         form = {name: str(value) for name, value in (await request.form()).items()}
         params = {**request.query_params, **form}
         if problem := self._problem(params):
@@ -145,7 +145,7 @@ class Endpoints:
         return self._state.consents.exchange(client_id, form.get("code", ""), form.get("redirect_uri", ""))
 
     async def revoke(self, request: Request) -> Response:
-        """Kill a token pair; JSON or form."""
+        """Revoke a token pair; JSON or form."""
         raw = await request.body()
         try:
             body = codec.decode(raw) if raw.lstrip().startswith(b"{") else dict(await request.form())
@@ -159,7 +159,7 @@ class Endpoints:
         return Response(b"", 200, answers.tid()) if known else _json({"error": "invalid_request"}, 400)
 
     async def user_info(self, request: Request) -> Response:
-        """Who is signed in; always the same person."""
+        """Return who is signed in; always the same person."""
         found = self._state.consents.access(bearer(request.headers.get("authorization", "")))
         if found is None or isinstance(found, str):
             return _json({"error": "invalid_token"}, 401)
@@ -167,11 +167,11 @@ class Endpoints:
         return _json(person)
 
     async def keys(self, _request: Request) -> Response:
-        """No signing keys: the simulator gives no id tokens."""
+        """Return no signing keys: the simulator issues no id tokens."""
         return _json({"keys": []})
 
     async def discovery(self, request: Request) -> Response:
-        """The discovery document, pointing back at this server."""
+        """Return the discovery document, pointing back at this server."""
         base = str(request.base_url).rstrip("/")
         return _json(
             {
@@ -211,7 +211,7 @@ def _back(params: dict[str, str], **answer: str) -> Response:
 
 
 def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
-    """Basic authentication, or the keys in the form.
+    """Return the keys from Basic authentication or from the form.
 
     Raises:
         OAuthError: 401 invalid_client.
@@ -227,6 +227,6 @@ def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
 
 
 def bearer(header: str) -> str:
-    """The token of an Authorization header; empty when there is none."""
+    """Return the token of an Authorization header; empty when there is none."""
     scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""

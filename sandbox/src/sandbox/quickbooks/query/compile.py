@@ -106,7 +106,7 @@ def _by_id(condition: Condition) -> tuple[str, list[Any]]:
 
 
 def _bound(column: Column, value: str, operator: str) -> Any:
-    """A literal as its column keeps it."""
+    """Return a literal as its column keeps it."""
     if column.kind is Kind.TEXT:
         return _pattern(value) if operator == "LIKE" else value.casefold()
     try:
@@ -116,7 +116,7 @@ def _bound(column: Column, value: str, operator: str) -> Any:
 
 
 def _pattern(value: str) -> str:
-    """Only % is a wildcard."""
+    """Return a LIKE pattern in which only % is a wildcard."""
     return value.casefold().replace("\\", "\\\\").replace("_", "\\_")
 
 
@@ -145,7 +145,7 @@ _READ: dict[Kind, Any] = {
 
 
 def _order(entity: Entity, order: list[tuple[str, bool]]) -> str:
-    """ORDERBY Id is ignored, as it has been since January 2026; the id settles what else is equal."""
+    """Return the order. ORDERBY Id is ignored, as it has been since January 2026; the id decides between equals."""
     columns = [(_column(entity, name), descending) for name, descending in order]
     parts = [f'"{column.name}" {"DESC" if descending else "ASC"}' for column, descending in columns if column is not ID]
     return ", ".join([*parts, "id"])

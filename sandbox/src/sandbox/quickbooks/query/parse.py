@@ -76,7 +76,7 @@ def _tokens(text: str) -> list[Token]:
 
 
 def unquote(text: str) -> str:
-    """The value of a quoted text: a backslash makes the next character plain."""
+    """Return the value of a quoted text: a backslash escapes the next character."""
     return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
 
 

@@ -16,7 +16,7 @@ _NONE_HERE = frozenset(name.lower() for name in NONE_HERE)
 
 
 def run_query(books: Books, text: str, most: int = RESULTS_MAX) -> dict[str, Any]:
-    """The value of `QueryResponse`, with `most` objects whatever is asked for.
+    """Return the value of `QueryResponse`, with `most` objects whatever is asked for.
 
     Raises:
         ApiFault: 4000 or 4001.
@@ -37,7 +37,7 @@ def run_query(books: Books, text: str, most: int = RESULTS_MAX) -> dict[str, Any
 
 
 def _nothing(statement: Statement) -> dict[str, Any]:
-    """An entity that the product has and this company has none of; its fields are not checked."""
+    """Return the answer for an entity that exists in the product but not in this company; fields are not checked."""
     return {"totalCount": 0} if statement.count else {}
 
 
@@ -64,7 +64,7 @@ def _rows(books: Books, compiled: Compiled) -> list[Any]:
 
 
 def _row(books: Books, compiled: Compiled, doc: bytes, *, stale: bool) -> Any:
-    """The stored JSON as it is, where nothing has to be done to it."""
+    """Return the stored JSON unchanged where nothing has to be done to it."""
     old = stale and books.switches.stale_lists_seconds > 0
     if not old and not compiled.fields:
         return codec.Raw(doc)
@@ -75,7 +75,7 @@ def _row(books: Books, compiled: Compiled, doc: bytes, *, stale: bool) -> Any:
 
 
 def _projected(document: dict[str, Any], fields: list[str]) -> dict[str, Any]:
-    """A column list gives sparse objects; it is documented as unsupported but answered."""
+    """Return a sparse object with the listed columns; documented as unsupported, but answered."""
     wanted = {name.split(".")[0].lower() for name in fields}
     shown = {name: value for name, value in document.items() if name.lower() in wanted or name in ALWAYS_SHOWN}
     return {**shown, "sparse": True}

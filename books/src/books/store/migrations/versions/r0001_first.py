@@ -1,4 +1,4 @@
-"""The first schema, in full: what a released store looks like does not depend on what the code says today."""
+"""The first schema, written out in full: a released store must not depend on the code of today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The webhook inbox, and the balances that payments must explain."""
+"""Add the webhook inbox, and the invoice balances that payments must explain."""
 
 from __future__ import annotations
 

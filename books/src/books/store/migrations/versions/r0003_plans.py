@@ -1,4 +1,4 @@
-"""Plans that were posted, and with each posting how its customer, items and tax codes were found."""
+"""Add posted plans, and to each posting how its customer, items and tax codes were found."""
 
 from __future__ import annotations
 

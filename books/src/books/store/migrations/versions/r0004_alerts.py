@@ -1,4 +1,4 @@
-"""Alerts, and which step of which job a run was."""
+"""Add alerts, and to each run the step of the job."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Companies whose payments are no money; and every accounting block is looked at once.
+"""Add companies whose payments are not real money, and check every accounting block once.
 
-Up to now a second environment could change blocks that ours had written, and nothing looked again. A block that is as
-it should be is read once and left; whether it was seen so is kept anew.
+Before this revision another environment could change blocks that we had written, and nothing checked them again. A
+block that is as it should be is read once and left.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the table, and have the next push look at every block."""
+    """Add the table, and make the next push check every block."""
     op.create_table(
         "nonproduction_company",
         Column("company_id", String(64), primary_key=True),

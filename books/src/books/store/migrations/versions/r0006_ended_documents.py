@@ -1,4 +1,4 @@
-"""Which of the ledger's invoices were seen voided or deleted."""
+"""Add the invoices that were seen voided or deleted in the ledger."""
 
 from __future__ import annotations
 

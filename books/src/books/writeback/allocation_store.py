@@ -1,6 +1,6 @@
-"""The allocation ledger in the store: what each payment of QuickBooks gives each invoice, and what OpsMerge was told.
+"""The allocations in the state store: what each QuickBooks payment pays of each invoice, and what OpsMerge shows.
 
-It follows the newest version of every payment, in whatever order and however often versions come.
+Only the newest version of each payment counts, in whatever order and however often versions arrive.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 import pendulum
 from sqlalchemy import Connection, RowMapping, and_, case, func, select
 
+from books.core.backoff import backoff_seconds
+from books.core.batches import batched
 from books.core.faults import Fault, Reject
 from books.core.money import ZERO
 from books.opsmerge import belonging
@@ -30,7 +32,7 @@ CHUNK = 400
 """Keys in one query: below the limit of bound values of every database."""
 
 LEFT = "belongs_to_another"
-"""Fault code of what was not written because the invoice belongs to another connection in OpsMerge."""
+"""Fault code where nothing was written because the invoice belongs to another connection in OpsMerge."""
 
 RETRY_SECONDS = 300
 RETRY_SECONDS_MAX = 3600
@@ -41,7 +43,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Due:
-    """An allocation that OpsMerge may have to be told of. `revision` is of the content read here."""
+    """An allocation that may have to be written to OpsMerge. `revision` is of the content read here."""
 
     connection: str
     """Whose payment it is."""
@@ -59,26 +61,26 @@ class Due:
 
     @property
     def external_id(self) -> str:
-        """The id under which OpsMerge knows it."""
+        """Return the external id of the allocation's payment in OpsMerge."""
         return allocations.external_id(self.realm_id, self.payment_id, self.transaction_id)
 
     @property
     def wanted(self) -> Settlement | None:
-        """What OpsMerge is to show; None where the payment gives the invoice nothing.
+        """Return what OpsMerge is to show; None where the payment pays nothing of the invoice.
 
         Raises:
-            Reject: the payment is not in the invoice's currency, or in none.
+            Reject: the payment's currency differs from the invoice's, or neither is known.
         """
         if not self.settlement.amount:
             return None
         currency = self.invoice_currency or self.settlement.currency
         if currency is None or (self.settlement.currency or currency) != currency:
             raise Reject(
-                f"payment {self.payment_id} is in {self.settlement.currency or 'no currency'}, "
-                f"invoice {self.invoice_number or self.invoice_id} in {self.invoice_currency or 'none that is known'}",
+                f"payment {self.payment_id} has the currency {self.settlement.currency or '(none)'}, but invoice "
+                f"{self.invoice_number or self.invoice_id} has {self.invoice_currency or 'no known currency'}",
                 code="currency_differs",
                 field="currency",
-                remedy="look at the payment in QuickBooks: it settles an invoice of another currency",
+                remedy="correct the payment in QuickBooks: it settles an invoice in another currency",
             )
         return Settlement(
             self.settlement.amount,
@@ -90,8 +92,8 @@ class Due:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What came of one allocation: what OpsMerge shows now, or why it was refused."""
+class WriteResult:
+    """The result for one allocation: what OpsMerge shows now, or why it was refused or left."""
 
     due: Due
     written_sha256: str | None = None
@@ -102,35 +104,35 @@ class Told:
 
 
 @dataclass
-class Taken:
-    """What came of rows that were taken in."""
+class IntakeResult:
+    """The result of storing rows of the payments stream."""
 
     changed: int = 0
     stale: int = 0
     refused: list[Reject] = field(default_factory=list)
 
 
-class AllocationLedger:
+class AllocationStore:
     """The tables `payment` and `allocation`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def take_in(self, records: Sequence[Mapping[str, Any]], run: str) -> Taken:
-        """Follow rows of the payments stream; older versions than known are only marked as seen by this run."""
-        taken = Taken()
-        for part in _parts(records):
+    def ingest(self, records: Sequence[Mapping[str, Any]], run: str) -> IntakeResult:
+        """Store rows of the payments stream; versions older than the known one are only marked as seen by this run."""
+        result = IntakeResult()
+        for part in batched(records, CHUNK):
             with self._store.begin() as connection:
-                _Intake(connection, part, run, taken).write()
-        return taken
+                _Intake(connection, part, run, result).write()
+        return result
 
     def realms(self) -> list[str]:
-        """The realms that have payments here."""
+        """Return the realms that have payments here."""
         with self._store.read() as connection:
             return list(connection.execute(select(payment.c.realm_id).distinct()).scalars())
 
     def mark_gone(self, realm_id: str, run: str) -> int:
-        """After a complete read: payments that it did not show no longer exist."""
+        """Mark payments as gone that a complete read did not show; return how many."""
         with self._store.begin() as connection:
             missing = and_(
                 payment.c.realm_id == realm_id,
@@ -139,17 +141,17 @@ class AllocationLedger:
             )
             gone = list(connection.execute(select(payment.c.payment_id).where(missing)).scalars())
             connection.execute(payment.update().where(missing).values(status=GONE))
-            for part in _parts(gone):
+            for part in batched(gone, CHUNK):
                 connection.execute(
                     allocation.update()
                     .where(allocation.c.realm_id == realm_id, allocation.c.payment_id.in_(part))
                     .where(allocation.c.amount != ZERO)
-                    .values(amount=ZERO, revision=allocation.c.revision + 1, **_AFRESH)
+                    .values(amount=ZERO, revision=allocation.c.revision + 1, **_NEW_TRY)
                 )
         return len(gone)
 
     def resolve(self) -> int:
-        """Find the OpsMerge invoices of allocations that came before their posting was known. How many were found."""
+        """Find the OpsMerge invoices of allocations that arrived before their posting was known; return how many."""
         found = (
             select(
                 allocation, posting.c.opsmerge_invoice_id.label("found_id"), posting.c.currency.label("found_currency")
@@ -167,15 +169,15 @@ class AllocationLedger:
         return len(rows)
 
     def has_due(self) -> bool:
-        """Whether any allocation waits to be told, now or later."""
+        """Return whether any allocation is to be written, now or later."""
         query = select(allocation.c.due).where(allocation.c.due, allocation.c.opsmerge_invoice_id.is_not(None)).limit(1)
         with self._store.read() as connection:
             return connection.execute(query).first() is not None
 
     def due(self) -> list[Due]:
-        """The allocations to look at now, in a fixed order.
+        """Return the allocations to write now, in a fixed order.
 
-        One that was refused lately waits, unless another one touches its invoice: that may have made room for it.
+        One that was refused lately waits, unless another one of the same invoice is due: that may free its amount.
         """
         with self._store.read() as connection:
             ripe = _ripe(allocation, self._store.now(connection))
@@ -189,17 +191,17 @@ class AllocationLedger:
             connections = {realm: connection_of(connection, realm) for realm in {row["realm_id"] for row in rows}}
         return [_due(row, connections[row["realm_id"]]) for row in rows]
 
-    def settle(self, told: Sequence[Told]) -> None:
-        """Keep what came of allocations. One that changed meanwhile stays due."""
-        if not told:
+    def record(self, results: Sequence[WriteResult]) -> None:
+        """Record the results of allocations. One that changed meanwhile stays due."""
+        if not results:
             return
         with self._store.begin() as connection:
             now = self._store.now(connection)
-            for each in told:
-                connection.execute(_settled(each, now))
+            for each in results:
+                connection.execute(_recorded(each, now))
 
     def count_unknown_invoices(self) -> int:
-        """Allocations to invoices that no posting of ours made: kept, and told to nobody."""
+        """Return how many allocations are to invoices that this bridge did not post: stored, but never written."""
         query = (
             select(func.count())
             .select_from(allocation)
@@ -210,38 +212,40 @@ class AllocationLedger:
 
 
 class _Intake:
-    """One chunk of rows against what the ledger knows, in one transaction."""
+    """One chunk of rows, compared with what is stored, in one transaction."""
 
-    def __init__(self, connection: Connection, records: Sequence[Mapping[str, Any]], run: str, taken: Taken) -> None:
+    def __init__(
+        self, connection: Connection, records: Sequence[Mapping[str, Any]], run: str, result: IntakeResult
+    ) -> None:
         self._connection = connection
         self._run = run
-        self._taken = taken
+        self._result = result
         keys = {(str(record["realm_id"]), str(record["id"])) for record in records}
         self._versions = _versions(connection, keys)
         self._rows = _allocation_rows(connection, keys)
         self._payments: dict[Key, dict[str, Any]] = {}
         self._changed: dict[tuple[str, str, str], dict[str, Any]] = {}
         for record in records:
-            self._follow(record)
+            self._ingest(record)
 
     def write(self) -> None:
-        """Write what changed."""
+        """Write the rows that changed."""
         upsert(self._connection, payment, list(self._payments.values()))
         upsert(self._connection, allocation, list(self._changed.values()))
 
-    def _follow(self, record: Mapping[str, Any]) -> None:
+    def _ingest(self, record: Mapping[str, Any]) -> None:
         key = (str(record["realm_id"]), str(record["id"]))
         version = allocations.read_version(record)
         known = self._versions.get(key)
         if known and not version.supersedes(known):
-            self._taken.stale += 1
+            self._result.stale += 1
             self._note(key, known, None)
             return
         try:
             self._apply(key, allocations.read_payment(record))
             self._note(key, _with_token(version, known), None)
         except Reject as fault:
-            self._taken.refused.append(fault)
+            self._result.refused.append(fault)
             self._note(key, version, fault.message)
 
     def _note(self, key: Key, version: Version, fault: str | None) -> None:
@@ -266,7 +270,7 @@ class _Intake:
             if row is None or any(row[name] != value for name, value in content.items()):
                 rows[transaction_id] = self._change(key, transaction_id, row, content)
                 changed = True
-        self._taken.changed += changed
+        self._result.changed += changed
 
     def _change(
         self, key: Key, transaction_id: str, row: Mapping[str, Any] | None, content: Mapping[str, Any]
@@ -277,13 +281,13 @@ class _Intake:
             "transaction_id": transaction_id,
             **content,
             "revision": 1 if row is None else row["revision"] + 1,
-            **_AFRESH,
+            **_NEW_TRY,
         }
         self._changed[(*key, transaction_id)] = changed
         return changed
 
 
-_AFRESH: Mapping[str, Any] = {
+_NEW_TRY: Mapping[str, Any] = {
     "due": True,
     "attempts": 0,
     "next_attempt_at": None,
@@ -291,18 +295,18 @@ _AFRESH: Mapping[str, Any] = {
     "fault_message": None,
     "remedy": None,
 }
-"""What a change of content does to the bookkeeping of tries."""
+"""The columns that a change of content resets: the next run tries again."""
 
 
 def _with_token(version: Version, known: Version | None) -> Version:
-    """A deletion comes without a version; the last one known is kept beside it."""
+    """Return the version; a deletion comes without one, so it keeps the last known."""
     if version.sync_token >= 0 or known is None:
         return version
     return Version(version.status, known.sync_token, version.updated_at or known.updated_at)
 
 
 def _content(wanted: Allocation | None, row: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The columns that a payment's row decides. An invoice once found is not forgotten."""
+    """Return the columns that a payment's row decides. An invoice that was found once is kept."""
     if wanted is None:
         assert row is not None  # noqa: S101 -- the key came from one of the two
         return {name: row[name] for name in _CONTENT} | {"amount": ZERO}
@@ -344,22 +348,17 @@ def _by_realm(keys: Iterable[Key]) -> Iterator[tuple[str, Sequence[str]]]:
     for realm_id, payment_id in sorted(keys):
         realms[realm_id].append(payment_id)
     for realm_id, ids in realms.items():
-        for part in _parts(ids):
+        for part in batched(ids, CHUNK):
             yield realm_id, part
 
 
-def _parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]
-
-
 def _ripe(table: Any, now: pendulum.DateTime) -> Any:
-    """Not refused lately."""
+    """Return the condition that a row was not refused lately."""
     return table.c.next_attempt_at.is_(None) | (table.c.next_attempt_at <= now)
 
 
 def _resolved(row: RowMapping) -> Any:
-    """An allocation whose posting is known now; told at once if the payment gives the invoice anything."""
+    """Return the update of an allocation whose posting is known now; it is due if its amount is not 0.00."""
     return (
         allocation.update()
         .where(*_is(row["realm_id"], row["payment_id"], row["transaction_id"]))
@@ -381,10 +380,10 @@ def _is(realm_id: str, payment_id: str, transaction_id: str) -> tuple[Any, ...]:
 
 
 def connection_of(conn: Connection, realm_id: str) -> str:
-    """The connection of a company whose payments are here, by its postings, else by its tokens.
+    """Return the connection of a company whose payments are here, by its postings, else by its tokens.
 
-    One that is not known counts as no production one, and so does a company that has both: what is not certainly real
-    money is written only to a test OpsMerge.
+    An unknown company counts as non-production, and so does one that has both kinds: money that is not certainly real
+    is written only to a test OpsMerge.
     """
     posted = select(posting.c.connection).where(posting.c.realm_id == realm_id).distinct()
     in_the_books = posted.where(posting.c.external_id.is_not(None))
@@ -413,25 +412,25 @@ def _due(row: RowMapping, connection: str) -> Due:
     )
 
 
-def _settled(told: Told, now: pendulum.DateTime) -> Any:
-    due = told.due
+def _recorded(result: WriteResult, now: pendulum.DateTime) -> Any:
+    due = result.due
     unchanged = allocation.c.revision == due.revision
     update = allocation.update().where(*_is(due.realm_id, due.payment_id, due.transaction_id))
-    if told.fault:
-        return update.values(**refusal(told.fault, due.attempts + 1, now))
-    if told.ruling:
-        left = {"fault_code": LEFT, "fault_message": told.ruling.why, "remedy": told.ruling.remedy}
-        return update.values(**{**_AFRESH, **left, "due": case((unchanged, False), else_=True)})
+    if result.fault:
+        return update.values(**refusal(result.fault, due.attempts + 1, now))
+    if result.ruling:
+        left = {"fault_code": LEFT, "fault_message": result.ruling.why, "remedy": result.ruling.remedy}
+        return update.values(**{**_NEW_TRY, **left, "due": case((unchanged, False), else_=True)})
     return update.values(
-        written_sha256=told.written_sha256,
-        linked_payment_id=told.linked_payment_id,
-        **{**_AFRESH, "due": case((unchanged, False), else_=True)},
+        written_sha256=result.written_sha256,
+        linked_payment_id=result.linked_payment_id,
+        **{**_NEW_TRY, "due": case((unchanged, False), else_=True)},
     )
 
 
 def refusal(fault: Fault, attempts: int, now: pendulum.DateTime) -> dict[str, Any]:
-    """The columns of a refused try: why, what to do, and when to try again (5 minutes, doubling, at most an hour)."""
-    wait_seconds = min(RETRY_SECONDS * 2 ** min(attempts - 1, 10), RETRY_SECONDS_MAX)
+    """Return the columns of a refused try: why, what to do, and when to try again (after 5 minutes up to 1 hour)."""
+    wait_seconds = backoff_seconds(attempts, first=RETRY_SECONDS, seconds_max=RETRY_SECONDS_MAX)
     return {
         "attempts": attempts,
         "next_attempt_at": now.add(seconds=wait_seconds),
