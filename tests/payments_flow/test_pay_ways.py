@@ -177,16 +177,16 @@ def test_a_payment_entered_by_hand_on_both_sides_is_not_doubled(days):
 def test_what_no_payment_explains_is_reported(days):
     """An invoice settled by a deposit on itself: the log names it and the remainder; OpsMerge is told no payment."""
     for pull in days.pulls:
-        line = next(each for each in pull.run.out.splitlines() if "unexplained" in each)
+        line = next(each for each in pull.run.out.splitlines() if "do not explain" in each)
         assert days.numbers["settled otherwise"] in line
-        assert "leave 60.00" in line
+        assert "do not explain 60.00" in line
         assert pull.payments["settled otherwise"] == []
 
 
 def test_no_other_invoice_is_reported(days):
     """Credit memos, parts and payments taken back leave no remainder."""
     for pull in days.pulls:
-        assert sum("unexplained" in each for each in pull.run.out.splitlines()) == 1
+        assert sum("do not explain" in each for each in pull.run.out.splitlines()) == 1
 
 
 def test_a_refusal_stops_no_other_and_says_what_to_do(days):
@@ -200,7 +200,7 @@ def test_a_refusal_stops_no_other_and_says_what_to_do(days):
 
 def test_a_payment_of_an_invoice_that_is_not_opsmerge_s_is_left_alone(days):
     """It is counted, and told to nobody."""
-    assert "1 for invoices that are not OpsMerge's" in days.pulls[0].run.out
+    assert "1 for invoices that are not from OpsMerge" in days.pulls[0].run.out
     assert days.pulls[0].payments["left alone"] == []
 
 
