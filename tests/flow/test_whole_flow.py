@@ -60,7 +60,7 @@ def test_a_second_run_posts_nothing_and_says_so(demo):
 def nothing_posted(out: str) -> None:
     assert "140 already posted and unchanged" in out
     assert "no call to QuickBooks" in out
-    assert "OpsMerge invoices: 0 told" in out
+    assert "OpsMerge invoices: 0 updated" in out
     assert not re.search(r"[1-9]\d* created", out)
 
 
