@@ -1,4 +1,4 @@
-"""For all tests: both kinds of store, and an order in which two workers end at about the same time."""
+"""For all tests: both kinds of store."""
 
 from __future__ import annotations
 
@@ -8,32 +8,46 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "lib"))  # so that test folders share what is in it
 
-LONGEST_FIRST = (
-    "test_whole_flow.py",
-    "test_pay_histories.py",
-    "test_pay_through_meltano.py",
-    "test_simulation.py",
-    "test_simulation_odd_seeds.py",
-    "test_meltano_project.py",
-    "test_operations.py",
-    "test_target_quickbooks_kills.py",
-    "test_target_quickbooks_freezes.py",
-    "test_target_quickbooks_posting.py",
-    "test_real_dbt.py",
-    "test_infra_processes.py",
-)
+
+@pytest.fixture(autouse=True, scope="session")
+def _stores_are_copied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new SQLite store is a copy of one that was migrated, in this process: the migration takes 60 ms.
+
+    Real in every other process, and in `test_infra_store`.
+    """
+    from books.store import Store
+
+    migrate, template = Store.migrate, tmp_path_factory.mktemp("template") / "books.db"
+
+    def copied(self: Store) -> None:
+        file = Path(self.place)
+        if self.engine.dialect.name == "sqlite" and file != template:
+            if not template.exists():
+                Store.open(f"sqlite:///{template}").close()
+            with suppress(OSError):  # the real one says what is wrong
+                if not file.stat().st_size:
+                    file.write_bytes(template.read_bytes())
+        migrate(self)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Store, "migrate", copied)
+        patched.setattr(Store, "migrate_really", migrate, raising=False)
+        yield
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order whole files; the order within a file stays."""
-    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(Path(item.fspath).name, len(places)))
+@pytest.fixture
+def real_migration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of how a store is made."""
+    from books.store import Store
+
+    monkeypatch.setattr(Store, "migrate", Store.migrate_really)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +81,17 @@ def postgresql() -> Iterator[Callable[[], str]]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store of each kind in turn."""
+    """An empty store of each kind in turn: for store, locks, journal, inbox and rate limiter."""
+    return _empty_store(request, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)])
+def upper_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store for the rooms above those; on PostgreSQL with `make soak`."""
+    return _empty_store(request, tmp_path)
+
+
+def _empty_store(request: pytest.FixtureRequest, folder: Path) -> str:
     if request.param == "postgresql":
         return request.getfixturevalue("postgresql")()
-    return f"sqlite:///{tmp_path}/books/books.db"
+    return f"sqlite:///{folder}/books/books.db"

@@ -17,6 +17,8 @@ from books.core.clock import SystemClock, VirtualClock
 from books.core.faults import Exit, Halt
 from books.store import Money, Store, Timestamp, schema
 
+pytestmark = pytest.mark.usefixtures("real_migration")
+
 NOON = pendulum.datetime(2026, 11, 2, 12, 0, 0, 123456)
 
 

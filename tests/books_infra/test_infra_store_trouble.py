@@ -21,6 +21,8 @@ from books.store import store as store_module
 
 notes = Table("notes", MetaData(), Column("id", Integer, primary_key=True), Column("words", Text))
 
+pytestmark = pytest.mark.usefixtures("real_migration")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

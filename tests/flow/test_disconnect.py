@@ -29,8 +29,8 @@ class Office:
     def run(self, *words, **more):
         return self.bridge.project.command(*words, **{**self.bridge.urls, **more})
 
-    def meltano(self, job):
-        done = self.run("meltano", "run", "--force", job)
+    def job(self, name):
+        done = self.bridge.pipe(name)
         assert done.code == 0, done.out
         return done.out
 
@@ -85,7 +85,7 @@ def test_after_a_disconnect_and_a_connect_everything_is_as_before(office):
     """Ids leave the store and OpsMerge; the next push adopts all under the same ids; payments go on, none doubled."""
     bridge = office.bridge
     ids = [bridge.open_invoice() for _ in range(3)]
-    office.meltano("push-invoices")
+    office.job("push-invoices")
     bridge.quickbooks.deed("record_payment", invoice="INV-2026-0001", amount=360, reference="BACS 1")
     before, there, tried = office.postings(), office.in_quickbooks(), len(office.rows(attempt))
     assert {outcome for outcome, _ in before.values()} == {"created"}
@@ -109,13 +109,13 @@ def test_after_a_disconnect_and_a_connect_everything_is_as_before(office):
 
     assert "3 invoices were posted before" in office.connect()
     calls = len(bridge.quickbooks.requests())
-    assert "3 adopted" in office.meltano("push-invoices")
+    assert "3 adopted" in office.job("push-invoices")
     assert office.postings() == {number: ("adopted", external_id) for number, (_, external_id) in before.items()}
     assert office.in_quickbooks() == there
     assert not any(each["method"] == "POST" for each in bridge.quickbooks.requests()[calls:])
 
     bridge.quickbooks.deed("record_payment", invoice="INV-2026-0002", amount=360, reference="BACS 2")
-    office.meltano("pull-payments")
+    office.job("pull-payments")
     assert [office.shown(each) for each in ids] == [
         ("posted", before["INV-2026-0001"][1], "paid"),
         ("posted", before["INV-2026-0002"][1], "paid"),

@@ -38,7 +38,7 @@ def said(tmp_path_factory, both, new_bridge):
     for service, tax in (("svc_1", "tax_1"), ("svc_1", "tax_2")):
         line = {"description": NASTY, "quantity": 1, "unit_price": 100, "service_id": service, "tax_code_id": tax}
         opsmerge.deed("create_invoice", client_id="cl_1", lines=[line])
-    told = {("push",): bridge.push().out}
+    told = {("push",): bridge.pipe("push-invoices").out}
     for words in COMMANDS:
         told[words] = bridge.books(*words).out
     for words in (("why", "INV-2026-0001"), ("log",)):

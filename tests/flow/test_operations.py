@@ -66,6 +66,10 @@ class Story:
         self.runs[name] = self.bridge.project.command("meltano", *words, **environment)
         return self.runs[name]
 
+    def pipe(self, name: str, job: str, **more: str) -> Any:
+        self.runs[name] = self.bridge.pipe(job, TARGET_QUICKBOOKS_SETTLE_SECONDS="0", **more)
+        assert self.runs[name].code == 0, self.runs[name].out[-6000:]
+
     def books(self, name: str, *words: str, **more: str) -> Any:
         self.runs[name] = self.bridge.project.command("books", *words, **{**self.bridge.urls, **more})
         return self.runs[name]
@@ -120,11 +124,11 @@ def story(simulators, postgresql, new_bridge, tmp_path_factory):
     told.books("why", "why", "INV-2026-0001")
     told.books("check", "alerts", "check")
     told.stores["day"] = rows(first)
-    told.meltano("lost", "run", "--force", "--full-refresh", "push-invoices", "pull-payments", BOOKS_STORE_URL=second)
+    told.pipe("lost", "push-invoices", BOOKS_STORE_URL=second)  # no bookmark from here on: a complete read
+    told.pipe("lost, payments", "pull-payments", BOOKS_STORE_URL=second)
     count(told, "lost")
     told.payments["lost"] = payments(bridge)
     told.stores["lost"] = rows(second)
-    assert told.runs["lost"].code == 0, told.runs["lost"].out[-6000:]
     backup = tmp_path_factory.mktemp("backup") / "store.dump"
     tool("pg_dump", "--format=custom", "--file", str(backup), "--dbname", first)
     tool("pg_restore", "--dbname", third, str(backup))
@@ -226,7 +230,6 @@ def test_the_whole_flow_works_on_postgresql(story):
 
 def test_a_lost_store_is_made_anew_and_nothing_is_doubled(story):
     """An empty store and a complete read: the invoice is adopted, its payment linked; one of each, as before."""
-    assert story.runs["lost"].code == 0, story.runs["lost"].out[-3000:]
     assert story.invoices["lost"] == 1
     assert len(story.stores["lost"]["posting"]) == 1
     assert "'adopted'" in story.stores["lost"]["posting"][0]

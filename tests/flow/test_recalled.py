@@ -1,4 +1,4 @@
-"""A void and an opt-out in OpsMerge after posting, through real `meltano run`: told at once, the id kept, and ended."""
+"""A void and an opt-out in OpsMerge after posting, through the real plugins: told at once, the id kept, and ended."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def block(bridge, invoice):
 def test_the_block_says_conflict_with_the_id_kept_until_both_sides_agree(bridge):
     """By the next push; it ends with a void in QuickBooks that the pull has seen, or with the opt-out cleared."""
     voided, excluded = bridge.open_invoice(), bridge.open_invoice()
-    bridge.push()
+    bridge.pipe("push-invoices")
     ids = [block(bridge, each)[1] for each in (voided, excluded)]
     assert all(ids)
     number = bridge.opsmerge_invoice(voided)["number"]
     bridge.opsmerge.deed("void_invoice", invoice_id=voided)
     bridge.opsmerge.deed("set_opt_out", invoice_id=excluded)
-    told = bridge.push()
+    told = bridge.pipe("push-invoices")
     assert told.code == 0, told.out
     status, external_id, error = block(bridge, voided)
     assert (status, external_id) == ("conflict", ids[0])
@@ -31,7 +31,7 @@ def test_the_block_says_conflict_with_the_id_kept_until_both_sides_agree(bridge)
     assert "[voided_after_posting]" in why.out
     assert f"OpsMerge shows: conflict, QuickBooks id {ids[0]}" in why.out
     assert json.loads(bridge.books("status", "--json").out)["postings"]["conflict"] == 2
-    again = bridge.push()
+    again = bridge.pipe("push-invoices")
     assert "no call to QuickBooks" in again.out
     assert [row["fault_code"] for row in json.loads(bridge.books("log", "--json").out)] == [
         "excluded_after_posting",
@@ -40,8 +40,8 @@ def test_the_block_says_conflict_with_the_id_kept_until_both_sides_agree(bridge)
 
     bridge.quickbooks.deed("void_invoice", invoice=number)
     bridge.opsmerge.deed("set_opt_out", invoice_id=excluded, excluded=False)
-    bridge.pull()
-    ended = bridge.push()
+    bridge.pipe("pull-payments")
+    ended = bridge.pipe("push-invoices")
     assert "no call to QuickBooks" in ended.out
     assert [block(bridge, each) for each in (voided, excluded)] == [("posted", each, None) for each in ids]
     assert "QuickBooks shows it as voided since then." in bridge.books("why", number).out

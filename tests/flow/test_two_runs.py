@@ -8,11 +8,20 @@ import subprocess
 import time
 
 import pytest
-from meltano_project import COMMAND_SECONDS_MAX
+from meltano_project import COMMAND_SECONDS_MAX, both_simulators
 
 from books.operations import runfolder
 
 OTHER = "has been running since"
+
+
+@pytest.fixture(scope="module")
+def bridge(tmp_path_factory, new_bridge):
+    """One project for all tests here, after a first run."""
+    with both_simulators() as simulators:
+        made = new_bridge(tmp_path_factory.mktemp("two") / "project", *(each.url for each in simulators))
+        assert made.push().code == 0
+        yield made
 
 
 def start(bridge) -> subprocess.Popen:
@@ -46,7 +55,6 @@ def run_both(bridge, seconds_between: float | None) -> list[tuple[int, str]]:
 
 def test_the_second_run_says_so_and_the_first_is_untouched(bridge):
     """Both with --force: one posts, one ends with 75 and one line; settings of a killed run are gone."""
-    assert bridge.push().code == 0
     folder = bridge.project.root / ".meltano"
     assert folder.stat().st_mode & 0o777 == 0o700
     left = folder / "run" / "tap-opsmerge" / "tap.01a21b2f-0000-7000-8000-000000000000.config.json"
@@ -70,7 +78,6 @@ def test_the_second_run_says_so_and_the_first_is_untouched(bridge):
 @pytest.mark.parametrize("tenths", [0, *(pytest.param(each, marks=pytest.mark.soak) for each in range(4, 60, 4))])
 def test_the_first_is_untouched_whenever_the_second_comes(bridge, tenths):
     """At the same moment or later: one run posts, the other says so or comes after it."""
-    assert bridge.push().code == 0
     invoice = bridge.open_invoice()
     [good, other] = run_both(bridge, tenths / 10)
     assert good[0] == 0, good[1] + other[1]

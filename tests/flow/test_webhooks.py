@@ -56,7 +56,7 @@ def test_a_recorded_payment_makes_the_invoice_paid_by_itself(bridge, serving):
     """
     invoice = bridge.open_invoice()
     bridge.quickbooks.real_time()
-    assert bridge.push().code == 0
+    assert bridge.pipe("push-invoices").code == 0
     hooks = {"url": f"{serving.url}/webhooks/quickbooks", "verifier_token": VERIFIER, "auto": True}
     bridge.quickbooks.post("webhooks", hooks)
     number = bridge.opsmerge_invoice(invoice)["number"]

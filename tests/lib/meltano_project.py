@@ -14,6 +14,8 @@ from pathlib import Path
 
 import duckdb
 import requests
+from forked_commands import forks
+from plugin_pipes import run_pipes
 
 from sandbox import opsmerge, quickbooks
 from sandbox.control import Control
@@ -49,6 +51,10 @@ class Project:
         return {**kept, "MELTANO_PROJECT_ROOT": str(self.root), "NO_COLOR": "1", "COLUMNS": "200"}
 
     def command(self, *words: str, **more: str) -> Run:
+        """Run a command to its end: `books` in a process that is forked, any other as a shell starts it."""
+        if words[0] == "books":
+            done = forks().run(words, self.root, {**self.environment, **more})
+            return Run(done.returncode, done.stdout + done.stderr)
         done = subprocess.run(
             [str(self.root / ".venv" / "bin" / words[0]), *words[1:]],
             cwd=self.root,
@@ -70,7 +76,7 @@ class Project:
     def copied(self, root: Path) -> Project:
         """The same project with its store, warehouse and reports, elsewhere: for what must not be undone."""
         copy = make_project(root)
-        for name in (".demo", "warehouse"):
+        for name in (".demo", "warehouse", "transform/target"):  # the last one is what dbt has parsed
             shutil.copytree(self.root / name, root / name, ignore=shutil.ignore_patterns("sandbox"))
         return copy
 
@@ -106,6 +112,10 @@ class Bridge:
 
     def pull(self, **more: str) -> Run:
         return self.meltano("pull-payments", **more)
+
+    def pipe(self, job: str, **more: str) -> Run:
+        """A job without Meltano: the same plugins, settings, catalogs and bookmarks; for what Meltano cannot change."""
+        return Run(*run_pipes(self.project.root, job, {**self.project.environment, **self.urls, **more}))
 
     def meltano(self, job: str, **more: str) -> Run:
         return self.project.command("meltano", "run", "--force", job, **{**self.urls, **more})
@@ -145,14 +155,22 @@ class Bridge:
 
 
 @contextmanager
-def both_simulators() -> Iterator[tuple[Simulator, Simulator]]:
-    """OpsMerge and QuickBooks, for fixtures that outlive a test; the plugin's own two live as long as one."""
-    states = (opsmerge.OpsMergeState(), quickbooks.QuickBooksState())
+def both_simulators(folder: Path | None = None) -> Iterator[tuple[Simulator, Simulator]]:
+    """OpsMerge and QuickBooks, for fixtures that outlive a test; the plugin's own two live as long as one.
+
+    `folder` is where `sandbox serve --state` has kept theirs; without it they begin anew.
+    """
+    states = (
+        opsmerge.OpsMergeState(folder / "opsmerge" if folder else None),
+        quickbooks.QuickBooksState(folder / "quickbooks" if folder else None),
+    )
     apps = (opsmerge.create_app(states[0]), quickbooks.create_app(states[1]))
     with running(apps[0]) as opsmerge_url, running(apps[1]) as quickbooks_url:
         urls = (opsmerge_url, quickbooks_url)
         one, two = (Simulator(urls[each], Control(urls[each]), states[each], apps[each]) for each in (0, 1))
         yield one, two
+        for state in states:
+            state.close()
 
 
 def make_bridge(folder: Path, opsmerge_url: str, quickbooks_url: str) -> Bridge:

@@ -7,7 +7,7 @@ from histories import History, play
 
 from books.writeback.allocation_store import AllocationStore
 
-HISTORIES = 60
+HISTORIES = 40
 SOAK = 2000
 LINES_MAX = 40
 

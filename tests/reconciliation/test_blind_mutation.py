@@ -368,7 +368,13 @@ DIRTY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("gate", "spoil"), DIRTY)
+def _each_gate_once() -> list:
+    """The first way to each gate in every run, every way with `make soak`."""
+    first = dict(reversed(DIRTY))
+    return [pytest.param(*each, marks=[] if first[each[0]] == each[1] else pytest.mark.soak) for each in DIRTY]
+
+
+@pytest.mark.parametrize(("gate", "spoil"), _each_gate_once())
 def test_dirty_input_stops_at_a_gate(compiled: Compiled, database: Path, tmp_path: Path, gate: str, spoil: str):
     """What makes the comparison worthless fails its gate, so that nobody acts on the run and no case moves."""
     with duckdb.connect(str(database)) as connection:
@@ -401,7 +407,13 @@ HEALED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("spoil", HEALED)
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param("; ".join(HEALED), id="all at once"),
+        *(pytest.param(each, marks=pytest.mark.soak) for each in HEALED),
+    ],
+)
 def test_what_does_not_matter_does_not_show(compiled: Compiled, database: Path, tmp_path: Path, spoil: str):
     """Case, blanks, order, missing references, another company's rows: no break, no failed gate, no penny."""
     with duckdb.connect(str(database)) as connection:

@@ -17,6 +17,8 @@ from recon_postgres import Postgres, profile
 from recon_runner import ROOT, Compiled, dbt
 from recon_world import PLANTS, RUN_AT, World, agreeing, load
 
+pytestmark = pytest.mark.soak
+
 DAY_OF_ACCEPTING = 5
 TABLES = [
     "recon.drift",
@@ -159,7 +161,6 @@ def test_accepted_breaks_come_as_variables_where_no_file_can_be_read(server: str
     assert postgres.accepted_at_build == [("I01", "N-1", "Kim")]
 
 
-@pytest.mark.soak
 def test_unit_tests_pass_on_postgresql(server: str, postgres: Postgres, tmp_path: Path):
     """Each rule, on rows of its own, gives the same on PostgreSQL."""
     done = dbt(["test", "--select", "test_type:unit"], tmp_path, tmp_path, profile(server, "books"))

@@ -94,6 +94,6 @@ def sqlite_world(simulators: tuple[Any, Any], tmp_path: Path) -> World:
 
 
 @pytest.fixture
-def world(simulators: tuple[Any, Any], tmp_path: Path, store_url: str) -> World:
+def world(simulators: tuple[Any, Any], tmp_path: Path, upper_store_url: str) -> World:
     """On each kind of store in turn."""
-    return World(*simulators, tmp_path, store_url)
+    return World(*simulators, tmp_path, upper_store_url)

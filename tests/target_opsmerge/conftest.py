@@ -224,8 +224,8 @@ class World:
 
 
 @pytest.fixture
-def world(opsmerge_sim: Any, store_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> World:
-    return World(opsmerge_sim, store_url, capsys, tmp_path)
+def world(opsmerge_sim: Any, upper_store_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> World:
+    return World(opsmerge_sim, upper_store_url, capsys, tmp_path)
 
 
 def clean_environment() -> dict[str, str]:

@@ -189,10 +189,10 @@ def _stream(name, rows):
 
 
 @pytest.fixture
-def bridge(quickbooks_sim, store_url, tmp_path):
+def bridge(quickbooks_sim, upper_store_url, tmp_path):
     """The target, the simulator without limits (the governor is tested elsewhere), a store of each kind."""
     quickbooks_sim.control.switches(limits=False)
-    return Bridge(quickbooks_sim, store_url, tmp_path)
+    return Bridge(quickbooks_sim, upper_store_url, tmp_path)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Each way in which an invoice can be settled, or settled no more, through real `meltano run` and real HTTP.
+"""Each way in which an invoice can be settled, or settled no more, through the real plugins and real HTTP.
 
 One push of an invoice for each case, and three `pull-payments`: after a first day of the bookkeeper's, after a second,
 and after nothing at all.
@@ -66,7 +66,7 @@ class Days:
 
     def pull(self) -> None:
         before = len(self.bridge.opsmerge.requests())
-        run = self.bridge.pull()
+        run = self.bridge.pipe("pull-payments")
         assert run.code == 0, run.out
         requests = self.bridge.opsmerge.requests()[before:]
         documents = {case: self.bridge.opsmerge_invoice(each) for case, each in self.ids.items()}
@@ -86,7 +86,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     with both_simulators() as (opsmerge, quickbooks):
         bridge = make_bridge(tmp_path_factory.mktemp("pay") / "project", opsmerge.url, quickbooks.url)
         ids = {case: bridge.open_invoice() for case in CASES}
-        pushed = bridge.push()
+        pushed = bridge.pipe("push-invoices")
         assert pushed.code == 0, pushed.out
         numbers = {case: bridge.opsmerge_invoice(each)["number"] for case, each in ids.items()}
         days = Days(bridge, ids, numbers)
@@ -177,16 +177,16 @@ def test_a_payment_entered_by_hand_on_both_sides_is_not_doubled(days):
 def test_what_no_payment_explains_is_reported(days):
     """An invoice settled by a deposit on itself: the log names it and the remainder; OpsMerge is told no payment."""
     for pull in days.pulls:
-        line = next(each for each in pull.run.out.splitlines() if "unexplained" in each)
+        line = next(each for each in pull.run.out.splitlines() if "do not explain" in each)
         assert days.numbers["settled otherwise"] in line
-        assert "leave 60.00" in line
+        assert "do not explain 60.00" in line
         assert pull.payments["settled otherwise"] == []
 
 
 def test_no_other_invoice_is_reported(days):
     """Credit memos, parts and payments taken back leave no remainder."""
     for pull in days.pulls:
-        assert sum("unexplained" in each for each in pull.run.out.splitlines()) == 1
+        assert sum("do not explain" in each for each in pull.run.out.splitlines()) == 1
 
 
 def test_a_refusal_stops_no_other_and_says_what_to_do(days):
@@ -200,7 +200,7 @@ def test_a_refusal_stops_no_other_and_says_what_to_do(days):
 
 def test_a_payment_of_an_invoice_that_is_not_opsmerge_s_is_left_alone(days):
     """It is counted, and told to nobody."""
-    assert "1 for invoices that are not OpsMerge's" in days.pulls[0].run.out
+    assert "1 for invoices that are not from OpsMerge" in days.pulls[0].run.out
     assert days.pulls[0].payments["left alone"] == []
 
 
