@@ -12,7 +12,7 @@ from sqlalchemy import select
 from books.core import money
 from books.core.faults import Halt
 from books.operations.breadcrumbs import give_up
-from books.operations.forget import Client, find, in_store
+from books.operations.forget import ClientData, find, in_store
 from books.operations.retry import request_retry
 from books.posting.postings import GONE
 from books.store import Store
@@ -122,7 +122,7 @@ def everything(store: Store) -> dict[str, list[dict[str, Any]]]:
         }
 
 
-def client_of(store: Store, wanted: str) -> Client:
+def client_of(store: Store, wanted: str) -> ClientData:
     found = find(store, wanted, {})
     assert found is not None
     return found

@@ -135,7 +135,7 @@ BREAKS = {
     "the cursor is called otherwise": (
         set_in(*SCHEMAS, "ClientPage", "properties", to={"data": {"type": "array"}, "next": {"type": "string"}}),
         "GET /clients, answer, next_cursor",
-        "there are data, next",
+        "the document has: data, next",
     ),
     "a reference to what does not exist": (
         set_in(*SCHEMAS, "Invoice", "properties", "total", to={"$ref": "#/components/schemas/Pounds"}),

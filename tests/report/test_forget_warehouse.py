@@ -13,7 +13,7 @@ import pytest
 import xlsxwriter
 
 from books.core.faults import Exit, Halt
-from books.operations.forget import Client, in_files, in_warehouse
+from books.operations.forget import ClientData, in_files, in_warehouse
 from books.report.publish import publish
 
 NAME, EMAIL = "Zoë O'Brien & Söhne", "zoe.canary@brien.example"
@@ -149,7 +149,7 @@ def test_a_warehouse_that_is_being_written_is_left_for_later(build):
     writer = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert writer.stdout.readline() == b"held\n"
     with pytest.raises(Halt, match="in use by another process") as caught:
-        in_warehouse.erase(build, Client(CLIENT), act=True)
+        in_warehouse.erase(build, ClientData(CLIENT), act=True)
     writer.communicate(b"", timeout=20)
     assert caught.value.exit_code is Exit.TRY_LATER
 
@@ -168,7 +168,7 @@ def test_reports_and_logs_forget_a_client(tmp_path):
     with xlsxwriter.Workbook(str(tmp_path / "drift.xlsx")) as book:
         book.add_worksheet().write_row(0, 0, [NAME, 12.0])
     stamp = (tmp_path / "other.md").stat().st_mtime_ns
-    client = Client(CLIENT, names=frozenset({NAME}), emails=frozenset({EMAIL}))
+    client = ClientData(CLIENT, names=frozenset({NAME}), emails=frozenset({EMAIL}))
     planned = in_files.erase([tmp_path], client, act=False)
     assert [each.count for each in planned] == [5]
     assert in_files.erase([tmp_path], client, act=True) == planned

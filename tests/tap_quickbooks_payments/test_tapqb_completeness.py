@@ -227,6 +227,7 @@ def test_a_fault_of_the_server_leaves_the_bookmark(company):
         (Position(), ["10:00:00", "10:00:05"], Position("2026-11-02T10:00:04-08:00")),
         (Position("2026-11-02T10:00:04-08:00"), ["10:00:05"] * 3, Position("2026-11-02T10:00:04-08:00", 4)),
         (Position("2026-11-02T10:00:04-08:00", 4), ["10:00:05", "10:00:09"], Position("2026-11-02T10:00:08-08:00")),
+        (Position("2026-11-02T10:00:05-08:00"), ["10:00:05"] * 3, Position("2026-11-02T10:00:05-08:00", 4)),
     ],
 )
 def test_the_next_page_begins_where_the_last_one_ended(place, page, expected):

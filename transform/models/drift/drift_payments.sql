@@ -45,8 +45,6 @@ amounts as (
       else root_id
     end as shown_root_id,
     case
-      when payment_class <> fixed_class then
-        case when is_written_by_another then 'of_another_company_in_timing' when fixed_class = 'P04' then 'on_two_invoices_in_timing' end
       when is_written_by_another then 'of_another_company'
       when fixed_class = 'P01' and not has_room then 'no_room'
       when fixed_class = 'P09' and was_taken_back then 'taken_back'

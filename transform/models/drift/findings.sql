@@ -21,7 +21,8 @@ select
   coalesce(root_class, rule) as root_class,
   root_id,
   {{ filled('words.cause') }} as cause,
-  {{ filled('words.remedy') }} as remedy,
+  -- What may still come right by itself says so, whatever the class that it stands for would advise.
+  case when everything.class = rule then {{ filled('words.remedy') }} end as remedy,
   currency,
   period,
   opsmerge_invoice_id,

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from books.cli import Context
 from books.cli.output import json_option, print_json, print_table, say
 from books.cli.plan import FOLDER
+from books.core.batches import batched
 from books.core.faults import Exit, Halt
 from books.operations import jobs
 from books.operations.log import fault_text as wrong
@@ -112,15 +113,12 @@ def results(session: Session, plan: Plan) -> list[dict[str, Any]]:
     """Return the outcome of each invoice of the plan, and of those that it held; what needs a person first."""
     columns = [posting.c[name] for name in COLUMNS]
     ours = select(*columns).where(posting.c.connection == session.connection)
-    ids = list(plan.by_invoice)
     rows: dict[str, dict[str, Any]] = {}
+    batches = batched(plan.by_invoice, IDS_IN_ONE_QUERY)
     with session.store.read() as conn:
-        found = [conn.execute(ours.where(posting.c.fault_code.in_(GATES))).mappings()]
-        for start in range(0, len(ids), IDS_IN_ONE_QUERY):
-            some = posting.c.opsmerge_invoice_id.in_(ids[start : start + IDS_IN_ONE_QUERY])
-            found.append(conn.execute(ours.where(some)).mappings())
-        for each in found:
-            rows.update((row["opsmerge_invoice_id"], dict(row)) for row in each)
+        for which in (posting.c.fault_code.in_(GATES), *(posting.c.opsmerge_invoice_id.in_(ids) for ids in batches)):
+            found = conn.execute(ours.where(which)).mappings()
+            rows.update((row["opsmerge_invoice_id"], dict(row)) for row in found)
     return sorted(rows.values(), key=lambda row: (row["outcome"] in _DONE, row["number"]))
 
 

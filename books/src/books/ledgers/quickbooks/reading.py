@@ -335,12 +335,18 @@ class Position:
     offset: int = 1
 
     def after(self, page: Sequence[Row]) -> Position:
-        """Return the position after a full page. If all of it was created within a second, the offset moves on."""
-        last = str((page[-1].get("MetaData") or {}).get("CreateTime", ""))
-        parsed = pendulum.parse(last) if last else None
-        if not isinstance(parsed, pendulum.DateTime):
-            raise _unreadable(CREATED)
-        created = parsed.subtract(seconds=1).to_iso8601_string()
-        if created == self.created:
-            return Position(created, self.offset + len(page))
-        return Position(created)
+        """Return the position after a full page: later in time, or, within the same second, further by the offset.
+
+        Never earlier: a full page of one second, before rows of the next, would otherwise be read again and again.
+        """
+        created = _parsed(str((page[-1].get("MetaData") or {}).get("CreateTime", ""))).subtract(seconds=1)
+        if self.created and created <= _parsed(self.created):
+            return Position(self.created, self.offset + len(page))
+        return Position(created.to_iso8601_string())
+
+
+def _parsed(text: str) -> pendulum.DateTime:
+    parsed = pendulum.parse(text) if text else None
+    if not isinstance(parsed, pendulum.DateTime):
+        raise _unreadable(CREATED)
+    return parsed

@@ -31,7 +31,7 @@ SHOWN = ("cause", "title", "message", "remedy", "opened_at", "seen_at", "resolve
 
 @dataclass(frozen=True)
 class Alert:
-    """One row of the table `alert`; the fields are its columns, which are described there."""
+    """One row of the table `alert`; the fields are its columns, which are described there (`reported` is `told`)."""
 
     connection: str
     cause: str
@@ -40,7 +40,7 @@ class Alert:
     remedy: str
     opened_at: pendulum.DateTime
     seen_at: pendulum.DateTime
-    told: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
     resolved_at: pendulum.DateTime | None = None
     last_sent_at: pendulum.DateTime | None = None
     due: str | None = None
@@ -60,7 +60,7 @@ def opened(connection: str, cause: Cause, now: pendulum.DateTime) -> Alert:
         remedy=cause.remedy,
         opened_at=now,
         seen_at=now,
-        told=tuple(cause.items),
+        reported=tuple(cause.items),
         due=OPENED,
         news=dict(cause.items),
     )
@@ -72,19 +72,19 @@ def seen_again(known: Alert, cause: Cause, now: pendulum.DateTime) -> Alert:
     New items join a message that is due and has reached nobody yet; otherwise they make a message of their own, at
     most one an hour. An item that went away and came back is new again.
     """
-    still = tuple(item for item in known.told if item in cause.items)
-    known = replace(known, title=cause.title, message=cause.message, remedy=cause.remedy, seen_at=now, told=still)
-    new = {item: line for item, line in cause.items.items() if item not in known.told}
+    still = tuple(item for item in known.reported if item in cause.items)
+    known = replace(known, title=cause.title, message=cause.message, remedy=cause.remedy, seen_at=now, reported=still)
+    new = {item: line for item, line in cause.items.items() if item not in known.reported}
     if known.due is not None:
         if known.reached:
             return known
         news = {item: line for item, line in cause.items.items() if item in known.news or item in new}
         due = known.due if news or known.due == OPENED else None
-        return replace(known, due=due, news=news, told=tuple(cause.items))
+        return replace(known, due=due, news=news, reported=tuple(cause.items))
     last = known.last_sent_at
     if not new or (last is not None and (now - last).total_seconds() < MORE_SECONDS_MIN):
         return known
-    return replace(known, due=MORE, news=new, told=tuple(cause.items))
+    return replace(known, due=MORE, news=new, reported=tuple(cause.items))
 
 
 def over(known: Alert, now: pendulum.DateTime) -> Alert:
@@ -147,6 +147,7 @@ def as_rows(alerts: Iterable[Alert]) -> list[dict[str, Any]]:
 def save(conn: Connection, one: Alert) -> Alert:
     """Insert or update an alert's row; return the alert with its id."""
     values = {key: _to_column(value) for key, value in asdict(one).items() if key != "id"}
+    values["told"] = values.pop("reported")
     if one.id is None:
         number = conn.execute(insert(alert).values(**values).returning(alert.c.id)).scalar_one()
         return replace(one, id=number)
@@ -166,7 +167,7 @@ def _to_column(value: Any) -> Any:
 
 def _read(row: RowMapping) -> Alert:
     values: dict[str, Any] = dict(row)
-    for name in ("told", "reached"):
-        values[name] = tuple(json.loads(values[name]))
+    values["reported"] = tuple(json.loads(values.pop("told")))
+    values["reached"] = tuple(json.loads(values["reached"]))
     values["news"] = json.loads(values["news"])
     return Alert(**values)

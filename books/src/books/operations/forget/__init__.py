@@ -10,6 +10,6 @@ What the law requires for the books is kept: numbers, ids, amounts, dates, outco
 rolls it back, so its counts are exact. Start with `everywhere`.
 """
 
-from books.operations.forget.client import Client, Erased, find
+from books.operations.forget.client import ClientData, Erased, find
 
-__all__ = ["Client", "Erased", "find"]
+__all__ = ["ClientData", "Erased", "find"]

@@ -30,8 +30,8 @@ class Erased:
 
 
 @dataclass(frozen=True)
-class Client:
-    """One client of OpsMerge. `customers` are `<realm>:<id>` in QuickBooks, `ledger_ids` invoices likewise."""
+class ClientData:
+    """What identifies a client in our data. `customers` and `ledger_ids` (of invoices) are `<realm>:<id>`."""
 
     id: str
     names: frozenset[str] = frozenset()
@@ -62,9 +62,9 @@ class Client:
         pattern = "|".join(rf"(?<!\w){re.escape(each)}(?!\w)" for each in self.texts)
         return re.sub(pattern, self.tag, text, flags=re.IGNORECASE)
 
-    def joined(self, other: Client) -> Client:
+    def joined(self, other: ClientData) -> ClientData:
         """Return what two sources know of one client."""
-        return Client(
+        return ClientData(
             self.id,
             self.names | other.names,
             self.emails | other.emails,
@@ -75,7 +75,7 @@ class Client:
         )
 
 
-def find(store: Store, wanted: str, others: Mapping[str, Client]) -> Client | None:
+def find(store: Store, wanted: str, others: Mapping[str, ClientData]) -> ClientData | None:
     """Return the client that an id or a name means; None where nothing is known of one.
 
     `others` are clients of that id or name that another source knows, by id.
@@ -88,7 +88,7 @@ def find(store: Store, wanted: str, others: Mapping[str, Client]) -> Client | No
     for each in _invoices(store, wanted):
         key = str(each["client_id"])
         if text in (key.casefold(), str(each.get("client_name") or "").strip().casefold()):
-            found.setdefault(key, Client(key))
+            found.setdefault(key, ClientData(key))
     if wanted in found:
         found = {wanted: found[wanted]}
     if len(found) > 1:
@@ -101,7 +101,7 @@ def find(store: Store, wanted: str, others: Mapping[str, Client]) -> Client | No
     return next((_in_store(store, key).joined(client) for key, client in found.items()), None)
 
 
-def _in_store(store: Store, client_id: str) -> Client:
+def _in_store(store: Store, client_id: str) -> ClientData:
     """Return what the store knows of a client: from its invoices as last seen, and its customer as looked up."""
     mine = [each for each in _invoices(store, client_id) if str(each["client_id"]) == client_id]
     query = select(learned).where(learned.c.kind == "customer", learned.c.key == f"client:{client_id}")
@@ -111,7 +111,7 @@ def _in_store(store: Store, client_id: str) -> Client:
             for row in conn.execute(query).mappings()
         }
     names = {str(each.get("client_name") or "") for each in mine} | set(customers.values())
-    return Client(
+    return ClientData(
         client_id,
         names=frozenset(filter(None, names)),
         emails=frozenset(str(each["client_email"]) for each in mine if each.get("client_email")),

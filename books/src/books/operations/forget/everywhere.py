@@ -9,7 +9,7 @@ from typing import Any
 from books.core import paths
 from books.operations.configuration import Configuration
 from books.operations.forget import in_files, in_store, in_warehouse
-from books.operations.forget.client import Client, find
+from books.operations.forget.client import ClientData, find
 from books.operations.session import published_of, store_of
 
 PLANS_FOLDER = "plans"
@@ -27,7 +27,7 @@ def forget(configuration: Configuration, wanted: str, *, act: bool) -> dict[str,
     published = published_of(configuration)
     build = paths.resolve(str(configuration.plugin("target-duckdb")["path"]))
     store = store_of(configuration)
-    known: dict[str, Client] = {}
+    known: dict[str, ClientData] = {}
     for path in (build, published):
         for key, each in in_warehouse.known(path, wanted).items():
             known[key] = each.joined(known[key]) if key in known else each
@@ -52,7 +52,7 @@ def forget(configuration: Configuration, wanted: str, *, act: bool) -> dict[str,
     }
 
 
-def _elsewhere(configuration: Configuration, client: Client) -> Iterator[str]:
+def _elsewhere(configuration: Configuration, client: ClientData) -> Iterator[str]:
     """Yield what only a person can do."""
     yield f"OpsMerge: anonymise client {client.id} there; the next run reads again what OpsMerge still holds."
     customers = ", ".join(sorted(each.partition(":")[2] for each in client.customers))

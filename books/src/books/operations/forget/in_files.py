@@ -11,13 +11,13 @@ from pathlib import Path
 
 from books.core import money
 from books.core.files import replacing
-from books.operations.forget.client import Client, Erased
+from books.operations.forget.client import ClientData, Erased
 
 BYTES_MAX = 256 * 1024 * 1024
 """No file of this project is larger."""
 
 
-def erase(folders: Iterable[Path], client: Client, *, act: bool) -> list[Erased]:
+def erase(folders: Iterable[Path], client: ClientData, *, act: bool) -> list[Erased]:
     """Mask the client's names and e-mail addresses in every file below these folders, or count the files."""
     found = []
     for folder in folders:
@@ -32,7 +32,7 @@ def erase(folders: Iterable[Path], client: Client, *, act: bool) -> list[Erased]
     return [each for each in found if each.count]
 
 
-def mentioned(paths: Iterable[Path], client: Client) -> list[Path]:
+def mentioned(paths: Iterable[Path], client: ClientData) -> list[Path]:
     """Return which of these files name the client."""
     names = [client.id, *client.texts]
     texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file()}
@@ -45,7 +45,7 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _masked(path: Path, client: Client) -> bytes | None:
+def _masked(path: Path, client: ClientData) -> bytes | None:
     """Return the file's new content; None where it does not mention the client."""
     content = path.read_bytes()
     if zipfile.is_zipfile(BytesIO(content)):
@@ -54,7 +54,7 @@ def _masked(path: Path, client: Client) -> bytes | None:
     return masked if masked != content else None
 
 
-def _masked_zip(content: bytes, client: Client) -> bytes | None:
+def _masked_zip(content: bytes, client: ClientData) -> bytes | None:
     """Return a workbook's new content: XML files in a ZIP. None where it does not mention the client."""
     out, changed = BytesIO(), False
     with zipfile.ZipFile(BytesIO(content)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
@@ -66,7 +66,7 @@ def _masked_zip(content: bytes, client: Client) -> bytes | None:
     return out.getvalue() if changed else None
 
 
-def _masked_text(content: bytes, client: Client) -> bytes:
+def _masked_text(content: bytes, client: ClientData) -> bytes:
     """Return the content with the client masked, whether the name is written plain, in HTML or XML, or in JSON."""
     text = content.decode("utf-8", "surrogateescape")
     escaped = {
@@ -74,7 +74,7 @@ def _masked_text(content: bytes, client: Client) -> bytes:
         for each in client.texts
         for form in (each, html.escape(each), html.escape(each, quote=False), money.dumps(each)[1:-1])
     }
-    other = Client(client.id, names=frozenset(escaped))
+    other = ClientData(client.id, names=frozenset(escaped))
     return other.masked(text).encode("utf-8", "surrogateescape")
 
 

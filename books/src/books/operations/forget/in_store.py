@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Table, Text, and_, func, or_, 
 
 from books.core import money
 from books.core.batches import batched
-from books.operations.forget.client import Client, Erased, mentions
+from books.operations.forget.client import ClientData, Erased, mentions
 from books.posting.postings import DISCONNECTED, GONE, Outcome
 from books.store import Store
 from books.store.schema import load_tables
@@ -31,8 +31,8 @@ class StoreRule:
 
     table: Table
     what: str
-    whose: Callable[[Client], ColumnElement[bool]]
-    change: Callable[[Row, Client], dict[str, Any]] | None
+    whose: Callable[[ClientData], ColumnElement[bool]]
+    change: Callable[[Row, ClientData], dict[str, Any]] | None
 
 
 def _in(column: Any, values: frozenset[str]) -> ColumnElement[bool]:
@@ -41,11 +41,11 @@ def _in(column: Any, values: frozenset[str]) -> ColumnElement[bool]:
     return or_(*(column.in_(batch) for batch in batched(ordered, IDS_MAX)))
 
 
-def _invoices_of(table: Table) -> Callable[[Client], ColumnElement[bool]]:
+def _invoices_of(table: Table) -> Callable[[ClientData], ColumnElement[bool]]:
     return lambda client: _in(table.c.opsmerge_invoice_id, client.invoices)
 
 
-def _emptied(*columns: str) -> Callable[[Row, Client], dict[str, Any]]:
+def _emptied(*columns: str) -> Callable[[Row, ClientData], dict[str, Any]]:
     return lambda _row, _client: dict.fromkeys(columns)
 
 
@@ -70,7 +70,7 @@ KEPT_OF_A_LINE = (
 )  # fmt: skip
 
 
-def _without_personal_data(row: Row, client: Client) -> dict[str, Any]:
+def _without_personal_data(row: Row, client: ClientData) -> dict[str, Any]:
     """Return the posting's columns without name, address and descriptions; numbers, dates, ids and amounts stay."""
     document = money.loads(row["record"])
     kept = {name: document[name] for name in KEPT_OF_A_RECORD if name in document}
@@ -79,7 +79,7 @@ def _without_personal_data(row: Row, client: Client) -> dict[str, Any]:
     return {"record": record, "body": None, "fault_message": None}
 
 
-def _looked_up_customer(client: Client) -> ColumnElement[bool]:
+def _looked_up_customer(client: ClientData) -> ColumnElement[bool]:
     """Return the condition for the client's customer as it was looked up, under whichever key."""
     keys = {f"client:{client.id}", *(f"name:{name.casefold()}" for name in client.names)}
     theirs = [
@@ -89,7 +89,7 @@ def _looked_up_customer(client: Client) -> ColumnElement[bool]:
     return and_(learned.c.kind == "customer", or_(_in(learned.c.key, frozenset(keys)), *theirs))
 
 
-def _payments(client: Client) -> ColumnElement[bool]:
+def _payments(client: ClientData) -> ColumnElement[bool]:
     """Return the condition for payments that settle an invoice of the client."""
     theirs = select(allocation.c.payment_id).where(
         allocation.c.realm_id == payment.c.realm_id,
@@ -147,7 +147,7 @@ class _DryRunError(Exception):
     """Rolls a dry run back."""
 
 
-def erase(store: Store, client: Client, *, act: bool) -> list[Erased]:
+def erase(store: Store, client: ClientData, *, act: bool) -> list[Erased]:
     """Erase, or without `act` count what would be erased."""
     found: list[Erased] = []
     with suppress(_DryRunError), store.begin() as conn:
@@ -160,14 +160,14 @@ def erase(store: Store, client: Client, *, act: bool) -> list[Erased]:
     return [each for each in found if each.count]
 
 
-def still_needed(store: Store, client: Client) -> list[str]:
+def still_needed(store: Store, client: ClientData) -> list[str]:
     """Return the numbers of the invoices that cannot be erased yet."""
     query = select(posting.c.number).where(_in(posting.c.opsmerge_invoice_id, client.invoices), _STILL_NEEDED)
     with store.read() as conn:
         return sorted(conn.execute(query).scalars())
 
 
-def _apply(store: Store, conn: Connection, rule: StoreRule, client: Client) -> int:
+def _apply(store: Store, conn: Connection, rule: StoreRule, client: ClientData) -> int:
     """Apply a rule to the client's rows; return how many were changed or deleted."""
     table, count = rule.table, 0
     for row in _rows(conn, table, rule.whose(client)):
@@ -204,7 +204,7 @@ def _key(table: Table, row: Row) -> ColumnElement[bool]:
     return and_(*(column == row[column.name] for column in table.primary_key))
 
 
-def _search(store: Store, conn: Connection, client: Client) -> Iterator[Erased]:
+def _search(store: Store, conn: Connection, client: ClientData) -> Iterator[Erased]:
     """Mask the client's names and e-mail addresses in the free text of every table; yield the counts."""
     for table in load_tables().sorted_tables if client.texts else ():
         columns = [column for column in table.c if _is_free_text(table, column)]

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from books.core.faults import Exit, Halt
-from books.operations.forget.client import Client, Erased
+from books.operations.forget.client import ClientData, Erased
 
 _CLIENT = "client_id = $client"
 _INVOICE = "opsmerge_invoice_id in (select unnest($invoices))"
@@ -27,7 +27,7 @@ _DOCUMENT = {"customer_name": "$tag", "lines": _BARE_LINES, "private_note": _OWN
 
 
 @dataclass(frozen=True)
-class Erasure:
+class WarehouseRule:
     """Rows of one table that are the client's, and the SQL of each column's new value."""
 
     table: str
@@ -36,14 +36,14 @@ class Erasure:
     values: dict[str, str]
 
 
-ERASED: tuple[Erasure, ...] = (
-    Erasure(
+ERASED: tuple[WarehouseRule, ...] = (
+    WarehouseRule(
         "raw_opsmerge.clients",
         "name, e-mail, address",
         "id = $client",
         {"name": "$tag", "email": "null", "billing_address": "null"},
     ),
-    Erasure(
+    WarehouseRule(
         "raw_opsmerge.invoices",
         "name, e-mail, address, notes, descriptions of lines",
         _CLIENT,
@@ -55,25 +55,27 @@ ERASED: tuple[Erasure, ...] = (
             "lines": _BARE_LINES,
         },
     ),
-    Erasure("raw_opsmerge.payments", "references", "invoice_id in (select unnest($invoices))", {"reference": "null"}),
-    Erasure("raw_quickbooks.postings", "error texts", _INVOICE, {"fault_message": "null"}),
-    Erasure(
+    WarehouseRule(
+        "raw_opsmerge.payments", "references", "invoice_id in (select unnest($invoices))", {"reference": "null"}
+    ),
+    WarehouseRule("raw_quickbooks.postings", "error texts", _INVOICE, {"fault_message": "null"}),
+    WarehouseRule(
         "raw_quickbooks.customers",
         "name, company, e-mail",
         "realm_id || ':' || id in (select unnest($customers))",
         {"display_name": "$tag", "company_name": "null", "email": "null"},
     ),
-    Erasure("raw_quickbooks.invoices", "name, descriptions of lines, private note", _OWN_DOCUMENT, _DOCUMENT),
-    Erasure("raw_quickbooks.credit_memos", "name, descriptions of lines, private note", _OF_CUSTOMER, _DOCUMENT),
-    Erasure(
+    WarehouseRule("raw_quickbooks.invoices", "name, descriptions of lines, private note", _OWN_DOCUMENT, _DOCUMENT),
+    WarehouseRule("raw_quickbooks.credit_memos", "name, descriptions of lines, private note", _OF_CUSTOMER, _DOCUMENT),
+    WarehouseRule(
         "raw_quickbooks.payments",
         "name, bank reference, private note",
         _OF_CUSTOMER,
         {"customer_name": "$tag", "payment_ref_number": "null", "private_note": "null"},
     ),
-    Erasure("statement.pairs", "error texts", _INVOICE, {"fault_message": "null"}),
-    Erasure("statement.differences", "error texts", _INVOICE, {"fault_message": "null"}),
-    Erasure(
+    WarehouseRule("statement.pairs", "error texts", _INVOICE, {"fault_message": "null"}),
+    WarehouseRule("statement.differences", "error texts", _INVOICE, {"fault_message": "null"}),
+    WarehouseRule(
         "statement.unapplied",
         "bank references",
         f"payment_id in (select id from raw_quickbooks.payments where {_OF_CUSTOMER})",
@@ -88,7 +90,7 @@ After these, every text of `statement` and `recon` is searched for the client's 
 SEARCHED = ("statement", "recon")
 
 
-def known(path: Path, wanted: str) -> dict[str, Client]:
+def known(path: Path, wanted: str) -> dict[str, ClientData]:
     """Clients of an id or a name that the warehouse knows, by id, with all that it knows of them."""
     if not path.is_file():
         return {}
@@ -97,7 +99,7 @@ def known(path: Path, wanted: str) -> dict[str, Client]:
         return {key: _client(db, tables, key) for key in _ids(db, tables, wanted)}
 
 
-def erase(path: Path, client: Client, *, act: bool) -> list[Erased]:
+def erase(path: Path, client: ClientData, *, act: bool) -> list[Erased]:
     """Erase in one file, or count what would be. The file is written anew, so that no old page stays.
 
     Raises:
@@ -118,7 +120,7 @@ def erase(path: Path, client: Client, *, act: bool) -> list[Erased]:
     return [each for each in found if each.count]
 
 
-def erase_published(path: Path, client: Client, *, act: bool) -> list[Erased]:
+def erase_published(path: Path, client: ClientData, *, act: bool) -> list[Erased]:
     """The same for a file that readers have open: in a copy, which takes its place whole."""
     if not path.is_file():
         return []
@@ -193,7 +195,7 @@ def _ids(db: duckdb.DuckDBPyConnection, tables: dict[str, dict[str, str]], wante
     }
 
 
-def _client(db: duckdb.DuckDBPyConnection, tables: dict[str, dict[str, str]], key: str) -> Client:
+def _client(db: duckdb.DuckDBPyConnection, tables: dict[str, dict[str, str]], key: str) -> ClientData:
     def ask(table: str, sql: str, **more: Any) -> set[str]:
         if table not in tables:
             return set()
@@ -207,7 +209,7 @@ def _client(db: duckdb.DuckDBPyConnection, tables: dict[str, dict[str, str]], ke
     customers, shared = _customers(db, tables, invoices)
     mine = {"customers": sorted(customers)}
     of_customers = "from raw_quickbooks.customers where realm_id || ':' || id in (select unnest($customers))"
-    return Client(
+    return ClientData(
         key,
         names=frozenset(
             ask("raw_opsmerge.clients", "select name from raw_opsmerge.clients where id = $client")
@@ -242,7 +244,7 @@ def _customers(
     return {str(row[0]) for row in rows if row[1]}, {str(row[0]) for row in rows if not row[1]}
 
 
-def _by_key(db: duckdb.DuckDBPyConnection, name: str, client: Client) -> Iterator[Erased]:
+def _by_key(db: duckdb.DuckDBPyConnection, name: str, client: ClientData) -> Iterator[Erased]:
     tables = _tables(db)
     for erasure in ERASED:
         columns = tables.get(erasure.table, {})
@@ -254,7 +256,7 @@ def _by_key(db: duckdb.DuckDBPyConnection, name: str, client: Client) -> Iterato
             yield Erased(f"{name}, {erasure.table}", erasure.what, _run(db, statement, client))
 
 
-def _run(db: duckdb.DuckDBPyConnection, statement: str, client: Client) -> int:
+def _run(db: duckdb.DuckDBPyConnection, statement: str, client: ClientData) -> int:
     """Run an update; how many rows it changed."""
     bound = {
         "client": client.id,
@@ -271,7 +273,7 @@ def _first(row: Any) -> Any:
     return row[0] if row else 0
 
 
-def _by_search(db: duckdb.DuckDBPyConnection, name: str, client: Client) -> Iterator[Erased]:
+def _by_search(db: duckdb.DuckDBPyConnection, name: str, client: ClientData) -> Iterator[Erased]:
     """Names and addresses in the texts of what dbt has built."""
     for table, columns in _tables(db).items() if client.texts else ():
         texts = [name for name, kind in columns.items() if kind == "VARCHAR"]
@@ -280,7 +282,7 @@ def _by_search(db: duckdb.DuckDBPyConnection, name: str, client: Client) -> Iter
             yield Erased(f"{name}, {table}", "the name or e-mail address in texts", count)
 
 
-def _mask(db: duckdb.DuckDBPyConnection, table: str, column: str, client: Client) -> int:
+def _mask(db: duckdb.DuckDBPyConnection, table: str, column: str, client: ClientData) -> int:
     """Each distinct text that mentions the client, masked by the same rule as everywhere."""
     hits = " or ".join(f'contains(lower("{column}"), lower($t{n}))' for n in range(len(client.texts)))
     bound = {f"t{n}": text for n, text in enumerate(client.texts)}
