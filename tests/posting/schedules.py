@@ -8,6 +8,7 @@ import random
 
 from books.core.clock import VirtualClock
 from books.core.faults import Fault
+from books.ledgers.contract import KeyScope
 from books.ledgers.pretend import Fate, PretendLedger
 from books.posting import records
 from books.posting.choices import Catalogue, Choices
@@ -80,7 +81,8 @@ class World:
         self.frozen = False
         self.make_record = make_record
         keys = self.dice.random() < 0.5
-        self.ledger = PretendLedger(self.clock, self.fate, remembers_keys=keys)
+        scope = KeyScope.CALL if seed % 3 == 0 else KeyScope.MEMBER
+        self.ledger = PretendLedger(self.clock, self.fate, remembers_keys=keys, key_scope=scope)
         self.ledger.late_after(lambda: self.dice.uniform(1, LATE_SECONDS_MAX))
         self.journal = MemoryJournal(self.clock)
         count = self.dice.randint(1, 3)
@@ -153,6 +155,7 @@ class World:
 
 def check(world):
     """Each invoice is in the books once and the store knows its id; what was voided is there only if it was sent."""
+    assert world.ledger.keys_refused == 0, "a key was used for two calls"
     by_source = {}
     for each in world.ledger.invoices.values():
         assert each.source_id not in by_source, f"{each.source_id} is in the books twice"
@@ -161,7 +164,8 @@ def check(world):
         posting = world.journal.postings.get(invoice_id)
         there = by_source.get(invoice_id)
         if record["status"] == "voided":
-            assert (there is None) == (posting is None or posting.external_id is None)
+            is_known = posting is not None and posting.external_id is not None
+            assert (there is not None) == is_known, f"{invoice_id} is in the books, though it was withdrawn"
         else:
             assert there is not None, f"{invoice_id} is lost"
             assert posting is not None

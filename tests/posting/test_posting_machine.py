@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from schedules import SETTLE_SECONDS, Crash, push
 
 from books.core.clock import VirtualClock
+from books.ledgers.contract import KeyScope
 from books.ledgers.pretend import Fate, PretendLedger
 from books.posting import records
 from books.posting.journal_in_memory import MemoryJournal
@@ -32,11 +33,13 @@ class Books(RuleBasedStateMachine):
     make_record = None
     late_seconds = 600.0
 
-    @initialize(remembers_keys=st.booleans(), batch_size=st.sampled_from([1, 2, 30]))
-    def begin(self, remembers_keys, batch_size):
+    @initialize(
+        remembers_keys=st.booleans(), key_scope=st.sampled_from(KeyScope), batch_size=st.sampled_from([1, 2, 30])
+    )
+    def begin(self, remembers_keys, key_scope, batch_size):
         self.clock = VirtualClock()
         self.fates = []
-        self.ledger = PretendLedger(self.clock, self.fate, remembers_keys=remembers_keys)
+        self.ledger = PretendLedger(self.clock, self.fate, remembers_keys=remembers_keys, key_scope=key_scope)
         self.ledger.late_after(lambda: self.late_seconds)
         self.journal = MemoryJournal(self.clock)
         self.batch_size = batch_size

@@ -7,11 +7,13 @@ Money is Decimal in the invoice's currency; rates are per cent (20 means 20 %).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
 from books.core.faults import Fault
@@ -100,6 +102,15 @@ class SourceTaxCode:
     code: str | None = None
 
 
+class KeyScope(StrEnum):
+    """What an idempotency key stands for."""
+
+    MEMBER = "member"
+    """Key and bid name one invoice: it may be sent again under them alone, or among others."""
+    CALL = "call"
+    """The key names one call and its exact bytes: another call under it is refused."""
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What a vendor's ledger can and cannot do, where posting depends on it."""
@@ -112,6 +123,11 @@ class Capabilities:
     name_taken_code: str = ""
     stale_reference_codes: frozenset[str] = frozenset()
     """Fault codes for a customer, item or tax code that no longer exists and must be looked up again."""
+    key_scope: KeyScope = KeyScope.MEMBER
+    key_lifetime_seconds: float = math.inf
+    """How long an idempotency key is remembered from its first call; afterwards the call runs again."""
+    key_stores_errors: bool = False
+    """Whether the answer of a call that failed is remembered too, and replayed under its key."""
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,17 @@ after its caller gave up.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import Enum
 
 from books.core import money
 from books.core.clock import Clock
-from books.core.faults import Exit, Fault, Halt, Retry, ServerError, Unknown
+from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
 from books.ledgers.contract import (
     Account,
     Capabilities,
@@ -24,6 +26,7 @@ from books.ledgers.contract import (
     Customer,
     Invoice,
     Item,
+    KeyScope,
     LedgerInvoice,
     Member,
     NewCustomer,
@@ -56,11 +59,36 @@ class Fate(Enum):
     """Applied; the answer leaves out every second member."""
 
 
+CALL_KEY_SECONDS = 360.0
+"""How long a key that binds a whole call is remembered, as at Xero."""
+
+
+@dataclass
+class _Remembered:
+    """A call under a key that binds all of it."""
+
+    members: tuple[Member, ...]
+    until_seconds: float
+    made: dict[str, LedgerInvoice | Fault] = field(default_factory=dict)
+    failed: bool = False
+
+    def answer(self) -> dict[str, LedgerInvoice | Fault]:
+        """Return the first answer again, or raise it."""
+        if self.failed:
+            raise ServerError("HTTP 500", code="http_500")
+        return self.made
+
+
 class PretendLedger:
     """A company's books in memory. `fate()` decides what happens to each call that creates invoices."""
 
     def __init__(
-        self, clock: Clock, fate: Callable[[], Fate] = lambda: Fate.FINE, *, remembers_keys: bool = True
+        self,
+        clock: Clock,
+        fate: Callable[[], Fate] = lambda: Fate.FINE,
+        *,
+        remembers_keys: bool = True,
+        key_scope: KeyScope = KeyScope.MEMBER,
     ) -> None:
         self.invoices: dict[str, LedgerInvoice] = {}
         self.customers: dict[str, Customer] = {}
@@ -68,7 +96,11 @@ class PretendLedger:
         self._clock = clock
         self._fate = fate
         self._remembers_keys = remembers_keys
+        self._key_scope = key_scope
         self._answers: dict[tuple[str, str], LedgerInvoice] = {}
+        self._calls_by_key: dict[str, _Remembered] = {}
+        self.keys_refused = 0
+        """Calls under a key that was used for another call."""
         self._late: list[tuple[float, str, Sequence[Member]]] = []
         self._calls = 0
         self._ids = itertools.count(1)
@@ -83,8 +115,16 @@ class PretendLedger:
 
     @property
     def capabilities(self) -> Capabilities:
-        """As QuickBooks: numbers need not be unique."""
-        return Capabilities("pretend", number_chars_max=21, lines_max=750)
+        """Numbers need not be unique; a key per member is remembered for ever, a key per call for six minutes."""
+        binds_call = self._key_scope is KeyScope.CALL
+        return Capabilities(
+            "pretend",
+            number_chars_max=21,
+            lines_max=750,
+            key_scope=self._key_scope,
+            key_lifetime_seconds=CALL_KEY_SECONDS if binds_call else math.inf,
+            key_stores_errors=binds_call,
+        )
 
     def spent(self) -> Spent:
         """Return the calls so far."""
@@ -202,6 +242,8 @@ class PretendLedger:
         fate = self._fate()
         if fate is Fate.REFUSED:
             raise Retry("connection refused")
+        if self._key_scope is KeyScope.CALL and fate is not Fate.LOST:
+            return self._answer_call(key, members, fate)
         if fate is Fate.LATE:
             self._late.append((self._clock.monotonic() + self._late_seconds(), key, members))
         if fate in (Fate.LOST, Fate.LATE):
@@ -218,11 +260,35 @@ class PretendLedger:
             return {member.bid: lost if place % 2 else answers[member.bid] for place, member in enumerate(members)}
         return answers
 
+    def _answer_call(self, key: str, members: Sequence[Member], fate: Fate) -> Mapping[str, LedgerInvoice | Fault]:
+        """Answer a call whose key binds all of it: its first answer, an error too, is replayed; another is refused."""
+        now = self._clock.monotonic()
+        known = self._calls_by_key.get(key)
+        if known is not None and now < known.until_seconds:
+            if known.members != tuple(members):
+                self.keys_refused += 1
+                raise Reject("the key is used with a different request", code="key_used")
+            return known.answer()
+        remembered = self._calls_by_key[key] = _Remembered(tuple(members), now + CALL_KEY_SECONDS)
+        if fate is Fate.LATE:
+            self._late.append((now + self._late_seconds(), key, members))
+            raise Unknown("timed out", code="timed_out")
+        if fate is not Fate.FAILED_BEFORE:
+            remembered.made = self._apply(key, members)
+        remembered.failed = fate in (Fate.FAILED_BEFORE, Fate.FAILED_AFTER)
+        if fate is Fate.ANSWER_LOST:
+            raise Unknown("connection cut", code="cut")
+        if fate is Fate.HALF_ANSWERED:
+            lost = ServerError("left out", code="no_answer")
+            return {each.bid: lost if place % 2 else remembered.made[each.bid] for place, each in enumerate(members)}
+        return remembered.answer()
+
     def _apply(self, key: str, members: Sequence[Member]) -> dict[str, LedgerInvoice | Fault]:
         return {member.bid: self._create(key, member) for member in members}
 
     def _create(self, key: str, member: Member) -> LedgerInvoice:
-        known = self._answers.get((key, member.bid)) if self._remembers_keys else None
+        is_kept = self._remembers_keys and self._key_scope is KeyScope.MEMBER
+        known = self._answers.get((key, member.bid)) if is_kept else None
         if known is not None:
             return known
         number, day, customer_id, net, tax, source_id = money.loads(member.body)

@@ -4,6 +4,7 @@
     5xx:      wait, look up by number, adopt what is there, send the rest again under the same key and bids; bounded
     time-out: leave the posting `unknown`; a later run settles it after the settle wait
     settle:   look up, adopt what is there, send what is proved absent: same bytes, same key, same bid
+    Where a key binds the whole call, each call that follows a look-up has a key of its own.
 
 Every sending happens in one turn (the push lock): look-up, leave, claim, proof, bytes. Whoever waited looks up again
 before claiming; a claim is proved ours and young right before the bytes leave (`fence`).
@@ -24,7 +25,7 @@ from books.core.backoff import backoff_seconds
 from books.core.batches import batched
 from books.core.clock import Clock
 from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
-from books.ledgers.contract import Company, Ledger, LedgerInvoice, Member
+from books.ledgers.contract import Company, KeyScope, Ledger, LedgerInvoice, Member
 from books.posting.adoption import Absent, Same, Taken, Verdict, by_number, fold, identify, number_taken
 from books.posting.candidates import Candidate, identity_of, posting_of
 from books.posting.crash import Checkpoint
@@ -240,7 +241,7 @@ class Outbox:
         refused: Retry | None = None
         for tries in range(1, SENDINGS_MAX + 1):
             try:
-                rows = self._still_absent(rows)
+                rows = self._keyed(self._still_absent(rows))
             except Halt as too_long:
                 return _Sent(rows if refused else (), fault=too_long)
             if not rows:
@@ -270,6 +271,17 @@ class Outbox:
         for each in self._journal.write([replace(each, attempts=each.attempts - 1) for each in settled]):
             self._report(each)
         return absent
+
+    def _keyed(self, rows: Sequence[Posting]) -> Sequence[Posting]:
+        """Return rows with the key of this call, where a key binds the whole call and its bytes.
+
+        The key comes from the members and from how often each was sent: a call that did not happen is repeated under
+        it, one that failed never is. Where a key is per member, each keeps its own.
+        """
+        if self._ledger.capabilities.key_scope is KeyScope.MEMBER or not rows:
+            return rows
+        key = call_id(self._ledger.connection, rows)
+        return [replace(each, request_id=key) for each in rows]
 
     def _claim(self, rows: Sequence[Posting]) -> tuple[list[Posting], Callable[[], None]]:
         """Commit the intent to send these now, and return what proves it.
@@ -485,6 +497,12 @@ def _is_first_sending(posting: Posting, before: Posting | None) -> bool:
 def request_id(connection: str, ready: Sequence[Ready]) -> str:
     """Return a batch's key, from its data: the same members with the same bytes have the same key (36 characters)."""
     members = (f"{each.candidate.id}:{each.candidate.generation}:{sha256(each.body)}" for each in ready)
+    return str(uuid.uuid5(KEYS, "|".join((connection, *members))))
+
+
+def call_id(connection: str, rows: Sequence[Posting]) -> str:
+    """Return the key of one call, from its members, their bytes, and how often each was sent (36 characters)."""
+    members = (f"{each.opsmerge_invoice_id}:{each.generation}:{each.payload_sha256}:{each.attempts}" for each in rows)
     return str(uuid.uuid5(KEYS, "|".join((connection, *members))))
 
 
