@@ -163,7 +163,7 @@ class Books(RuleBasedStateMachine):
 def test_whatever_happens_the_books_come_out_right(record):
     """0 duplicates, 0 lost, 0 unfinished, every recorded id stays: over runs, edits, voids, opt-outs, deeds, faults."""
     machine = type("Machine", (Books,), {"make_record": staticmethod(record)})
-    run_state_machine(machine, examples=250, steps=30)
+    run_state_machine(machine, examples=1000, steps=30)
 
 
 def test_the_machine_can_fail(record):
@@ -171,7 +171,7 @@ def test_the_machine_can_fail(record):
     late = SETTLE_SECONDS * 2.0
     machine = type("Late", (Books,), {"make_record": staticmethod(record), "late_seconds": late})
     with pytest.raises(AssertionError, match="in the books twice"):
-        run_state_machine(machine, examples=250, steps=30, phases=[Phase.generate])
+        run_state_machine(machine, examples=1000, steps=30, phases=[Phase.generate])
 
 
 def run_state_machine(machine, examples, steps, phases=tuple(Phase)):

@@ -31,7 +31,7 @@ STREAMS = {
 UNSEEN = {
     "opsmerge invoice": {
         "client_id": "the client's customer is judged by its other invoices; a client of one invoice has none",
-        "client_name": "a customer is known by its id: another name is told, and tolerated (H05)",
+        "client_name": "a customer is known by its id: another name is reported, and tolerated (H05)",
         "client_email": "not in the books",
         "billing_address": "not compared: QuickBooks takes it from the customer",
         "notes": "not in the books",

@@ -550,7 +550,7 @@ def test_a_setting_does_what_its_page_says(sqlite_world, plugin, name):
 BOOKS: dict[str, tuple[str, tuple[str, ...], int, str]] = {
     "webhook_verifier_tokens": ("old,new", ("webhooks", "log"), 0, ""),
     "redirect_uri": ("ftp://example.com/x", ("connect", "--no-browser", "--timeout", "1"), 78, "redirect_uri"),
-    "alert_urls": ("nonsense://x", ("alerts", "--test"), 78, "alert_urls"),
+    "alert_urls": ("nonsense://x", ("alerts", "--test"), 78, "BOOKS_ALERT_URLS"),
     "alert_quiet_hours": ("0", ("status",), 78, "alert_quiet_hours"),
     "monthly_reads": ("123456", ("status",), 0, "123,456"),
 }
