@@ -1,6 +1,6 @@
 """What a preflight reads: OpsMerge's invoices and lists, and everything of the ledger that they name.
 
-The ledger is asked anew: nothing that earlier runs learned is believed, but for which client is which customer.
+The ledger is asked again: nothing that earlier runs learned is believed, but for which client is which customer.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _candidates(
 ) -> list[Candidate]:
     """Return the invoices as a push would meet them. A row of what is not in the ledger is left out.
 
-    What was refused or held before is so judged anew, as a push does once something changed.
+    What was refused or held before is so judged again, as a push does once something changed.
     """
     postings = journal.load([str(each["id"]).strip() for each in documents])
     found = []
