@@ -175,7 +175,7 @@ def test_a_lost_creation_of_a_customer_makes_no_second_one(sqlite_bridge, record
 
 
 def test_a_retry_whose_answer_is_lost_is_not_settled_by_what_it_replaces(bridge, record):
-    """A voided invoice that a person asked to post anew is never adopted again, however the new sending goes."""
+    """A voided invoice that a person asked to post again is never adopted again, however the new sending goes."""
     bridge.push(record(1))
     old = bridge.postings()["inv_1"]["external_id"]
     bridge.sim.control.deed("void_invoice", invoice="INV-2026-0001")

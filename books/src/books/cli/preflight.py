@@ -9,18 +9,12 @@ import click
 from books.cli import Context
 from books.cli.output import json_option, print_json, print_table, say
 from books.core import paths
-from books.core.clock import SystemClock
 from books.core.faults import Exit
 from books.core.settings import TargetSettings
-from books.ledgers.quickbooks import open_client
-from books.ledgers.quickbooks.ledger import QuickBooksLedger
-from books.operations.preflight import BothSides, Finding, State, inspect
+from books.operations.preflight import Finding, State, inspect
 from books.operations.preflight.findings import Suggestion
-from books.operations.preflight.gather import Rules, gather
+from books.operations.preflight.gather import read
 from books.operations.session import Session
-from books.opsmerge import OpsMergeSettings
-from books.opsmerge import open_client as open_opsmerge
-from books.posting import mappings
 
 
 @click.command("preflight", short_help="Everything that would stop an invoice.")
@@ -38,7 +32,7 @@ def command(context: Context, *, write: bool, as_json: bool) -> int:
     """
     session = Session.open(context.environment)
     settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
-    sides = read(session, settings)
+    sides = read(session.configuration.plugin("tap-opsmerge"), settings, session.store)
     findings = inspect(sides)
     suggestions = [each.suggestion for each in findings if each.suggestion is not None]
     written = _write(settings, suggestions) if write else []
@@ -55,22 +49,6 @@ def command(context: Context, *, write: bool, as_json: bool) -> int:
     else:
         _print(session, settings, findings, suggestions, written)
     return Exit.REJECTED if blocks else Exit.DONE
-
-
-def read(session: Session, settings: TargetSettings) -> BothSides:
-    """Read both sides through the clients that tap and target use, with their governor, tokens and settings."""
-    clock = SystemClock()
-    client = open_client(settings.quickbooks, session.store, clock)
-    opsmerge = open_opsmerge(OpsMergeSettings.from_config(session.configuration.plugin("tap-opsmerge")), clock)
-    rules = Rules(
-        mappings.load(paths.resolve(settings.mapping_file)),
-        settings.post_from,
-        settings.vat_difference,
-        settings.default_income_account,
-        settings.default_expense_account,
-        settings.duplicate_numbers_checked,
-    )
-    return gather(QuickBooksLedger(client, session.connection), opsmerge, session.store, rules)
 
 
 def _write(settings: TargetSettings, suggestions: Sequence[Suggestion]) -> list[Suggestion]:

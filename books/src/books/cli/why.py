@@ -10,7 +10,7 @@ import click
 from books.cli import Context
 from books.cli.output import json_option, print_json, say, show
 from books.core.faults import Exit
-from books.operations.log import fault_text as wrong
+from books.operations.log import fault_text
 from books.operations.session import Session
 from books.operations.why import reasons, stories
 from books.writeback.allocation_store import LEFT
@@ -49,8 +49,8 @@ def _lines(story: Mapping[str, Any]) -> Iterator[str]:
     yield STORY[story["outcome"]]
     for part in (_seen, _mapped, _sent, _answered, _written, _paid, _drifted):
         yield from (f"  {line}" for line in part(story))
-    if wrong(story):
-        yield f"What is wrong: {wrong(story)}"
+    if fault_text(story):
+        yield f"What is wrong: {fault_text(story)}"
     if story["remedy"]:
         yield f"What to do: {story['remedy']}"
 

@@ -6,6 +6,7 @@ connect         a company's consent, checked, and the first look at the company
 disconnect      the consent revoked, the company's ids cleared from the store and OpsMerge
 breadcrumbs     the former ids of a disconnected company, by which every invoice is found again
 preflight/      everything that would stop an invoice, before the first write
+plan            plans: made, found again, posted, and what became of each invoice
 status          the health of everything, in one document
 log, why        what became of each invoice; everything about one
 retry           rejected invoices, marked for the next push

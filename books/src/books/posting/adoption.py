@@ -47,7 +47,7 @@ def identify(
 
     Our note decides, and so does `former_id` where no note names another invoice: a bookkeeper may have changed the
     number. Without either, number, customer, currency, date and net must agree. Gross may differ by VAT pennies.
-    `replaced`: ids of voided invoices that a person asked to post anew; they count for nothing.
+    `replaced`: ids of voided invoices that a person asked to post again; they count for nothing.
     """
     candidates = sorted((each for each in found if each.id not in replaced), key=_oldest_first)
     for each in candidates:
@@ -118,5 +118,5 @@ def gone(former_id: str | None) -> Reject:
         code=GONE,
         field="number",
         remedy="See in QuickBooks' audit log whether it was deleted or renumbered. Renumbered: correct the number "
-        "there, then `books retry` adopts it. Deleted: `books retry` posts it anew.",
+        "there, then `books retry` adopts it. Deleted: `books retry` posts it again.",
     )

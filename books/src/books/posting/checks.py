@@ -153,7 +153,7 @@ def _check_totals(invoice: Invoice) -> None:
             f"total {invoice.total}",
             code="totals_disagree",
             field="subtotal" if net != invoice.subtotal else "total",
-            remedy="Save the invoice again in OpsMerge, so that it computes its totals afresh.",
+            remedy="Save the invoice again in OpsMerge, so that it computes its totals again.",
         )
 
 

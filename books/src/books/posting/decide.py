@@ -125,7 +125,7 @@ class Decision:
     same_number_as: str | None = None
     """Id of the invoice that is posted in its place, where two of OpsMerge have one number."""
     replaced: Mapping[str, str] = field(default_factory=dict)
-    """Ids of voided documents that a person asked to post anew, with their numbers."""
+    """Ids of voided documents that a person asked to post again, with their numbers."""
     proves_earlier_posting: bool = False
     """Whether, behind a shut gate, what is adopted bears our note: this company was posted to before."""
 
@@ -170,7 +170,7 @@ class Known:
     former: Mapping[str, str] = field(default_factory=dict)
     """Invoice id to the id that it was once posted as, kept when the company was disconnected."""
     replaced: dict[str, str] = field(default_factory=dict)
-    """Ids of voided documents that a person asked to post anew: they are never adopted again."""
+    """Ids of voided documents that a person asked to post again: they are never adopted again."""
 
 
 @dataclass

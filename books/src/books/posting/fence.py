@@ -53,12 +53,12 @@ def rest_seconds(settle_seconds: float, http_timeout: float, *, was_noted: bool)
 
 
 class ClaimLost(Halt):
-    """A claim that cannot be proved: nothing was sent, and the next run decides anew."""
+    """A claim that cannot be proved: nothing was sent, and the next run decides again."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"{reason} between claiming these invoices and sending them, so they were not sent",
             exit_code=Exit.TRY_LATER,
             code=NOT_SENT,
-            remedy="Run again: it looks them up and decides anew; nothing is sent twice.",
+            remedy="Run again: it looks them up and decides again; nothing is sent twice.",
         )

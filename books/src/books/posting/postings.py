@@ -37,7 +37,7 @@ FAULT_TEXT_CHARS_MAX = 2000
 DISCONNECTED = "disconnected"
 """Fault code of a posting that was in the books when the company was disconnected: to be found again."""
 GONE = "no_longer_in_the_books"
-"""Fault code of one that was looked for after that and is not there: only a person has it posted anew."""
+"""Fault code of one that was looked for after that and is not there: only a person has it posted again."""
 
 VOIDED_AFTER = "voided_after_posting"
 EXCLUDED_AFTER = "excluded_after_posting"

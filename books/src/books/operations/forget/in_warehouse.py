@@ -100,7 +100,7 @@ def known(path: Path, wanted: str) -> dict[str, ClientData]:
 
 
 def erase(path: Path, client: ClientData, *, act: bool) -> list[Erased]:
-    """Erase in one file, or count what would be. The file is written anew, so that no old page stays.
+    """Erase in one file, or count what would be. The file is rewritten, so that no old page stays.
 
     Raises:
         Halt: TRY_LATER; another process is writing it.

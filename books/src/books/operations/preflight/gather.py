@@ -1,6 +1,6 @@
 """What a preflight reads: OpsMerge's invoices and lists, and everything of the ledger that they name.
 
-The ledger is asked anew: nothing that earlier runs learned is believed, but for which client is which customer.
+The ledger is asked again: nothing that earlier runs learned is believed, but for which client is which customer.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from books.core import money
+from books.core import money, paths
+from books.core.clock import SystemClock
 from books.core.faults import Reject
+from books.core.settings import TargetSettings
 from books.ledgers.contract import Account, Company, Customer, Invoice, Item, Ledger, TaxCode, Whole
-from books.opsmerge import OpsMergeClient, api
-from books.posting import records
-from books.posting.candidates import Candidate, identity_of, read
+from books.ledgers.quickbooks import open_client
+from books.ledgers.quickbooks.ledger import QuickBooksLedger
+from books.opsmerge import OpsMergeClient, OpsMergeSettings, api
+from books.opsmerge import open_client as open_opsmerge
+from books.posting import mappings, records
+from books.posting.candidates import Candidate, identity_of
+from books.posting.candidates import read as read_candidate
 from books.posting.choices import Catalogue, Choices
 from books.posting.decide import Decision, Found, Policy
 from books.posting.eligibility import OPEN_STATUSES, Scope, is_before_go_live, is_wanted
@@ -101,6 +107,26 @@ class UncachedJournal(PreviewJournal):
         return self._clients if kind == "customer" else {}
 
 
+def read(opsmerge_settings: Mapping[str, Any], settings: TargetSettings, store: Store) -> BothSides:
+    """Read both sides through the clients that tap and target use, with their rate limiter, tokens and settings.
+
+    Raises:
+        Halt: one of the two sides cannot be read, or a setting is wrong.
+    """
+    clock = SystemClock()
+    client = open_client(settings.quickbooks, store, clock)
+    opsmerge = open_opsmerge(OpsMergeSettings.from_config(opsmerge_settings), clock)
+    rules = Rules(
+        mappings.load(paths.resolve(settings.mapping_file)),
+        settings.post_from,
+        settings.vat_difference,
+        settings.default_income_account,
+        settings.default_expense_account,
+        settings.duplicate_numbers_checked,
+    )
+    return gather(QuickBooksLedger(client, settings.quickbooks.connection), opsmerge, store, rules)
+
+
 def gather(ledger: Ledger, opsmerge: OpsMergeClient, store: Store, rules: Rules) -> BothSides:
     """Read everything, and decide on every invoice as a push would that has no row of it but for what it posted.
 
@@ -163,7 +189,7 @@ def _candidates(
 ) -> list[Candidate]:
     """Return the invoices as a push would meet them. A row of what is not in the ledger is left out.
 
-    What was refused or held before is so judged anew, as a push does once something changed.
+    What was refused or held before is so judged again, as a push does once something changed.
     """
     postings = journal.load([str(each["id"]).strip() for each in documents])
     found = []
@@ -171,7 +197,7 @@ def _candidates(
         text = records.kept(each)
         posting = postings.get(str(each["id"]).strip())
         posting = posting if posting is not None and posting.in_the_books else None
-        candidate = read(text, money.loads(text), posting, ledger, choices, rules.vat_difference)
+        candidate = read_candidate(text, money.loads(text), posting, ledger, choices, rules.vat_difference)
         found.append(candidate if candidate.number else replace(candidate, number=candidate.id))
     return found
 
