@@ -12,11 +12,20 @@ import pytest
 from meltano_project import ROOT, Bridge, Project, Run, addresses, both_simulators, make_bridge, make_project
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `browser`
+sys.path.insert(0, str(Path(__file__).parents[1] / "reconciliation" / "lib"))
+
+from recon_runner import Compiled
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    """The models as dbt compiled them: for a build that no promise is about."""
+    return Compiled.by_dbt(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

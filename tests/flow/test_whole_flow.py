@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 
 import duckdb
 import pytest
@@ -246,7 +247,7 @@ def test_a_client_can_be_forgotten_and_the_warehouse_still_reconciles(demo, tmp_
     assert "Nothing is stored" in copy.command("books", "forget", "--client", name, "--yes").out
 
 
-def test_a_fall_is_accepted_once_and_by_name(demo, tmp_path):
+def test_a_fall_is_accepted_once_and_by_name(demo, compiled, tmp_path):
     """`books report --accept-fall`: a page lost before the tap is not trusted until a person says that it was meant."""
     copy = demo.project.copied(tmp_path / "copy")
     with duckdb.connect(str(copy.root / "warehouse" / "demo" / "build.duckdb")) as build:
@@ -258,7 +259,8 @@ def test_a_fall_is_accepted_once_and_by_name(demo, tmp_path):
             "update raw_opsmerge._loads set rows = rows - 1 where stream = 'invoices'"
             " and extract_ended_at = (select max(extract_ended_at) from raw_opsmerge._loads where stream = 'invoices')"
         )
-    done = copy.command("meltano", "run", "dbt-duckdb:build", "books:report")
+        compiled.run(build, "fallen", datetime.now(UTC).replace(tzinfo=None, microsecond=0))
+    done = copy.command("books", "report")
     assert "Do not act on this run" in done.out
     assert "`books --environment demo report --accept-fall`" in done.out
 

@@ -143,6 +143,7 @@ if __name__ == "__main__":
     commands = _entry_points()
     _import_all(commands)
     gc.freeze()
+    gc.disable()  # a command ends before it would pay
     if order := _next_order():
         _become(order)
         code = _run(order["words"])

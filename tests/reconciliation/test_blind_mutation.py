@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -374,11 +375,20 @@ def _each_gate_once() -> list:
     return [pytest.param(*each, marks=[] if first[each[0]] == each[1] else pytest.mark.soak) for each in DIRTY]
 
 
-@pytest.mark.parametrize(("gate", "spoil"), _each_gate_once())
-def test_dirty_input_stops_at_a_gate(compiled: Compiled, database: Path, tmp_path: Path, gate: str, spoil: str):
-    """What makes the comparison worthless fails its gate, so that nobody acts on the run and no case moves."""
+@pytest.fixture(scope="module")
+def clean(compiled: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small world that agrees, loaded once, to be copied and spoiled."""
+    folder = tmp_path_factory.mktemp("clean")
+    database = compiled.copy(folder / "build.duckdb")
     with duckdb.connect(str(database)) as connection:
-        load(agreeing(seed=22, invoices=12), connection, tmp_path)
+        load(agreeing(seed=22, invoices=12), connection, folder)
+    return database
+
+
+@pytest.mark.parametrize(("gate", "spoil"), _each_gate_once())
+def test_dirty_input_stops_at_a_gate(compiled: Compiled, clean: Path, tmp_path: Path, gate: str, spoil: str):
+    """What makes the comparison worthless fails its gate, so that nobody acts on the run and no case moves."""
+    with duckdb.connect(str(shutil.copy(clean, tmp_path / "build.duckdb"))) as connection:
         connection.execute(spoil)
         compiled.run(connection, "run-1", RUN_AT)
         assert connection.execute("select ok from recon.checks where check_name = ?", [gate]).fetchone() == (False,)

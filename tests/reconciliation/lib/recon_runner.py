@@ -109,8 +109,10 @@ def statements(model: dict[str, Any], run_id: str, run_at: datetime) -> list[str
 
 
 def _build(folder: Path) -> None:
+    """Build without the data tests: on no rows they find nothing."""
     folder.mkdir()
-    done = dbt(users_command("build"), folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
+    command = [*users_command("build"), "--exclude-resource-type", "test"]
+    done = dbt(command, folder / "template.duckdb", folder, run_id=RUN_ID, run_at=RUN_AT)
     assert done.returncode == 0, done.stdout[-4000:]
     with duckdb.connect(str(folder / "template.duckdb")) as connection:
         for table in KEPT:
