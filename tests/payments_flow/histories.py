@@ -20,6 +20,7 @@ from typing import Any
 import pendulum
 from mortal import Killed, Life, Output, Pipe, mortal
 from sqlalchemy import insert, select
+from worlds import REALM, opsmerge_settings, posting_row, quickbooks_settings
 
 from books.core.clock import VirtualClock
 from books.core.faults import Halt
@@ -34,7 +35,6 @@ from sandbox.control import ControlError
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
 from target_opsmerge.target import TargetOpsMerge
 
-REALM = "9341453000000001"
 CONNECTION = f"sandbox:{REALM}"
 STREAMS = ("payments", "invoices")
 NETS = ("100.00", "33.33", "0.05", "250.00")
@@ -121,18 +121,7 @@ class Between:
         return done
 
     def _tap(self, out: Output, settings: dict[str, Any]) -> None:
-        config = {
-            "realm_id": REALM,
-            "client_id": "sandbox-client",
-            "client_secret": "sandbox-secret",
-            "refresh_token": "RT-sandbox-0001",
-            "store_url": self.store_url,
-            "api_url": self.quickbooks.url,
-            "token_url": self.quickbooks.url,
-            "requests_per_second": 1000,
-            "requests_per_minute": 100_000,
-            **settings,
-        }
+        config = quickbooks_settings(self.quickbooks.url, self.store_url, **settings)
         tap = TapQuickBooksPayments(config=config, state=self.state, clock=self.clock)
         for name, stream in tap.streams.items():
             stream.selected = name in STREAMS
@@ -144,7 +133,7 @@ class Between:
                 tap.store.close()
 
     def _target(self, pipe: Pipe, out: Output) -> None:
-        config = {"api_url": f"{self.opsmerge.url}/api/v1", "api_key": "om_sandbox_key", "store_url": self.store_url}
+        config = {**opsmerge_settings(self.opsmerge.url), "store_url": self.store_url}
         target = TargetOpsMerge(config=config, clock=self.clock)
         try:
             with redirect_stdout(out):
@@ -163,24 +152,7 @@ class Between:
 
     def know_posting(self, opsmerge_id: str, external_id: str, number: str, seq: int) -> None:
         """A posting in the store, as target-quickbooks leaves it."""
-        row = {
-            "connection": CONNECTION,
-            "opsmerge_invoice_id": opsmerge_id,
-            "provider": "quickbooks",
-            "realm_id": REALM,
-            "number": number,
-            "outcome": "created",
-            "external_id": external_id,
-            "currency": "GBP",
-            "attempts": 1,
-            "seq": seq,
-            "generation": 0,
-            "content_sha256": "x",
-            "seen_sha256": "x",
-            "mapping_sha256": "x",
-            "record": "{}",
-            "retry": False,
-        }
+        row = posting_row(opsmerge_id, external_id, number=number, seq=seq)
         with self.store() as store, store.begin() as connection:
             connection.execute(insert(posting).values(**row))
 

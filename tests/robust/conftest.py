@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from meltano_project import both_simulators, furnish
 from plugin_process import Ended, record, run, schema
+from worlds import REALM, opsmerge_settings, quickbooks_settings
 
 from tap_opsmerge.tap import TapOpsMerge
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
@@ -17,7 +18,6 @@ from target_duckdb.target import TargetDuckDB
 from target_opsmerge.target import TargetOpsMerge
 from target_quickbooks.target import TargetQuickBooks
 
-REALM = "9341453000000001"
 _numbers = itertools.count(1)
 
 
@@ -32,30 +32,14 @@ class World:
 
     def config(self, plugin: Any) -> dict[str, Any]:
         """Settings with which a plugin works."""
+        quickbooks = quickbooks_settings(self.quickbooks.url, self.store_url)
         return {
-            TapOpsMerge: self._opsmerge(),
-            TargetOpsMerge: self._opsmerge() | {"store_url": self.store_url},
-            TapQuickBooksPayments: self._quickbooks(),
-            TargetQuickBooks: self._quickbooks() | {"mapping_file": str(self.folder / "mappings.yml"), **ACCOUNTS},
+            TapOpsMerge: opsmerge_settings(self.opsmerge.url),
+            TargetOpsMerge: opsmerge_settings(self.opsmerge.url) | {"store_url": self.store_url},
+            TapQuickBooksPayments: quickbooks,
+            TargetQuickBooks: quickbooks | {"mapping_file": str(self.folder / "mappings.yml"), **ACCOUNTS},
             TargetDuckDB: {"path": str(self.folder / "build.duckdb"), "schema": "raw"},
         }[plugin]
-
-    def _opsmerge(self) -> dict[str, Any]:
-        return {"api_url": f"{self.opsmerge.url}/api/v1", "api_key": "om_sandbox_key"}
-
-    def _quickbooks(self) -> dict[str, Any]:
-        return {
-            "realm_id": REALM,
-            "client_id": "sandbox-client",
-            "client_secret": "sandbox-secret",
-            "refresh_token": "RT-sandbox-0001",
-            "store_url": self.store_url,
-            "api_url": self.quickbooks.url,
-            "token_url": self.quickbooks.url,
-            "requests_per_second": 1000,
-            "requests_per_minute": 100_000,
-            "batches_per_minute": 10_000,
-        }
 
     def run(self, plugin: Any, *lines: Any, arguments: tuple[str, ...] = (), **settings: Any) -> Ended:
         return run(plugin, self.folder, self.config(plugin) | settings, *lines, arguments=arguments)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import simplejson
 from sqlalchemy import insert, select
+from worlds import REALM, posting_row
 
 from books.core.clock import VirtualClock
 from books.store import Store
@@ -22,7 +23,6 @@ from books.store.tables_posting import posting
 from books.writeback.balances import Balances
 from target_opsmerge.target import TargetOpsMerge
 
-REALM = "9341453000000001"
 CONNECTION = f"sandbox:{REALM}"
 KEY = "om_sandbox_key"
 TARGET = Path(sys.executable).with_name("target-opsmerge")
@@ -175,24 +175,7 @@ class World:
 
     def know_posting(self, invoice_id: str, external_id: str, currency: str = "GBP") -> None:
         """A posting in the store, as target-quickbooks leaves it."""
-        row = {
-            "connection": CONNECTION,
-            "opsmerge_invoice_id": invoice_id,
-            "provider": "quickbooks",
-            "realm_id": REALM,
-            "number": "INV-2026-0001",
-            "outcome": "created",
-            "external_id": external_id,
-            "currency": currency,
-            "attempts": 1,
-            "seq": 1,
-            "generation": 0,
-            "content_sha256": "x",
-            "seen_sha256": "x",
-            "mapping_sha256": "x",
-            "record": "{}",
-            "retry": False,
-        }
+        row = posting_row(invoice_id, external_id, currency=currency)
         with self.store() as store, store.begin() as connection:
             connection.execute(insert(posting).values(**row))
 

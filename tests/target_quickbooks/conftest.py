@@ -9,11 +9,11 @@ import sys
 from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from worlds import REALM, make_line, make_record
 
 from books.core.clock import VirtualClock
 from books.core.faults import Halt
@@ -24,52 +24,7 @@ from target_quickbooks.target import TargetQuickBooks
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `processes`
 
-REALM = "9341453000000001"
 SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}}}
-
-
-def make_line(net="100.00", quantity="1", unit_price=None, rate="20", **changes):
-    amount = Decimal(net)
-    line = {
-        "id": "li_1",
-        "position": 1,
-        "description": "Support",
-        "quantity": Decimal(quantity),
-        "unit_price": Decimal(unit_price or net),
-        "service_id": "svc_1",
-        "service_name": "Managed Support",
-        "tax_code_id": "tx_1",
-        "tax_code_name": "20.0% S",
-        "tax_rate": Decimal(rate),
-        "net_amount": amount,
-        "tax_amount": (amount * Decimal(rate) / 100).quantize(Decimal("0.01"), "ROUND_HALF_UP"),
-    }
-    return {**line, **changes}
-
-
-def make_record(serial=1, /, **changes):
-    lines = changes.pop("lines", [make_line()])
-    net = sum((line["net_amount"] for line in lines), Decimal("0.00"))
-    tax = sum((line["tax_amount"] for line in lines), Decimal("0.00"))
-    record = {
-        "id": f"inv_{serial}",
-        "number": f"INV-2026-{serial:04}",
-        "status": "open",
-        "issue_date": "2026-11-02",
-        "due_date": "2026-12-02",
-        "currency": "GBP",
-        "client_id": f"cl_{serial % 3}",
-        "client_name": f"Client {serial % 3}",
-        "client_email": None,
-        "billing_address": None,
-        "lines": lines,
-        "subtotal": net,
-        "tax_total": tax,
-        "total": net + tax,
-        "accounting_excluded": False,
-        "updated_at": "2026-11-02T00:01:00Z",
-    }
-    return {**record, **changes}
 
 
 @pytest.fixture
