@@ -6,17 +6,15 @@ import http.client
 import logging
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from sqlalchemy import func, select, update
 from webhook_bodies import CONNECTION, TOKEN, body_of, cloud_event
+from webhook_process import FORKING, receive
 
 from books.store import Store
 from books.store.tables_webhooks import webhook_delivery, webhook_notice
@@ -26,7 +24,6 @@ from books.webhooks.inbox import Inbox, SplitResult
 from books.webhooks.trigger import LONGEST_SECONDS, QUIET_SECONDS, RETRY_SECONDS, RETRY_SECONDS_MAX, due_in
 from sandbox.quickbooks.webhooks import sign
 
-HERE = Path(__file__).parent
 KILLS = 20
 
 
@@ -169,22 +166,25 @@ def test_when_the_job_is_due(first_at, last_at, failures, failed_at, due_at):
 class Process:
     """A receiver in a process of its own, as `books webhooks serve` starts it, without Meltano around it."""
 
-    def __init__(self, store_url: str, *options: str) -> None:
-        self._command = [sys.executable, str(HERE / "webhook_process.py"), store_url, *options]
+    def __init__(self, store_url: str, job_words: str | None = None, request_seconds: float | None = None) -> None:
+        self._given = (store_url, job_words, request_seconds)
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout
-        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+        port, far_end = FORKING.Pipe(duplex=False)
+        self.process = FORKING.Process(target=receive, args=(far_end, *self._given), daemon=True)
+        self.process.start()
+        far_end.close()
+        self.url = f"http://127.0.0.1:{port.recv()}"
 
     def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.kill()
+        self.process.join()
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+    def stop(self) -> int | None:
+        self.process.terminate()
+        self.process.join(30)
+        return self.process.exitcode
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_it_stops_in_order(process):
 
 def test_a_head_that_does_not_come_is_given_up(tmp_path):
     """A client that sends its request letter by letter is cut off."""
-    process = Process(f"sqlite:///{tmp_path}/books/books.db", "--request-seconds", "0.3")
+    process = Process(f"sqlite:///{tmp_path}/books/books.db", request_seconds=0.3)
     with socket.create_connection(urlsplit(process.url).netloc.split(":"), timeout=20) as raw:
         raw.sendall(b"POST /webhooks/quickbooks HTT")
         assert raw.recv(100) == b""
@@ -266,7 +266,7 @@ ANSWERED = {
 @pytest.mark.parametrize("answered", ANSWERED.values(), ids=ANSWERED)
 def test_a_later_head_that_does_not_come_is_given_up(tmp_path, answered):
     """After an answer the next request has the same time: one that drips in on a kept connection is cut off."""
-    process = Process(f"sqlite:///{tmp_path}/books/books.db", "--request-seconds", "0.5")
+    process = Process(f"sqlite:///{tmp_path}/books/books.db", request_seconds=0.5)
     with socket.create_connection(urlsplit(process.url).netloc.split(":"), timeout=20) as raw:
         raw.sendall(answered)
         raw.settimeout(0.1)
@@ -290,7 +290,7 @@ def _has_ended(raw: socket.socket) -> bool:
 def test_what_is_noticed_starts_the_job_once_and_again_after_a_failure(tmp_path):
     """Many notices start one job; one that fails is started again; its lock keeps it apart from the scheduler's."""
     ran = tmp_path / "ran"
-    process = Process(f"sqlite:///{tmp_path}/books/books.db", "--job", f"echo x >> {ran}; [ $(wc -l < {ran}) -gt 1 ]")
+    process = Process(f"sqlite:///{tmp_path}/books/books.db", f"echo x >> {ran}; [ $(wc -l < {ran}) -gt 1 ]")
     body = body_of(*(cloud_event(str(number)) for number in range(5)))
     signed = {"intuit-signature": sign(body, TOKEN)}
     requests.post(f"{process.url}/webhooks/quickbooks", data=body, headers=signed, timeout=10)

@@ -1,11 +1,14 @@
-"""A receiver as a process: prints its port, serves until it is stopped."""
+"""A receiver as a process: tells its port, serves until it is stopped.
+
+Forked from a process that has imported everything: one test alone starts it twenty times.
+"""
 
 from __future__ import annotations
 
-import argparse
 import logging
-import sys
+import multiprocessing
 import tempfile
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from webhook_bodies import REALM, TOKEN
@@ -15,29 +18,28 @@ from books.store import Store
 from books.webhooks import Job, Receiver, make_app, serve, server, trigger
 from books.webhooks.inbox import Inbox
 
-parser = argparse.ArgumentParser()
-parser.add_argument("store_url")
-parser.add_argument("--job")
-parser.add_argument("--request-seconds", type=float)
-options = parser.parse_args()
+FORKING = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload(["alembic.command", "books.ledgers.quickbooks.webhook", "books.store", "books.webhooks"])
 
-logger = logging.getLogger("receiver")
-if options.request_seconds:
-    server.REQUEST_SECONDS_MAX = options.request_seconds
-trigger.RETRY_SECONDS = 0.1
-trigger.QUIET_SECONDS = 0.5
-lock_file = Path(tempfile.mkdtemp()) / "job.lock"
-job = Job(["sh", "-c", options.job], Path.cwd(), lock_file) if options.job else None
-receiver = Receiver(
-    Inbox(Store.open(options.store_url)),
-    QuickBooksWebhooks((TOKEN,)),
-    "sandbox",
-    (REALM,),
-    {"payment": ()},
-    logger,
-    trigger.Trigger(job, logger) if job else None,
-)
-listening = server.bind("127.0.0.1", 0)
-sys.stdout.write(f"{listening.getsockname()[1]}\n")
-sys.stdout.flush()
-serve(make_app(receiver), listening)
+
+def receive(port: Connection, store_url: str, job_words: str | None, request_seconds: float | None) -> None:
+    """Send the port, then serve; `job_words` are for a shell."""
+    logger = logging.getLogger("receiver")
+    if request_seconds:
+        server.REQUEST_SECONDS_MAX = request_seconds
+    trigger.RETRY_SECONDS = 0.1
+    trigger.QUIET_SECONDS = 0.5
+    lock_file = Path(tempfile.mkdtemp()) / "job.lock"
+    job = Job(["sh", "-c", job_words], Path.cwd(), lock_file) if job_words else None
+    receiver = Receiver(
+        Inbox(Store.open(store_url)),
+        QuickBooksWebhooks((TOKEN,)),
+        "sandbox",
+        (REALM,),
+        {"payment": ()},
+        logger,
+        trigger.Trigger(job, logger) if job else None,
+    )
+    listening = server.bind("127.0.0.1", 0)
+    port.send(listening.getsockname()[1])
+    serve(make_app(receiver), listening)
