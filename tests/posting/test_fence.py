@@ -209,3 +209,11 @@ def test_a_number_is_sent_once_in_a_run_whatever_a_look_up_says(world, record, f
     sent = [each.number.strip().casefold() for each in world.ledger.invoices.values()]
     assert (len(sent), len(set(sent))) == (CHUNK_BATCHES, CHUNK_BATCHES)
     assert world.journal.postings[last].outcome is Outcome.CONFLICT
+
+
+def test_a_client_whose_name_differs_on_each_invoice_stops_nothing(world, record):
+    """Where OpsMerge's list does not have the client, each name is asked for in one round."""
+    names = {f"inv_{n}": record(n, client_id="cl_1", client_name=f"Name {n}") for n in range(12)}
+    world.rows = {key: records.kept(row) for key, row in names.items()}
+    assert _push(world) is None
+    assert len(world.ledger.invoices) == len(names)

@@ -227,7 +227,7 @@ def _policy(post_from=None, gate=None):
     return Policy(Scope(post_from, "s:1"), 900, gate=gate or Gate())
 
 
-def _decide(candidates, ledger_has=(), policy=None, answered=True, **known):
+def _decide(candidates, ledger_has=(), policy=None, answered=True, found=None, **known):
     """Return the decisions on these candidates, by a ledger that has these invoices and nothing else."""
     policy = policy or _policy()
     ledger = PretendLedger(VirtualClock())
@@ -235,9 +235,10 @@ def _decide(candidates, ledger_has=(), policy=None, answered=True, **known):
     numbers = {fold(each.number) for each in candidates} | {
         fold(each.known.number) for each in candidates if each.posting
     }
-    found = Found(numbers, by_number(ledger_has), documents={"7"}) if answered else Found()
+    found = found or Found(numbers, by_number(ledger_has), documents={"7"})
+    found = found if answered else Found()
     Finder(ledger, MemoryJournal(VirtualClock()), judge).find([each.invoice for each in candidates if each.invoice])
-    judge.known.customers["name:acme ltd"] = Customer("58", "Acme Ltd")
+    judge.known.clients["cl_1"] = Customer("58", "Acme Ltd")
     return decide(candidates, Known(NOW, **known), found, judge, policy)
 
 
@@ -335,7 +336,7 @@ def test_of_two_invoices_of_one_number_one_is_created(record):
     """The first; no look-up could see it, because it is only about to be sent."""
     first, second = _candidate(record), replace(_candidate(record), id="inv_2", number="inv-2026-0001 ")
     created, refused = _decide([first, second])
-    assert (created.action, _outcome(refused)) == (CREATE, "number_taken")
+    assert (created.action, _outcome(refused)) == (CREATE, "number_twice")
     assert "inv_1" in refused.reason.message
 
 
@@ -345,7 +346,7 @@ def test_a_number_that_is_on_its_way_is_not_used_again(record, resting):
     lost = _posting(record, "unknown", attempted_at=NOW if resting else NOW.subtract(seconds=1100))
     second = replace(_candidate(record), id="inv_2")
     decisions = _decide([second, _candidate(record, lost)], in_flight={"inv-2026-0001": "inv_1"})
-    assert [_outcome(each) for each in decisions] == ["number_taken", WAIT if resting else SEND_AGAIN]
+    assert [_outcome(each) for each in decisions] == ["number_twice", WAIT if resting else SEND_AGAIN]
 
 
 def test_one_invoice_adopts_a_document(record):
@@ -356,12 +357,48 @@ def test_one_invoice_adopts_a_document(record):
     assert [_outcome(each) for each in decisions] == ["number_taken", Action.ADOPT]
 
 
+def test_a_number_that_was_taken_by_one_on_its_way_is_looked_at_again(record):
+    """At every push: recorded once while that one is out, created when it turned out not to be there."""
+    [refused] = _decide([replace(_candidate(record), id="inv_2")], in_flight={"inv-2026-0001": "inv_1"})
+    again = replace(_candidate(record, refused.row), id="inv_2")
+    assert _decide([again], in_flight={"inv-2026-0001": "inv_1"})[0].action is KNOWN
+    assert _decide([again])[0].action is CREATE
+
+
+def test_a_retry_of_what_a_bookkeeper_renumbered_sends_nothing(record):
+    """It is looked up by the id that it was posted as, too."""
+    posting = _posting(record, "created", **POSTED, retry=True)
+    found = Found({"inv-2026-0001"}, {}, {"7": _there(number="INV-2026-0001A", source_id="inv_1")})
+    [decision] = _decide([_candidate(record, posting)], found=found)
+    assert decision.action is Action.STILL_THERE
+
+
+def test_a_retry_of_a_record_that_cannot_be_read_keeps_the_id(record):
+    """What is in the ledger stays known."""
+    posting = _posting(record, "created", **POSTED, retry=True)
+    broken = replace(_candidate(record, posting), invoice=None, problem=Reject("unreadable", code="wrong_type"))
+    assert _decide([broken])[0].row is None
+
+
+def test_what_is_still_there_is_adopted_by_nobody_else(record):
+    """Two invoices of one number and the same values, one document that a retry finds still there."""
+    posted = _posting(record, "adopted", **POSTED, retry=True)
+    decisions = _decide([_candidate(record, posted), replace(_candidate(record), id="inv_2")], [_there()])
+    assert [_outcome(each) for each in decisions] == [Action.STILL_THERE, "number_taken"]
+
+
+def test_behind_a_shut_gate_what_is_not_ours_waits_for_a_plan(record):
+    """Even where OpsMerge names another id, which is gone: the plan shows what is there."""
+    [decision] = _decide([_candidate(record)], [_there()], _policy(gate=Gate(shut="no plan")), former={"inv_1": "55"})
+    assert _outcome(decision) == "plan_needed"
+
+
 def test_every_problem_of_an_invoice_is_named(record, line):
     """A push shows the first, preflight all: one list."""
     wrong = _candidate(record, currency="EUR", lines=[line("100.00", tax_code_name="None such")])
     [decision] = _decide([wrong])
     codes = [each.reason.code for each in decision.judged.problems]
-    assert codes == ["currency_off", "tax_code_missing"]
+    assert codes == ["currency_off", "tax_code_missing", "customer_currency"]
     assert (decision.action, decision.reason.code) == (Action.REJECT, "currency_off")
 
 

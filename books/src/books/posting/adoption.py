@@ -10,6 +10,9 @@ from books.core.faults import Reject
 from books.ledgers.contract import Company, Invoice, LedgerInvoice
 from books.posting.postings import GONE
 
+NUMBER_TWICE = "number_twice"
+"""Fault code of an invoice whose number another one of OpsMerge was sent with: due again at every push."""
+
 
 @dataclass(frozen=True)
 class Same:
@@ -104,9 +107,9 @@ def number_twice(other_id: str) -> Reject:
     """Return the conflict of a number that another invoice of OpsMerge has, which is posted in its place."""
     return Reject(
         f"another invoice in OpsMerge has the same number (id {other_id}), and was sent first",
-        code="number_taken",
+        code=NUMBER_TWICE,
         field="number",
-        remedy="Renumber this one in OpsMerge; it is sent when it changes.",
+        remedy="Renumber one of the two in OpsMerge. It is looked up again at every push.",
     )
 
 

@@ -30,7 +30,17 @@ import pendulum
 
 from books.core.faults import Reject
 from books.ledgers.contract import LedgerInvoice
-from books.posting.adoption import Absent, Same, Taken, Verdict, fold, gone, identify, number_taken, number_twice
+from books.posting.adoption import (
+    NUMBER_TWICE,
+    Same,
+    Taken,
+    Verdict,
+    fold,
+    gone,
+    identify,
+    number_taken,
+    number_twice,
+)
 from books.posting.candidates import Candidate, Identity, posting_of
 from books.posting.changes import changed_after_posting
 from books.posting.eligibility import (
@@ -257,6 +267,8 @@ def former_id(c: Candidate, known: Known, scope: Scope) -> str | None:
 
     OpsMerge shows it where the store is lost or older than the posting.
     """
+    if c.retry and c.posting is not None and c.posting.in_the_books:
+        return c.posting.external_id  # a bookkeeper may have changed its number: it is still there
     kept = known.former.get(c.id)
     if kept is not None or c.invoice is None or (c.posting is not None and c.posting.in_the_books):
         return kept
@@ -355,7 +367,7 @@ def _decide_refused(c: Candidate, posting: Posting, context: _Context) -> Decisi
     is_due_again = (
         posting.retry
         or c.is_stale
-        or posting.fault_code in WITHDRAWALS | GATES
+        or posting.fault_code in WITHDRAWALS | GATES | {NUMBER_TWICE}
         or (posting.fault_code == BEFORE_POST_FROM and not is_early)
     )
     if c.is_unchanged and c.mapping_sha256 == posting.mapping_sha256 and not is_due_again:
@@ -377,22 +389,30 @@ def _post(c: Candidate, context: _Context) -> Decision:
     looked = _look_up(c, c.number, context)
     if isinstance(looked, Need):
         return ask(c, looked)
-    if objection is not None and isinstance(looked.verdict, Same) and not _is_ours(c, looked.verdict.found, context):
-        looked = replace(looked, verdict=Absent())  # a plan has to show it first
     decision = _adopt_or_refuse(c, looked, context)
-    if decision is not None:
-        # What bears our note was posted from a store that is lost: from the next run on no plan is needed.
-        return replace(decision, proves_earlier_posting=objection is not None and decision.action is Action.ADOPT)
     if objection is not None:
+        return _behind_the_gate(c, looked.verdict, decision, objection, context)
+    return decision or replace(_create(c, context), replaced=looked.replaced)
+
+
+def _behind_the_gate(
+    c: Candidate, verdict: Verdict, decision: Decision | None, objection: Reject, context: _Context
+) -> Decision:
+    """Return what happens behind a shut gate: what is ours is adopted; a plan has to show the rest first.
+
+    What bears our note was posted from a store that is lost: from the next run on no plan is needed.
+    """
+    is_foreign = isinstance(verdict, Same) and not _is_ours(c, verdict.found, context)
+    if decision is None or is_foreign:
         return context.refuse(c, Outcome.HELD, objection)
-    return replace(_create(c, context), replaced=looked.replaced)
+    return replace(decision, proves_earlier_posting=decision.action is Action.ADOPT)
 
 
 def _keep_back(c: Candidate, objection: Reject, context: _Context) -> Decision | None:
     """Return what happens to an invoice that the gate objects to; None where it is to be looked up before."""
     if c.posting is not None and c.posting.in_the_books:
         return Decision(c, Action.EXISTS)  # the retry of something posted waits for a push that may do it
-    if _is_held_for(c, objection):
+    if _is_recorded(c, Outcome.HELD, objection):
         return Decision(c, Action.KNOWN)
     return None if context.policy.gate.shut else context.refuse(c, Outcome.HELD, objection)
 
@@ -450,7 +470,7 @@ def _adopt_or_refuse(c: Candidate, looked: _Looked, context: _Context) -> Decisi
     if isinstance(verdict, Taken):
         decision = _absent(c, Outcome.CONFLICT, number_taken(verdict.found), context)
     elif isinstance(verdict, Same) and c.posting is not None and c.posting.external_id == verdict.found.id:
-        decision = _still_there(c, c.posting, context)
+        decision = replace(_still_there(c, c.posting, context), found=verdict.found)
     elif isinstance(verdict, Same):
         row = adopted(posting_of(c, context.policy.identity), verdict.found, context.known.now)
         decision = Decision(c, Action.ADOPT, row=row, found=verdict.found)
@@ -554,6 +574,8 @@ def planned(c: Candidate, judged: Judged) -> PlanRow:
 def _reject_unreadable(c: Candidate, context: _Context) -> Decision:
     if c.problem is None:
         raise TypeError("a candidate without an invoice has a problem")
+    if c.posting is not None and c.posting.in_the_books:
+        return Decision(c, Action.KNOWN)  # its id stays; the retry waits until the record can be read
     return context.refuse(c, Outcome.REJECTED, c.problem)
 
 
@@ -577,12 +599,12 @@ def _restore(c: Candidate, posting: Posting) -> Decision:
     return Decision(c, Action.RESTORE, row=restored(posting, c.content_sha256, c.record))
 
 
-def _is_held_for(c: Candidate, objection: Reject) -> bool:
-    """Return whether the store says already that this invoice is held for this reason."""
+def _is_recorded(c: Candidate, outcome: Outcome, reason: Reject) -> bool:
+    """Return whether the store says already that this invoice has this outcome for this reason."""
     if c.posting is None or not c.is_unchanged:
         return False
-    held = (c.posting.outcome, c.posting.fault_code, c.posting.fault_message)
-    return held == (Outcome.HELD, objection.code, objection.message)
+    recorded = (c.posting.outcome, c.posting.fault_code, c.posting.fault_message)
+    return recorded == (outcome, reason.code, reason.message)
 
 
 # Among the invoices of a chunk.
@@ -611,7 +633,9 @@ def _one_of_each_number(decisions: Sequence[Decision], context: _Context) -> lis
             holder = first.setdefault(fold(each.candidate.number), each.candidate.id)
             if holder != each.candidate.id:
                 refused = context.refuse(each.candidate, Outcome.CONFLICT, number_twice(holder), each.judged)
-                judged.append(replace(refused, same_number_as=holder))
+                is_known = _is_recorded(each.candidate, Outcome.CONFLICT, number_twice(holder))
+                known = Decision(each.candidate, Action.KNOWN) if is_known else refused
+                judged.append(replace(known, same_number_as=holder))
                 continue
         judged.append(each)
     return judged

@@ -71,12 +71,11 @@ class Finder:
 
     def find_customers(self, invoices: Sequence[Invoice]) -> None:
         """Ask for the customers of these invoices that are not known yet, and keep whose customer each is."""
-        by_client = {invoice.client_id: invoice for invoice in invoices}
-        named = (self.judge.customer_to_ask(invoice) for invoice in by_client.values())
+        named = (self.judge.customer_to_ask(invoice) for invoice in invoices)
         wanted = {key_of(each): each for each in named if each is not None and self._is_new(customer_key(each))}
         if wanted:
             self._ask_for_customers(wanted)
-        self._keep_customers_by_name(by_client.values())
+        self._keep_customers_by_name(invoices)
 
     def _ask_for_customers(self, wanted: Mapping[str, Named]) -> None:
         ids, names = _ids_and_names(wanted.values())

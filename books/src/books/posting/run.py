@@ -257,15 +257,15 @@ class PushRun:
         opened.replaced.update(replaced)
         self._record(decisions)
         self._checkpoint("decisions_recorded")
+        new = [each for each in decisions if each.action is Action.CREATE]
+        opened.sent.update((fold(each.candidate.number), each.candidate.id) for each in new)
         if self._options.dry_run:
             return
         opened.outbox.resend([each.candidate.known for each in decisions if each.action is Action.SEND_AGAIN])
-        new = [each for each in decisions if each.action is Action.CREATE]
         judge = opened.finder.judge
         invoices = [each.candidate.invoice for each in new if each.judged.customer is None and each.candidate.invoice]
         items = [item for each in new for item in each.judged.items if isinstance(item, NewItem)]
         opened.creator.create_missing(invoices, items)
-        opened.sent.update((fold(each.candidate.number), each.candidate.id) for each in new)
         ready = [each for each in (self._draft(judge, each.candidate) for each in new) if each is not None]
         if new:
             self._checkpoint("drafted")
