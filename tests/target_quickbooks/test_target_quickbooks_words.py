@@ -91,7 +91,7 @@ def test_of_two_invoices_with_one_number_in_one_run_one_is_posted(sqlite_bridge,
     rows = sqlite_bridge.postings()
     assert {key: (row["outcome"], row["fault_code"]) for key, row in rows.items()} == {
         "inv_1": ("created", None),
-        "inv_2": ("conflict", "number_taken"),
+        "inv_2": ("conflict", "number_twice"),
         "inv_3": ("created", None),
     }
     assert len(sqlite_bridge.books()) == 2
