@@ -106,6 +106,10 @@ class Action(StrEnum):
     """Sent before and not there: the same bytes under the same key."""
 
 
+UNCOUNTED = (Action.EXISTS, Action.STILL_THERE)
+"""Actions whose row, where there is one, is no new outcome."""
+
+
 class Need(StrEnum):
     """What has to be asked before an invoice can be decided."""
 
@@ -148,7 +152,7 @@ class Decision:
         if self.action is Action.LEAVE and self.reason is not None:
             why = self.reason
             return PlanRow(self.candidate.id, self.candidate.number, LEAVE, reason=why.message, remedy=why.remedy)
-        if self.row is not None and self.action is not Action.STILL_THERE:
+        if self.row is not None and self.action not in UNCOUNTED:
             return PlanRow.of_posting(self.row)
         if self.action in (Action.KNOWN, Action.WAIT):
             return PlanRow.of_posting(self.candidate.known)
@@ -349,7 +353,11 @@ def _decide_recalled(c: Candidate, posting: Posting, conflict: Reject, context: 
     """
     if context.has_ended(posting):
         is_open = posting.outcome is Outcome.CONFLICT or posting.retry
-        return _restore(c, posting) if is_open else Decision(c, Action.EXISTS)
+        if is_open:
+            return _restore(c, posting)
+        # The store learns that it is withdrawn: a retry from the store would post it else.
+        is_news = posting.record != c.record
+        return Decision(c, Action.EXISTS, row=replace(posting, record=c.record) if is_news else None)
     if posting.fault_code == conflict.code and not posting.retry:
         return Decision(c, Action.KNOWN, reason=conflict)
     if posting.external_id not in context.found.documents:

@@ -23,7 +23,7 @@ from books.posting.candidates import Candidate, identity_of, posting_of, read
 from books.posting.choices import Choices
 from books.posting.crash import Checkpoint
 from books.posting.creating import Creator
-from books.posting.decide import Action, Decision, Found, Need, Policy, decide, is_to_be_found_again
+from books.posting.decide import UNCOUNTED, Action, Decision, Found, Need, Policy, decide, is_to_be_found_again
 from books.posting.documents import VOIDED
 from books.posting.eligibility import BEFORE_POST_FROM, BELONGS_TO_ANOTHER, Scope, reason_to_leave
 from books.posting.finding import Finder, is_fresh
@@ -304,9 +304,9 @@ class PushRun:
         """Write and count what is decided, but for what is sent."""
         voided = {each.found.id: VOIDED for each in decisions if each.found is not None and each.found.voided}
         self._journal.note_ended(voided)
-        still_there = [each for each in decisions if each.action is Action.STILL_THERE]
-        others = [each.row for each in decisions if each.row is not None and each.action is not Action.STILL_THERE]
-        self._journal.write([each.row for each in still_there if each.row is not None])
+        uncounted = [each for each in decisions if each.action in UNCOUNTED]
+        others = [each.row for each in decisions if each.row is not None and each.action not in UNCOUNTED]
+        self._journal.write([each.row for each in uncounted if each.row is not None])
         self._write(others)
         self._leave_alone([each.candidate for each in decisions if each.action is Action.LEAVE_ALONE])
         if any(each.proves_earlier_posting for each in decisions):
