@@ -30,7 +30,7 @@ def quickbooks_settings(url: str, store_url: str, **more: Any) -> dict[str, Any]
     }
 
 
-def posting_row(opsmerge_invoice_id: str, external_id: str, **more: Any) -> dict[str, Any]:
+def posting_row(opsmerge_invoice_id: str, external_id: str | None, **more: Any) -> dict[str, Any]:
     """Return a row of the table `posting`: an invoice that target-quickbooks created."""
     return {
         "connection": f"sandbox:{REALM}",

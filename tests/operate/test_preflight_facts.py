@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert
+from worlds import posting_row
 
 from books.core.clock import SystemClock
 from books.core.settings import QuickBooksSettings
@@ -18,6 +19,7 @@ from books.opsmerge import OpsMergeSettings
 from books.opsmerge import open_client as open_opsmerge
 from books.posting.journal import Lesson, SqlJournal
 from books.posting.mappings import Mappings
+from books.posting.postings import GONE
 from books.store import Store
 from books.store.tables_posting import posting
 
@@ -235,3 +237,14 @@ def test_a_service_that_lines_name_in_two_ways_is_not_proposed(company):
     assert company.inspect()["service", "Backup."].suggestion.ledger_name == "Back-up"
     company.opsmerge.deed("save_service", id="svc_3", name="svc_2")
     assert company.inspect()["service", "Backup."].suggestion is None
+
+
+def test_an_invoice_that_is_missing_since_a_disconnect_is_named(company):
+    """As a push leaves it: only a retry ends the hold, so it is no longer counted as due."""
+    missing = company.bill()
+    row = posting_row(missing["id"], None, outcome="held", fault_code=GONE, number=missing["number"])
+    with company.store.begin() as conn:
+        conn.execute(insert(posting).values(**row))
+    found = company.inspect()
+    assert found["invoice", "no longer in the books"].numbers == (missing["number"],)
+    assert ("invoice", "0 due") in found

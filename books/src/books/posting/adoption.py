@@ -52,7 +52,7 @@ def identify(
     number. Without either, number, customer, currency, date and net must agree. Gross may differ by VAT pennies.
     `replaced`: ids of voided invoices that a person asked to post again; they count for nothing.
     """
-    candidates = sorted((each for each in found if each.id not in replaced), key=_oldest_first)
+    candidates = sorted((each for each in found if each.id not in replaced), key=_live_and_oldest_first)
     for each in candidates:
         if each.source_id == invoice_id or (each.id == former_id and each.source_id is None):
             return Same(each)
@@ -63,8 +63,8 @@ def identify(
     return Taken(others[0]) if others else Absent()
 
 
-def _oldest_first(each: LedgerInvoice) -> tuple[int, str]:
-    return (int(each.id) if each.id.isdigit() else 0, each.id)
+def _live_and_oldest_first(each: LedgerInvoice) -> tuple[bool, int, str]:
+    return (each.voided, int(each.id) if each.id.isdigit() else 0, each.id)
 
 
 def fold(number: str) -> str:

@@ -17,6 +17,8 @@ called reads that and asks again. The final decisions are applied (push), kept (
     unknown, resting           anything                 WAIT
     unknown, rested            anything                 look up: ADOPT, CONFLICT, SEND_AGAIN, HOLD; edited: as if no row
     disconnected               anything                 look up: ADOPT, CONFLICT, else HOLD
+
+Whatever is due and dated before the go-live date is adopted where it is there, and never sent.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ class Action(StrEnum):
     LEAVE_ALONE = "leave alone"
     """From before the go-live date and not in the ledger: not looked for again until it changes."""
     EXISTS = "exists"
-    """In the ledger and unchanged: counted only."""
+    """In the ledger and unchanged, or ended on both sides: counted only."""
     STILL_THERE = "still there"
     """A person asked for a retry, and what was posted is still in the ledger: nothing is sent."""
     KNOWN = "known"
@@ -205,7 +207,7 @@ def decide(
 ) -> list[Decision]:
     """Return a decision per candidate, in their order.
 
-    `judge` is None until the ledger was opened; what needs it is `ASK`ed for by number first.
+    `judge` is None until the ledger was opened: whatever needs it is `Action.ASK` with `Need.NUMBER` until then.
     """
     context = _Context(known, found, judge, policy)
     decisions = [_decide(each, context) for each in candidates]
@@ -300,18 +302,16 @@ def _decide_new(c: Candidate, context: _Context) -> Decision:
     if reason is not None:
         is_named = reason == BELONGS_TO_ANOTHER
         return Decision(c, Action.LEAVE, reason=belongs_to_another(c.invoice.owner) if is_named and c.invoice else None)
-    if is_before_go_live(c.invoice, context.scope):
-        if context.known.left_alone.get(c.id) == c.content_sha256:
-            return Decision(c, Action.LEAVE)
-        return _adopt_only(c, context)
-    return _post(c, context)
+    if is_before_go_live(c.invoice, context.scope) and context.known.left_alone.get(c.id) == c.content_sha256:
+        return Decision(c, Action.LEAVE)
+    return _due(c, context)
 
 
 def _decide_unknown(c: Candidate, posting: Posting, context: _Context) -> Decision:
     if posting.fault_code == NOT_SENT and not posting.attempts:  # claimed, and given up before anything left
         if not is_wanted(c, context.scope):
             return _withdraw(c, context)
-        return _adopt_only(c, context) if is_before_go_live(c.invoice, context.scope) else _post(c, context)
+        return _due(c, context)
     was_noted = posting.fault_code not in (None, NOT_SENT)
     rest = rest_seconds(context.policy.settle_seconds, context.policy.http_timeout, was_noted=was_noted)
     if posting.attempted_at is not None and context.known.now < posting.attempted_at.add(seconds=rest):
@@ -334,7 +334,7 @@ def _decide_in_the_ledger(c: Candidate, posting: Posting, context: _Context) -> 
     if conflict is not None:
         return _decide_recalled(c, posting, conflict, context)
     if posting.retry and is_wanted(c, context.scope):
-        return _post(c, context)
+        return _due(c, context)
     is_conflict = posting.outcome is Outcome.CONFLICT
     is_draft = c.invoice is not None and c.invoice.status not in (*OPEN_STATUSES, "paid")
     if is_draft or is_of_another(c.invoice, context.scope):  # reconciliation has a class for a draft that was posted
@@ -352,10 +352,9 @@ def _decide_recalled(c: Candidate, posting: Posting, conflict: Reject, context: 
     A person's retry has the ledger asked again, and sends nothing.
     """
     if context.has_ended(posting):
-        is_open = posting.outcome is Outcome.CONFLICT or posting.retry
-        if is_open:
+        if posting.outcome is Outcome.CONFLICT or posting.retry:
             return _restore(c, posting)
-        # The store learns that it is withdrawn: a retry from the store would post it else.
+        # The store learns that it is withdrawn: otherwise a later retry, decided from the store, would post it again.
         is_news = posting.record != c.record
         return Decision(c, Action.EXISTS, row=replace(posting, record=c.record) if is_news else None)
     if posting.fault_code == conflict.code and not posting.retry:
@@ -367,23 +366,28 @@ def _decide_recalled(c: Candidate, posting: Posting, conflict: Reject, context: 
 
 def _decide_refused(c: Candidate, posting: Posting, context: _Context) -> Decision:
     if posting.fault_code == GONE and not posting.retry:
-        return Decision(c, Action.KNOWN)
+        return Decision(c, Action.KNOWN, reason=gone(None))
     if not is_wanted(c, context.scope):
         is_known = posting.outcome is Outcome.HELD and posting.fault_code in WITHDRAWALS
         return Decision(c, Action.KNOWN) if is_known else _withdraw(c, context)
-    is_early = is_before_go_live(c.invoice, context.scope)
+    was_early = posting.fault_code == BEFORE_POST_FROM
     is_due_again = (
         posting.retry
         or c.is_stale
         or posting.fault_code in WITHDRAWALS | GATES | {NUMBER_TWICE}
-        or (posting.fault_code == BEFORE_POST_FROM and not is_early)
+        or (was_early and not is_before_go_live(c.invoice, context.scope))
     )
     if c.is_unchanged and c.mapping_sha256 == posting.mapping_sha256 and not is_due_again:
         return Decision(c, Action.KNOWN)
-    return _adopt_only(c, context) if is_early else _post(c, context)
+    return _due(c, context)
 
 
 # By what the ledger has.
+
+
+def _due(c: Candidate, context: _Context) -> Decision:
+    """Post what is due; from before the go-live date it is only adopted, whatever became of it until now."""
+    return _adopt_only(c, context) if is_before_go_live(c.invoice, context.scope) else _post(c, context)
 
 
 def _post(c: Candidate, context: _Context) -> Decision:
@@ -435,7 +439,7 @@ def _adopt_only(c: Candidate, context: _Context) -> Decision:
         return decision
     if c.posting is None:
         return Decision(c, Action.LEAVE_ALONE)
-    # What was held or refused until now says so no longer.
+    # The reason that stood in the row until now is replaced.
     return replace(context.refuse(c, Outcome.HELD, before_post_from()), action=Action.LEAVE_ALONE)
 
 
@@ -511,9 +515,9 @@ def _settle(c: Candidate, posting: Posting, context: _Context) -> Decision:
         return _as_sent(c, posting, Outcome.CONFLICT, number_taken(verdict.found), context)
     if not is_wanted(c, context.scope):
         return _withdraw(c, context)
-    if c.is_unchanged:
+    if c.is_unchanged and not is_before_go_live(c.invoice, context.scope):
         return Decision(c, Action.SEND_AGAIN)
-    return _post(c, context)
+    return _due(c, context)
 
 
 def _find_again(c: Candidate, context: _Context) -> Decision:

@@ -64,7 +64,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Judged:
-    """With what an invoice would be created, and everything that speaks against it, first what is shown first."""
+    """With what an invoice would be created, and every problem, in the order in which they are shown."""
 
     customer: Customer | None = None
     """None where it has to be created, or none can be chosen."""

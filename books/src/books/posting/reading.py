@@ -30,15 +30,19 @@ def known_to_store(journal: Journal, candidates: Sequence[Candidate], policy: Po
     """Return what the store says of a chunk, besides its postings."""
     unseen = [each.id for each in candidates if each.posting is None] if policy.scope.post_from else []
     recalled = [each.known.external_id or "" for each in candidates if recall(each, policy.scope) is not None]
-    replaced = journal.lessons(REPLACED).items()
     return Known(
         now=journal.now(),
         left_alone=journal.is_left_alone(unseen) if unseen else {},
         ended=journal.ended_documents(recalled) if recalled else {},
         in_flight={fold(number): invoice_id for number, invoice_id in journal.in_flight().items()},
         former={key: each.ledger_id for key, each in journal.lessons(FORMER_ID).items()},
-        replaced={key: str(lesson.detail.get("number", "")) for key, lesson in replaced},
+        replaced=replaced_documents(journal),
     )
+
+
+def replaced_documents(journal: Journal) -> dict[str, str]:
+    """Return the ids of voided documents that retries have replaced, with their numbers."""
+    return {key: str(lesson.detail.get("number", "")) for key, lesson in journal.lessons(REPLACED).items()}
 
 
 def read_documents(

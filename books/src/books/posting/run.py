@@ -33,7 +33,7 @@ from books.posting.judging import InvoiceJudge, KnownReferences
 from books.posting.outbox import Outbox, Ready
 from books.posting.plan import PlanRow
 from books.posting.postings import IN_THE_BOOKS, Outcome, Posting, with_fault
-from books.posting.reading import Reader, known_to_store, read_documents
+from books.posting.reading import Reader, known_to_store, read_documents, replaced_documents
 from books.posting.spool import Spool
 from books.posting.summary import Summary
 
@@ -216,8 +216,7 @@ class PushRun:
             company = self._company()
             self._checkpoint("company_checked")
             judge = InvoiceJudge(self._ledger, company, self._choices, self._options.vat_difference, KnownReferences())
-            lessons = self._journal.lessons(REPLACED).items()
-            replaced = {key: str(lesson.detail.get("number", "")) for key, lesson in lessons}
+            replaced = replaced_documents(self._journal)
             finder = Finder(self._ledger, self._journal, judge)
             parts = (self._ledger, self._journal, self._clock)
             outbox = Outbox(*parts, company, self._checkpoint, self._report, replaced)

@@ -31,6 +31,7 @@ from books.posting.finding import Finder
 from books.posting.journal import FORMER_ID, REPLACED, Lesson
 from books.posting.judging import InvoiceJudge, KnownReferences
 from books.posting.mappings import Mappings
+from books.posting.postings import GONE
 from books.posting.preview import PreviewJournal
 from books.posting.reading import Reader
 from books.store import Store
@@ -187,16 +188,17 @@ def _readable(documents: Sequence[Mapping[str, Any]]) -> Iterator[Invoice]:
 def _candidates(
     documents: Sequence[Mapping[str, Any]], ledger: Ledger, choices: Choices, rules: Rules, journal: PreviewJournal
 ) -> list[Candidate]:
-    """Return the invoices as a push would meet them. A row of what is not in the ledger is left out.
+    """Return the invoices as a push would meet them, without the rows of those that were refused or held before.
 
-    What was refused or held before is so judged again, as a push does once something changed.
+    These are judged again, as a push does once something changed; only a retry ends the hold of a missing one.
     """
     postings = journal.load([str(each["id"]).strip() for each in documents])
     found = []
     for each in documents:
         text = records.kept(each)
         posting = postings.get(str(each["id"]).strip())
-        posting = posting if posting is not None and posting.in_the_books else None
+        is_kept = posting is not None and (posting.in_the_books or posting.fault_code == GONE)
+        posting = posting if is_kept else None
         candidate = read_candidate(text, money.loads(text), posting, ledger, choices, rules.vat_difference)
         found.append(candidate if candidate.number else replace(candidate, number=candidate.id))
     return found

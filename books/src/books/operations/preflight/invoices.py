@@ -85,12 +85,13 @@ def _of_another_company(sides: BothSides) -> Problems:
 
 
 def _in_conflict(sides: BothSides) -> Problems:
-    """Return the invoices that are in the ledger and were changed, voided or opted out in OpsMerge since."""
-    posted = [each for each in sides.decisions if each.candidate.posting is not None and each.reason is not None]
+    """Return the invoices that were posted, and were changed, voided or opted out since, or are missing."""
     return [
         (each.candidate.number, each.reason)
-        for each in posted
-        if each.action in (Action.CONFLICT, Action.KNOWN) and each.reason is not None
+        for each in sides.decisions
+        if each.candidate.posting is not None
+        and each.action in (Action.CONFLICT, Action.KNOWN)
+        and each.reason is not None
     ]
 
 
