@@ -28,7 +28,7 @@ import requests
 from tables import table
 
 from books.core.clock import Clock, SystemClock, VirtualClock
-from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.posting.records import to_text
 from books.store import Store
 from books.transport.call import CallKind

@@ -15,7 +15,8 @@ import pytest
 import requests
 
 from books.core.clock import VirtualClock
-from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
+from books.ledgers.registry import vendor
 from books.operations.disconnect import Disconnected, disconnect
 from books.operations.session import Session
 from books.store import Store
@@ -96,7 +97,11 @@ class Office:
     def disconnect(self) -> Disconnected:
         """The command."""
         plugins = {"target-opsmerge": self.to_opsmerge, "target-quickbooks": self.to_quickbooks}
-        configuration: Any = SimpleNamespace(environment=self._environment, plugin=lambda name: plugins.get(name, {}))
+        configuration: Any = SimpleNamespace(
+            environment=self._environment,
+            plugin=lambda name: plugins.get(name, {}),
+            vendor=lambda: vendor("quickbooks"),
+        )
         with closing(self.store()) as store:
             session = Session(configuration, QuickBooksSettings.from_config(self.to_quickbooks), store)
             return disconnect(session, lambda _point: None)

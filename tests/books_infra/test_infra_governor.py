@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from books.core.clock import SystemClock, VirtualClock
 from books.core.faults import Exit, Halt
-from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 from books.store import store as store_module
 from books.transport import CallKind

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from books.core.clock import SystemClock
-from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 from books.transport import CallKind, Request, build, governor_of, tokens_of
 

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from books.core.clock import SystemClock
-from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 from books.transport import CallKind, tokens_of
 from books.transport.governor import Governor, Limit

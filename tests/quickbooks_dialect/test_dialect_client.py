@@ -6,10 +6,10 @@ import pytest
 
 from books.core.clock import VirtualClock
 from books.core.faults import Exit, Halt, Reject, ServerError
-from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks import BatchItem, open_client
 from books.ledgers.quickbooks.client import batch_body
 from books.ledgers.quickbooks.reading import Entity, read_changes
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 
 REALM = "9341453000000001"

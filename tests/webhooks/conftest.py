@@ -24,8 +24,6 @@ sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `webh
 
 from webhook_bodies import REALM, TOKEN
 
-READS = {"payment": (), "invoice": ("created",)}
-
 
 @dataclass(frozen=True)
 class Running:
@@ -72,7 +70,7 @@ def inbox(store: Store) -> Inbox:
 def receiver(tmp_path, dialect: QuickBooksWebhooks) -> Iterator[Running]:
     """The receiver on a SQLite store, without a job to start."""
     opened = Store.open(f"sqlite:///{tmp_path}/books/books.db")
-    receiver = Receiver(Inbox(opened), dialect, "sandbox", (REALM,), READS, logging.getLogger("test"))
+    receiver = Receiver(Inbox(opened), dialect, "sandbox", (REALM,), logging.getLogger("test"))
     with running(make_app(receiver)) as url:
         yield Running(url, opened, receiver)
     opened.close()

@@ -93,7 +93,7 @@ def test_a_client_that_leaves_does_no_harm(receiver):
 
 def test_a_store_that_cannot_be_written_is_a_503(receiver, monkeypatch):
     """QuickBooks is told to send it again; once the store can be written, it is taken."""
-    monkeypatch.setattr(limits, "KEEP_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(receiver.receiver, "_seconds", 0.2)
     body = body_of(cloud_event())
     with receiver.store.begin():
         assert receiver.post(body) == 503

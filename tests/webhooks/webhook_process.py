@@ -36,7 +36,6 @@ def receive(port: Connection, store_url: str, job_words: str | None, request_sec
         QuickBooksWebhooks((TOKEN,)),
         "sandbox",
         (REALM,),
-        {"payment": ()},
         logger,
         trigger.Trigger(job, logger) if job else None,
     )

@@ -85,7 +85,7 @@ class CompanyStream(Extracts):
     def _own_state(self) -> dict[str, Any]:
         """Return the bookmark, unless it is another company's."""
         state = self.get_context_state(None)
-        return state if state.get(CONNECTION) == self.tap.settings.quickbooks.connection else {}
+        return state if state.get(CONNECTION) == self.tap.settings.ledger.connection else {}
 
     def read(self, context: Any) -> Iterator[dict[str, Any]]:
         """Yield the rows: what changed or everything, then the objects of notices that were not among them.
@@ -115,7 +115,7 @@ class CompanyStream(Extracts):
 
     def _converted(self, chunk: list[rows.Row]) -> Iterator[rows.Row]:
         to_row = self.objects.row or self._payment_rows(chunk)
-        realm_id = self.tap.settings.quickbooks.realm_id
+        realm_id = self.tap.settings.ledger.realm_id
         for each in chunk:
             home_currency = "" if each.get("CurrencyRef") else self.tap.home_currency
             yield rows.keyed(realm_id, each, to_row(each, home_currency))
@@ -128,7 +128,7 @@ class CompanyStream(Extracts):
         state = self.get_context_state(None)
         state[CURSOR] = rows.text_of(cursor)
         state[NOTICED] = noticed
-        state[CONNECTION] = self.tap.settings.quickbooks.connection
+        state[CONNECTION] = self.tap.settings.ledger.connection
         if not self._reads_everything:
             self.tap.mark_read(self.objects.entity.name, noticed)
 

@@ -63,7 +63,7 @@ class StoreStream(Extracts):
         names = [name for name in self.schema["properties"] if name in self.table.c]
         key = self.table.c[str(self.replication_key)]
         statement = select(*(self.table.c[name] for name in names))
-        statement = statement.where(self.table.c.connection == self.tap.settings.quickbooks.connection)
+        statement = statement.where(self.table.c.connection == self.tap.settings.ledger.connection)
         statement = statement.where(key.is_not(None) if after is None else key > after)
         return statement.order_by(key).limit(PAGE_ROWS)
 

@@ -11,12 +11,12 @@ from singer_sdk import Stream, Tap
 from sqlalchemy import select
 
 from books.core.clock import Clock, SystemClock
-from books.core.settings import TAP_PROPERTIES, TapSettings, config_schema
 from books.ledgers.notices import fold
 from books.ledgers.quickbooks import QuickBooksClient, open_client, query
 from books.ledgers.quickbooks.reading import CompanyReader
 from books.ledgers.quickbooks.reading_rows import Posted
-from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
+from books.ledgers.quickbooks.settings import QuickBooksPullSettings
+from books.ledgers.registry import vendor
 from books.singer.endings import TAP_CAPABILITIES, PluginEndings
 from books.store import Store
 from books.store.tables_posting import posting
@@ -32,8 +32,9 @@ class TapQuickBooksPayments(PluginEndings, Tap):
     """
 
     name = "tap-quickbooks-payments"
+    vendor = vendor("quickbooks")
     capabilities = TAP_CAPABILITIES
-    config_jsonschema: ClassVar[dict[str, Any]] = config_schema(TAP_PROPERTIES)
+    config_jsonschema: ClassVar[dict[str, Any]] = vendor.pull_settings.config_schema()
 
     def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
         self.clock = clock or SystemClock()
@@ -44,19 +45,19 @@ class TapQuickBooksPayments(PluginEndings, Tap):
         return [Postings(self), PushRuns(self), *(CompanyStream(self, objects) for objects in ALL)]
 
     @cached_property
-    def settings(self) -> TapSettings:
+    def settings(self) -> QuickBooksPullSettings:
         """Return the settings, checked."""
-        return TapSettings.from_config(self.config)
+        return QuickBooksPullSettings.from_config(self.config)
 
     @cached_property
     def store(self) -> Store:
         """Open the state store."""
-        return Store.open(self.settings.quickbooks.store_url, self.clock)
+        return Store.open(self.settings.ledger.store_url, self.clock)
 
     @cached_property
     def client(self) -> QuickBooksClient:
         """Return the client, with the rate limiter and the tokens that all processes share."""
-        return open_client(self.settings.quickbooks, self.store, self.clock)
+        return open_client(self.settings.ledger, self.store, self.clock)
 
     @cached_property
     def reader(self) -> CompanyReader:
@@ -69,21 +70,21 @@ class TapQuickBooksPayments(PluginEndings, Tap):
     def inbox(self) -> Inbox:
         """Return the webhook inbox, after splitting the deliveries that the receiver has not split yet."""
         inbox = Inbox(self.store)
-        quickbooks = self.settings.quickbooks
-        inbox.split(QuickBooksWebhooks(()), quickbooks.environment, [quickbooks.realm_id])
+        ledger = self.settings.ledger
+        inbox.split(self.vendor.webhooks(()), ledger.environment, [ledger.company_id])
         return inbox
 
     def noticed(self, entity: str, after: int) -> NoticedObjects:
         """Return the objects that webhooks announced since an offset in the inbox."""
-        return self.inbox.noticed(self.settings.quickbooks.connection, fold(entity), after)
+        return self.inbox.noticed(self.settings.ledger.connection, fold(entity), after)
 
     def mark_read(self, entity: str, seq: int) -> None:
         """Note in the inbox that the objects announced up to `seq` were read."""
-        self.inbox.mark_read(self.settings.quickbooks.connection, fold(entity), seq)
+        self.inbox.mark_read(self.settings.ledger.connection, fold(entity), seq)
 
     def record_unnoticed(self, entity: str, changed: Mapping[str, pendulum.DateTime | None]) -> None:
         """Record the changes that no webhook has announced."""
-        found = self.inbox.record_unnoticed(self.settings.quickbooks.connection, fold(entity), changed)
+        found = self.inbox.record_unnoticed(self.settings.ledger.connection, fold(entity), changed)
         if found:
             self.logger.info("%d changes of %s were found by reading, before any webhook announced them", found, entity)
 
@@ -97,7 +98,7 @@ class TapQuickBooksPayments(PluginEndings, Tap):
     def posted(self, external_ids: Collection[str]) -> dict[str, Posted]:
         """Return those of these ids in the books that are invoices we posted."""
         columns = (posting.c.external_id, posting.c.opsmerge_invoice_id, posting.c.number)
-        connection = self.settings.quickbooks.connection
+        connection = self.settings.ledger.connection
         found: dict[str, Posted] = {}
         with self.store.read() as store:
             for chunk in query.chunks(sorted(external_ids)):

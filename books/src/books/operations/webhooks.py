@@ -13,7 +13,6 @@ from books.core import redact
 from books.core.faults import Exit, Halt
 from books.core.flocks import PULL_LOCK
 from books.ledgers.notices import fold
-from books.ledgers.quickbooks.webhook import READS, QuickBooksWebhooks
 from books.operations.configuration import meltano_command
 from books.operations.session import Session
 from books.store.tables_webhooks import webhook_dead_letter, webhook_delivery, webhook_notice
@@ -22,14 +21,13 @@ from books.webhooks.inbox import Inbox
 if TYPE_CHECKING:
     from books.webhooks import Receiver
 
-JOB = "pull-payments"
 VERIFIER_TOKENS = "webhook_verifier_tokens"
 NOTICE_COLUMNS = ("seq", "connection", "entity", "entity_id", "operation", "occurred_at", "event_id")
 DEAD_LETTER_COLUMNS = ("noted_at", "reason", "event")
 
 
 def make_receiver(session: Session, logger: logging.Logger, *, start_job: bool) -> Receiver:
-    """Return a receiver for the session's company; with `start_job` it starts `JOB` when there is something to read.
+    """Return a receiver for the session's company; with `start_job` it starts its pull when there is something to read.
 
     Raises:
         Halt: MISCONFIGURED; no verifier token is set.
@@ -37,22 +35,21 @@ def make_receiver(session: Session, logger: logging.Logger, *, start_job: bool) 
     from books.webhooks import Job, Receiver
     from books.webhooks.trigger import Trigger
 
-    dialect = QuickBooksWebhooks(_verifier_tokens(session))
+    dialect = session.vendor.webhooks(_secrets(session))
     root = session.configuration.root
-    job = Job(meltano_command(session.configuration, JOB), root, root / PULL_LOCK)
+    job = Job(meltano_command(session.configuration, session.vendor.jobs["pull"]), root, root / PULL_LOCK)
     return Receiver(
         inbox=Inbox(session.store),
         dialect=dialect,
         environment=session.settings.environment,
-        realms=(session.settings.realm_id,),
-        reads=READS,
+        companies=(session.settings.company_id,),
         logger=logger,
         trigger=Trigger(job, logger) if start_job else None,
     )
 
 
-def _verifier_tokens(session: Session) -> Sequence[str]:
-    """Return the verifier tokens of Intuit's portal: the old and the new one during a rotation."""
+def _secrets(session: Session) -> Sequence[str]:
+    """Return what the vendor signs its webhooks with: the old and the new one during a rotation."""
     setting = str(session.configuration.plugin("books").get(VERIFIER_TOKENS, ""))
     tokens = [token.strip() for token in setting.split(",") if token.strip()]
     if not tokens:
@@ -60,8 +57,7 @@ def _verifier_tokens(session: Session) -> Sequence[str]:
             f"setting {VERIFIER_TOKENS} is required: without it a forged delivery cannot be detected",
             exit_code=Exit.MISCONFIGURED,
             code="setting_refused",
-            remedy="Copy the verifier token from Intuit's developer portal (Webhooks) into "
-            "QUICKBOOKS_WEBHOOK_VERIFIER_TOKEN.",
+            remedy=session.vendor.words.webhook_remedy,
         )
     redact.register(tokens)
     return tokens
@@ -90,7 +86,7 @@ def missed(session: Session, *, since: pendulum.DateTime | None, limit: int) -> 
 
 
 def replay(session: Session, *, entity: str | None, entity_id: str | None, since: pendulum.DateTime | None) -> int:
-    """Have the objects of these notices read again by the next `JOB`; return how many."""
+    """Have the objects of these notices read again by the next pull; return how many."""
     conditions = []
     if entity:
         conditions.append(webhook_notice.c.entity == fold(entity))

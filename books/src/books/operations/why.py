@@ -11,7 +11,6 @@ from sqlalchemy import Connection, func, or_, select
 
 from books.core import money, paths
 from books.core.faults import Reject
-from books.core.settings import TargetSettings
 from books.ledgers.contract import Invoice
 from books.operations.session import Session
 from books.opsmerge import belonging
@@ -114,7 +113,7 @@ def published(session: Session) -> Path | None:
 
 
 def reasons(session: Session, number: str) -> list[str]:
-    """Return why target-quickbooks may not know a number, most certain first."""
+    """Return why a push may not know a number, most certain first."""
     found = [_in_opsmerge(session, row) for row in _ask(session, SOURCE, (number.strip(),))]
     like = _alike(session, number)
     if like:
@@ -138,7 +137,7 @@ LEFT = {
 def _in_opsmerge(session: Session, row: Row) -> str:
     """Return what OpsMerge has under a number, and why a push leaves it or what a push does with it."""
     document = {**row, **{name: money.loads(row[name]) for name in JSON_COLUMNS if row.get(name)}}
-    settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
+    settings = session.push_settings()
     try:
         why = _next_push(records.parse(document), Scope(settings.post_from, session.connection))
     except Reject as wrong:
@@ -175,7 +174,7 @@ def _last_push(session: Session) -> str:
     with session.store.read() as conn:
         at = conn.execute(newest).scalar()
     if at is None:
-        return f"No push to {session.connection} has come to its end yet: run push-invoices."
+        return f"No push to {session.connection} has come to its end yet: run {session.vendor.jobs['push']}."
     return (
         f"The last whole push began at {at:%Y-%m-%d %H:%M:%S}Z; what was opened since is due at the next one. Drafts, "
         "invoices opted out, and those dated before post_from are left alone."

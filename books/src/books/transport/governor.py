@@ -21,7 +21,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from books.core.backoff import backoff_seconds
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt
-from books.core.settings import QuickBooksSettings
 from books.store import Steady, Store
 from books.store.tables_infra import breaker, call, metered_reads, pause
 from books.store.upsert import upsert
@@ -57,7 +56,7 @@ class Limit:
     kinds: frozenset[CallKind]
 
 
-def limits_of(settings: QuickBooksSettings) -> tuple[Limit, ...]:
+def limits_of(settings: Any) -> tuple[Limit, ...]:
     """Return the three budgets of one company. A batch counts as one request, and as a batch."""
     every = frozenset(CallKind)
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt, Retry, Unknown
@@ -11,6 +12,9 @@ from books.transport.call import Request, Response, Transport
 from books.transport.policy import CallResult
 
 logger = logging.getLogger(__name__)
+
+RequestId = Callable[[Mapping[str, str]], str | None]
+"""Returns the id of a call that the vendor's support asks for, from an answer's headers."""
 
 
 class Retrying:
@@ -24,10 +28,13 @@ class Retrying:
         Retry, Unknown: as `inner` raised them last; Unknown at once where the call may not be repeated.
     """
 
-    def __init__(self, inner: Transport, clock: Clock, max_wait_seconds: float) -> None:
+    def __init__(
+        self, inner: Transport, clock: Clock, max_wait_seconds: float, request_id: RequestId = lambda _headers: None
+    ) -> None:
         self._inner = inner
         self._clock = clock
         self._max_wait_seconds = max_wait_seconds
+        self._request_id = request_id
 
     def send(self, request: Request) -> Response:
         """Send the request, and repeat it where that is safe."""
@@ -43,7 +50,7 @@ class Retrying:
             self._clock.sleep(wait_seconds)
             tries += 1
             result = self._try(request)
-        return _settle(result, wait_seconds)
+        return self._settle(result, wait_seconds)
 
     def _try(self, request: Request) -> CallResult:
         try:
@@ -54,21 +61,20 @@ class Retrying:
     def _wait_seconds(self, request: Request, tries: int, result: CallResult) -> float | None:
         return policy.wait_seconds(request.kind, tries, result, self._clock.now(), self._clock.random())
 
-
-def _settle(result: CallResult, wait_seconds: float | None) -> Response:
-    """Return the final answer, or raise the final fault."""
-    if not isinstance(result, Response):
-        raise result
-    if result.status == policy.TOO_MANY_REQUESTS:
-        raise Halt(
-            f"rate limited (429): the next call may be made in {wait_seconds or 0:.0f} seconds, "
-            "later than max_wait_seconds allows",
-            exit_code=Exit.TRY_LATER,
-            code="429",
-            remedy="run again later",
-            vendor_request_id=result.headers.get("intuit_tid"),
-        )
-    return result
+    def _settle(self, result: CallResult, wait_seconds: float | None) -> Response:
+        """Return the final answer, or raise the final fault."""
+        if not isinstance(result, Response):
+            raise result
+        if result.status == policy.TOO_MANY_REQUESTS:
+            raise Halt(
+                f"rate limited (429): the next call may be made in {wait_seconds or 0:.0f} seconds, "
+                "later than max_wait_seconds allows",
+                exit_code=Exit.TRY_LATER,
+                code="429",
+                remedy="run again later",
+                vendor_request_id=self._request_id(result.headers),
+            )
+        return result
 
 
 def _in_words(result: CallResult) -> str:

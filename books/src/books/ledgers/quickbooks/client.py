@@ -15,8 +15,8 @@ import pendulum
 
 from books.core import money
 from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
-from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks import faults, query
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.transport.call import CallKind, Request, Response, Transport, Turn, Turns
 
 MINOR_VERSION = "75"

@@ -14,9 +14,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from books.core.faults import RECONNECT, Exit, Fault, Halt, Reject, Retry, ServerError
+from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError
 from books.transport.call import Response
 
+RECONNECT = (
+    "reconnect: run `books connect` (or put a new refresh token into the setting refresh_token, "
+    "QUICKBOOKS_REFRESH_TOKEN)"
+)
+"""The remedy for a dead connection."""
+
+EXPIRED = "3200"
+COMPANY_LOST = "3100"
 DUPLICATE_NUMBER = "6140"
 DUPLICATE_NAME = "6240"
 STALE_REFERENCES = frozenset({"610", "2500"})
@@ -257,6 +265,12 @@ def read(response: Response) -> dict[str, Any]:
     if payload is None:
         raise ServerError("QuickBooks' answer could not be read", code="unreadable", vendor_request_id=tid)
     return payload
+
+
+def is_company_lost(response: Response) -> bool:
+    """Return whether a 403 says that the login is not valid for this company; so does one that names no code."""
+    _payload, errors = _open(response)
+    return not errors or any(error.code == COMPANY_LOST for error in errors)
 
 
 def _open(response: Response) -> tuple[dict[str, Any] | None, list[VendorError]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from books.ledgers.quickbooks.webhook import READS
+from books.ledgers.notices import WebhookDialect
 from books.store import Store
 from books.webhooks.inbox import Inbox
 
@@ -24,12 +24,12 @@ class InboxLag:
     """How long deliveries have waited to be split into notices; 0 while splitting works."""
 
 
-def lag(store: Store) -> InboxLag | None:
+def lag(store: Store, dialect: WebhookDialect) -> InboxLag | None:
     """Return how far the payments job is behind the inbox; None where no receiver has ever been used."""
     inbox = Inbox(store)
     if not inbox.is_used():
         return None
-    backlog = inbox.backlog(READS)
+    backlog = inbox.backlog(dialect.reads)
     standstill = backlog.unsplit_seconds or 0 if backlog.stands_still else 0
     return InboxLag(backlog.unsplit + backlog.unread, backlog.oldest_seconds, len(inbox.missed()), standstill)
 
