@@ -28,7 +28,7 @@ from books.posting.mappings import Mappings, load, parse
 from books.posting.postings import Outcome, Posting
 
 NOW = pendulum.datetime(2026, 11, 2, 9)
-COMPANY = Company("s:1", "Co", "GB", "GBP", multi_currency=False, vat_on=True, custom_numbers=True, closed_until=None)
+COMPANY = Company("s:1", "Co", "GB", "GBP", currencies=frozenset({"GBP"}), closed_until=None)
 
 WRONG = {
     "number missing": ({"number": None}, "number"),

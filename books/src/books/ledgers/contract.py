@@ -112,12 +112,35 @@ class KeyScope(StrEnum):
 
 
 @dataclass(frozen=True)
+class DuplicateNumbers:
+    """A ledger's switch that makes it refuse duplicate numbers, where no API shows it."""
+
+    switch: str
+    """Where a person finds it."""
+    variable: str
+    """The environment variable of the setting that keeps the answer."""
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a vendor's ledger can and cannot do, where posting depends on it."""
 
     provider: str
+    """The vendor's name in the store and in OpsMerge."""
+    ledger: str
+    """The ledger's name in messages."""
+    vendor: str
+    """Whose support helps."""
+    request_id_name: str
+    """What the vendor calls the id of a call, for its support."""
     number_chars_max: int
     lines_max: int
+    currency_remedy: str = ""
+    """What to do where the company does not take an invoice's currency."""
+    rate_remedy: str = ""
+    """What to do where the ledger has no exchange rate for a day."""
+    duplicates: DuplicateNumbers | None = None
+    """What a person has to say of the ledger's own check for duplicate numbers; None where it always makes one."""
     number_taken_code: str = ""
     """The fault code for an invoice number that is already used."""
     name_taken_code: str = ""
@@ -131,6 +154,15 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
+class Obstacle:
+    """A setting of the company that stands in the way of posting, and what to do about it."""
+
+    code: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class Company:
     """The company file behind a connection."""
 
@@ -138,12 +170,18 @@ class Company:
     name: str
     country: str
     home_currency: str
-    multi_currency: bool
-    vat_on: bool
-    custom_numbers: bool
-    """Whether the ledger accepts our invoice numbers; otherwise it assigns its own."""
+    currencies: frozenset[str] | None
+    """The currencies that invoices may have; None means any."""
     closed_until: date | None
     """The last day of the closed period; nothing may be dated on or before it."""
+    obstacles: tuple[Obstacle, ...] = ()
+    """What in the company's settings stands in the way of posting."""
+    is_test: bool | None = None
+    """Whether it is the vendor's test company; None where the vendor does not say."""
+
+    def takes(self, currency: str) -> bool:
+        """Return whether an invoice may have a currency."""
+        return self.currencies is None or currency in self.currencies
 
 
 @dataclass(frozen=True)

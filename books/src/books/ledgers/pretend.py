@@ -119,6 +119,9 @@ class PretendLedger:
         binds_call = self._key_scope is KeyScope.CALL
         return Capabilities(
             "pretend",
+            "the pretend ledger",
+            "nobody",
+            "request id",
             number_chars_max=21,
             lines_max=750,
             key_scope=self._key_scope,
@@ -137,9 +140,7 @@ class PretendLedger:
             name="Pretend Ltd",
             country="GB",
             home_currency="GBP",
-            multi_currency=False,
-            vat_on=True,
-            custom_numbers=True,
+            currencies=frozenset({"GBP"}),
             closed_until=None,
         )
 

@@ -24,11 +24,6 @@ LEDGER_VARIABLE = "BOOKS_LEDGER"
 """Names the ledger that an environment posts to."""
 
 
-def possessive(name: str) -> str:
-    """Return for example `QuickBooks'` or `Xero's`."""
-    return f"{name}'" if name.endswith("s") else f"{name}'s"
-
-
 @dataclass(frozen=True)
 class Words:
     """A vendor's own words, for messages."""

@@ -12,8 +12,9 @@ from books import transport
 from books.core import redact
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt
+from books.core.printable import possessive
 from books.ledgers.contract import Company
-from books.ledgers.registry import Vendor, possessive
+from books.ledgers.registry import Vendor
 from books.operations.breadcrumbs import is_given_up
 from books.operations.configuration import Configuration
 from books.operations.consent import Redirect

@@ -139,7 +139,9 @@ def _in_opsmerge(session: Session, row: Row) -> str:
     document = {**row, **{name: money.loads(row[name]) for name in JSON_COLUMNS if row.get(name)}}
     settings = session.push_settings()
     try:
-        why = _next_push(records.parse(document), Scope(settings.post_from, session.connection))
+        why = _next_push(
+            records.parse(document), Scope(settings.post_from, session.connection, session.vendor.words.ledger)
+        )
     except Reject as wrong:
         why = f"the next push refuses it: {wrong.message}. {wrong.remedy}"
     return f"OpsMerge has it as {row['status']} (as of the last reconciliation): {why.rstrip('.')}."
@@ -153,10 +155,10 @@ def _next_push(invoice: Invoice, scope: Scope) -> str:
     if reason is not None:
         return LEFT.get(reason, f"its status is {reason}, and only open invoices are posted")
     if is_negative(invoice):
-        refused = negative_total(invoice.total)
+        refused = negative_total(invoice.total, scope.ledger)
         return f"{refused.message}, so the next push refuses it. {refused.remedy}"
     if is_before_go_live(invoice, scope):
-        return f"it is dated before post_from ({scope.post_from}), so it is only adopted where QuickBooks has it"
+        return f"it is dated before post_from ({scope.post_from}), so it is only adopted where {scope.ledger} has it"
     return "the next push takes it up"
 
 

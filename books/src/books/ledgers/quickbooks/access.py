@@ -22,8 +22,6 @@ SCOPE = "com.intuit.quickbooks.accounting"
 HARD_EXPIRY_HEADER = "x-include-refresh-token-hard-expires-in"
 """Asks Intuit when the consent itself ends, five years after it was given."""
 
-REQUEST_ID_HEADER = "intuit_tid"
-
 IDLE_DAYS = 100
 """A refresh token that nobody uses expires after so many days."""
 
@@ -144,7 +142,7 @@ class QuickBooksAccess:
 
     def request_id(self, headers: Mapping[str, str]) -> str | None:
         """Return Intuit's `intuit_tid`."""
-        return headers.get(REQUEST_ID_HEADER)
+        return headers.get(faults.REQUEST_ID_HEADER)
 
 
 def _is_ip(host: str | None) -> bool:

@@ -122,7 +122,7 @@ class QuickBooksClient:
         request = replace(request, prove=prove)
         response = self._send(request)
         answer = faults.read(response)
-        tid = response.headers.get("intuit_tid")
+        tid = response.headers.get(faults.REQUEST_ID_HEADER)
         return BatchAnswer(_by_bid(items, answer.get("BatchItemResponse"), tid), server_time(answer), tid)
 
     def _read(self, request: Request) -> dict[str, Any]:

@@ -23,6 +23,9 @@ RECONNECT = (
 )
 """The remedy for a dead connection."""
 
+REQUEST_ID_HEADER = "intuit_tid"
+"""The header with the id of a call that Intuit's support asks for."""
+
 EXPIRED = "3200"
 COMPANY_LOST = "3100"
 DUPLICATE_NUMBER = "6140"
@@ -56,7 +59,7 @@ class Rule:
 
 
 CHECK_CONNECTION = f"Check that environment, realm_id and the app's keys belong together, or {RECONNECT}."
-REPORT = "This is a defect of the bridge: please report it with the invoice number and the intuit_tid."
+REPORT = f"This is a defect of the bridge: please report it with the invoice number and the {REQUEST_ID_HEADER}."
 TAX_REMEDY = "Map the line's tax code to an active VAT code of this company under tax_codes in mappings.yml."
 
 RULES: Mapping[str, Rule] = {
@@ -253,7 +256,7 @@ def read(response: Response) -> dict[str, Any]:
         Fault: the answer is an error, by its status, by a fault inside, or because it cannot be read.
     """
     payload, errors = _open(response)
-    tid = response.headers.get("intuit_tid")
+    tid = response.headers.get(REQUEST_ID_HEADER)
     if response.status == 429:  # noqa: PLR2004 -- Too Many Requests, whatever the body is
         raise Retry("rate limited (3001)", code="3001", remedy=RULES["3001"].remedy, vendor_request_id=tid)
     if response.status >= 500:  # noqa: PLR2004 -- whatever the body says, a 5xx does not prove that nothing happened

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pendulum
 
 from books.core.faults import Exit
-from books.ledgers.registry import possessive
+from books.core.printable import possessive
 from books.operations.alerts.facts import Facts
 from books.operations.alerts.inbox import InboxLag
 from books.operations.runs import Streak

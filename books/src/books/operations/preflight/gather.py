@@ -80,7 +80,7 @@ class BothSides:
     @property
     def scope(self) -> Scope:
         """Which invoices are posted at all."""
-        return Scope(self.rules.post_from, self.ledger.connection)
+        return Scope(self.rules.post_from, self.ledger.connection, self.ledger.capabilities.ledger)
 
     @property
     def invoices(self) -> list[Invoice]:
@@ -140,7 +140,7 @@ def gather(ledger: Ledger, opsmerge: OpsMergeClient, store: Store, rules: Rules)
     journal = UncachedJournal(store, ledger.connection, customers.rows)
     judge = InvoiceJudge(ledger, company, choices, rules.vat_difference, KnownReferences())
     finder = Finder(ledger, journal, judge)
-    scope = Scope(rules.post_from, ledger.connection)
+    scope = Scope(rules.post_from, ledger.connection, ledger.capabilities.ledger)
     candidates = _candidates(documents, ledger, choices, rules, journal)
     due = {each.id for each in candidates if _is_due(each, scope)}
     finder.find([each.invoice for each in candidates if each.id in due and each.invoice is not None])
