@@ -32,7 +32,7 @@ from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.posting.records import to_text
 from books.store import Store
 from books.transport.call import CallKind
-from books.transport.governor import Governor, limits_of
+from books.transport.governor import Governor
 from sandbox.control import Control
 from sandbox.quickbooks import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, QuickBooksState, create_app
 from sandbox.server import running
@@ -313,7 +313,7 @@ def _permitted_at(kinds: list[CallKind], budgets: dict[str, int]) -> list[float]
     settings = QuickBooksSettings(realm_id=REALM, client_id="c", client_secret="s", **budgets)  # noqa: S106 -- no secret
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(f"sqlite:///{folder}/books.db", clock)
-        governor = Governor(store, clock, limits_of(settings))
+        governor = Governor(store, clock, settings.access.limits)
         stamps = []
         for kind in kinds:
             with governor.slot(settings.connection, kind, clock.monotonic() + 300):

@@ -5,81 +5,119 @@ from typing import Any
 
 import pendulum
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import func, insert, select
+from sqlalchemy.event import listen
 
 from books.core.clock import SystemClock, VirtualClock
 from books.core.faults import Exit, Halt
 from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 from books.store import store as store_module
+from books.store.tables_infra import call
 from books.transport import CallKind
-from books.transport.governor import MARGIN_SECONDS, Governor, Limit, breaker_seconds, decide, limits_of
+from books.transport.access import Limit, Window
+from books.transport.governor import LEASE_SECONDS, MARGIN_SECONDS, Governor, breaker_seconds
 
 A, B = "sandbox:1", "sandbox:2"
-EVERY = frozenset(CallKind)
 READ, WRITE, BATCH = CallKind.READ, CallKind.WRITE, CallKind.BATCH
-TWO_A_SECOND = Limit("requests", 2, 1.0, EVERY)
+TWO_A_SECOND = Limit("requests", 2, 1.0)
 ONE_BATCH = Limit("batches", 1, 60.0, frozenset({BATCH}))
-NEVER = float("-inf")
+THREE_A_DAY = Limit("requests_per_day", 3, window=Window.DAY)
+TWO_IN_FLIGHT = Limit("concurrent", 2, window=Window.IN_FLIGHT)
+HOUR = 3600
 
 
-def waits(*stamps: float, kind: CallKind = READ, until: float = NEVER, limits: Any = (TWO_A_SECOND,)) -> float:
-    return decide(100.0, kind, [(stamp, READ) for stamp in stamps], until, limits)
+def wait_after(
+    governor: Governor, store: Store, clock: VirtualClock, *calls: tuple[float, CallKind], kind: Any
+) -> float:
+    """What a call has to wait after these, each made so many seconds ago."""
+    clock.advance(100)
+    with store.begin() as conn:
+        now = store.steady(conn)
+        for ago, made in calls:
+            stamp = {"connection": A, "epoch": now.epoch, "at": now.seconds - ago}
+            conn.execute(insert(call).values(kind=made.value, **stamp))
+    return governor._ask(A, kind)[0]
 
 
 @pytest.mark.parametrize(
-    ("stamps", "until", "expected"),
+    ("ago", "pause", "expected"),
     [
-        ((), NEVER, 0.0),
-        ((99.9,), NEVER, 0.0),
-        ((99.5, 99.9), NEVER, 0.5 + MARGIN_SECONDS),
-        ((99.9, 99.5), NEVER, 0.5 + MARGIN_SECONDS),
-        ((98.0, 99.9), NEVER, 0.0),
-        ((99.0, 99.9), NEVER, MARGIN_SECONDS),
-        ((99.2, 99.5, 99.9), NEVER, 0.5 + MARGIN_SECONDS),
-        ((), 107.0, 7.0),
-        ((), 100.0, 0.0),
-        ((99.5, 99.9), 100.1, 0.5 + MARGIN_SECONDS),
-        ((99.5, 99.9), 130.0, 30.0),
+        ((), 0, 0.0),
+        ((0.1,), 0, 0.0),
+        ((0.5, 0.1), 0, 0.5 + MARGIN_SECONDS),
+        ((0.1, 0.5), 0, 0.5 + MARGIN_SECONDS),
+        ((2.0, 0.1), 0, 0.0),
+        ((1.0, 0.1), 0, MARGIN_SECONDS),
+        ((0.8, 0.5, 0.1), 0, 0.5 + MARGIN_SECONDS),
+        ((), 7.0, 7.0),
+        ((0.5, 0.1), 0.1, 0.5 + MARGIN_SECONDS),
+        ((0.5, 0.1), 30.0, 30.0),
     ],
 )
-def test_the_wait_is_until_the_window_and_the_pause_allow_it(stamps: Any, until: float, expected: float) -> None:
+def test_the_wait_is_until_the_window_and_the_pause_allow_it(
+    store: Store, clock: VirtualClock, ago: Any, pause: float, expected: float
+) -> None:
     """A call waits until the window has room and the pause is over, whichever is later."""
-    assert waits(*stamps, until=until) == pytest.approx(expected, abs=1e-9)
+    governor = Governor(store, clock, (TWO_A_SECOND,))
+    clock.advance(100)
+    if pause:
+        governor.pause(A, pause + 100, "429")
+    waited = wait_after(governor, store, clock, *((each, READ) for each in ago), kind=READ)
+    assert waited == pytest.approx(expected, abs=0.02)
 
 
-def test_only_batches_wait_for_batches() -> None:
+def test_only_batches_wait_for_batches(store: Store, clock: VirtualClock) -> None:
     """A read passes when the batches of the minute are used up; a batch waits."""
-    grants = [(70.0, BATCH)]
-    assert decide(100.0, READ, grants, NEVER, (TWO_A_SECOND, ONE_BATCH)) == 0
-    assert decide(100.0, BATCH, grants, NEVER, (TWO_A_SECOND, ONE_BATCH)) == pytest.approx(30 + MARGIN_SECONDS)
+    governor = Governor(store, clock, (TWO_A_SECOND, ONE_BATCH))
+    assert wait_after(governor, store, clock, (30.0, BATCH), kind=BATCH) == pytest.approx(30 + MARGIN_SECONDS, abs=0.02)
+    assert governor._ask(A, READ)[0] == 0
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arrivals=st.lists(st.tuples(st.floats(0, 5), st.sampled_from([READ, WRITE, BATCH])), max_size=60),
     per_second=st.integers(1, 6),
     batches=st.integers(1, 4),
 )
-def test_no_window_ever_holds_more_than_its_budget(arrivals: Any, per_second: int, batches: int) -> None:
-    """Whatever comes when: no window of a limit's length holds more grants than the limit."""
-    limits = (Limit("r", per_second, 1.0, EVERY), Limit("b", batches, 3.0, frozenset({BATCH})))
-    now, grants = 0.0, []
+def test_no_window_ever_holds_more_than_its_budget(
+    tmp_path_factory: Any, arrivals: Any, per_second: int, batches: int
+) -> None:
+    """Whatever comes when: no window of a limit's length holds more permits than the limit."""
+    limits = (Limit("r", per_second, 1.0), Limit("b", batches, 3.0, frozenset({BATCH})))
+    clock = VirtualClock()
+    store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('windows')}/books.db", clock)
+    governor, permits = Governor(store, clock, limits), []
     for gap, kind in arrivals:
-        now += gap
-        while wait := decide(now, kind, grants, NEVER, limits):
-            now += max(wait, 0.001)
-        grants.append((now, kind))
+        clock.advance(gap)
+        permits.append((governor.reserve(A, kind, clock.monotonic() + 300).at, kind))
+    store.close()
     for limit in limits:
-        stamps = [stamp for stamp, kind in grants if kind in limit.kinds]
+        stamps = [stamp for stamp, kind in permits if kind in limit.kinds]
         for first, last in zip(stamps, stamps[limit.calls :], strict=False):
             assert last - first > limit.window_seconds
 
 
+def test_an_ask_reads_no_more_rows_when_the_log_is_long(store: Store, clock: VirtualClock) -> None:
+    """Counted in the database: the same statements, each with at most one row in its answer, at 5,000 permits."""
+    governor = Governor(store, clock, (Limit("requests", 10_000, 86_400.0), TWO_A_SECOND))
+    with store.begin() as conn:
+        now = store.steady(conn)
+        rows = [{"connection": A, "kind": "read", "epoch": now.epoch, "at": now.seconds} for _ in range(5000)]
+        conn.execute(insert(call), rows)
+    read: list[int] = []
+    listen(store.engine, "after_cursor_execute", lambda _c, cursor, *_rest: read.append(cursor.rowcount))
+    clock.advance(5)
+    take(governor, clock)
+    assert max(read) <= 1
+
+
 def test_the_budgets_are_the_settings() -> None:
     """The configured budgets bound requests a second, requests a minute and batches a minute."""
-    settings = QuickBooksSettings(realm_id="1", client_id="c", client_secret="s")
-    assert [(limit.name, limit.calls, limit.window_seconds) for limit in limits_of(settings)] == [
+    chosen = QuickBooksSettings(realm_id="1", client_id="c", client_secret="s")
+    assert [(limit.name, limit.calls, limit.window_seconds) for limit in chosen.access.limits] == [
         ("requests_per_second", 8, 1.0),
         ("requests_per_minute", 450, 60.0),
         ("batches_per_minute", 36, 60.0),
@@ -102,7 +140,7 @@ def test_the_breaker_doubles_to_a_bound() -> None:
 
 @pytest.fixture
 def governor(store: Store, clock: VirtualClock) -> Governor:
-    return Governor(store, clock, (TWO_A_SECOND, Limit("requests_per_minute", 30, 60.0, EVERY), ONE_BATCH))
+    return Governor(store, clock, (TWO_A_SECOND, Limit("requests_per_minute", 30, 60.0), ONE_BATCH))
 
 
 def take(governor: Governor, clock: Any, connection: str = A, kind: CallKind = READ, wait: float = 300) -> float:
@@ -114,8 +152,8 @@ def take(governor: Governor, clock: Any, connection: str = A, kind: CallKind = R
 
 def test_the_sustained_rate_is_the_budget(store: Store, clock: VirtualClock) -> None:
     """Over ten minutes at least 95 % of the configured budget is used, and no minute is over it."""
-    settings = QuickBooksSettings(realm_id="1", client_id="c", client_secret="s", requests_per_minute=60)
-    governor = Governor(store, clock, limits_of(settings))
+    chosen = QuickBooksSettings(realm_id="1", client_id="c", client_secret="s", requests_per_minute=60)
+    governor = Governor(store, clock, chosen.access.limits)
     stamps: list[float] = []
     while clock.monotonic() < 600:
         with governor.slot(A, READ, clock.monotonic() + 300) as at:
@@ -176,9 +214,9 @@ def test_metered_reads_are_counted_per_month(governor: Governor, clock: VirtualC
     """Each month's successful reads can be looked up; the next month begins at nothing."""
     for metered in (True, True, False):
         governor.record_answer(A, metered=metered)
-    assert governor.state(A).metered_reads == 2
+    assert governor.state(A).metered == 2
     clock.advance(31 * 86_400)
-    assert governor.state(A).metered_reads == 0
+    assert governor.state(A).metered == 0
 
 
 def test_one_push_at_a_time_and_reads_beside_it(governor: Governor, clock: VirtualClock) -> None:
@@ -269,10 +307,6 @@ def test_stamps_from_the_future_do_not_stall(governor: Governor, store: Store, c
 
 def test_the_log_stays_small(governor: Governor, store: Store, clock: VirtualClock) -> None:
     """Grants that left every window are dropped."""
-    from sqlalchemy import func, select
-
-    from books.store.tables_infra import call
-
     for _n in range(100):
         take(governor, clock)
     with store.read() as conn:
@@ -291,3 +325,66 @@ def test_without_its_store_there_are_no_grants(store_url: str, clock: VirtualClo
         take(governor, clock)
     assert caught.value.exit_code is Exit.TRY_LATER
     store.close()
+
+
+# Calls of a day, and calls in flight.
+
+
+def test_a_day_holds_no_more_than_its_budget(store: Store, clock: VirtualClock) -> None:
+    """Wherever the vendor's day begins: the fourth call waits until the first hour has left every day it could be in."""
+    governor = Governor(store, clock, (THREE_A_DAY,))
+    assert [take(governor, clock) for _ in range(3)] == [0, 0, 0]
+    assert governor.state(A).used == {"requests_per_day": 3}
+    assert take(governor, clock, B) == 0
+    with pytest.raises(Halt, match="may be made in") as caught:
+        take(governor, clock)
+    assert caught.value.exit_code is Exit.TRY_LATER
+    assert 24 * HOUR <= take(governor, clock, wait=26 * HOUR) <= 25 * HOUR
+
+
+def test_a_restart_of_the_machine_does_not_lengthen_a_day(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A steady clock ends with the machine, and its stamps then count as made now; the hours of the wall clock do not."""
+    clock = SteppedClock()
+    store = Store.open(f"sqlite:///{tmp_path}/books.db", clock)
+    governor = Governor(store, clock, (THREE_A_DAY,))
+    for _ in range(3):
+        take(governor, clock)
+    clock.seconds += 23 * HOUR
+    before, _permit = governor._ask(A, READ)
+    monkeypatch.setattr(store_module, "_boot_id", lambda: "another boot")
+    after, _permit = governor._ask(A, READ)
+    assert after == before
+    assert 0 < after <= 2 * HOUR
+    store.close()
+
+
+def test_what_the_vendor_says_is_left_lowers_a_day_and_never_raises_it(store: Store, clock: VirtualClock) -> None:
+    """At 0 calls stop, for an hour at most: then one asks again. More than our own budget counts for nothing."""
+    governor = Governor(store, clock, (THREE_A_DAY,))
+    take(governor, clock)
+    governor.record_answer(A, metered=False, left={"requests_per_day": 0})
+    assert take(governor, clock, wait=2 * HOUR) == pytest.approx(HOUR, abs=1)
+    governor.record_answer(A, metered=False, left={"requests_per_day": 4_000})
+    assert take(governor, clock) == 0
+    with pytest.raises(Halt):
+        take(governor, clock)
+
+
+def test_no_more_calls_are_in_flight_than_allowed(store: Store, clock: VirtualClock) -> None:
+    """The third waits until one has ended, also with an error; a call whose process died counts until it expires."""
+    governor = Governor(store, clock, (TWO_IN_FLIGHT,))
+    with governor.slot(A, READ, 9):
+        with pytest.raises(ZeroDivisionError), governor.slot(A, READ, 9):
+            assert governor.state(A).used == {"concurrent": 2}
+            with pytest.raises(Halt):
+                take(governor, clock, wait=1)
+            assert take(governor, clock, B) == 0
+            _ = 1 / 0
+        assert take(governor, clock) == 0
+    assert governor.state(A).used == {"concurrent": 0}
+    dead = [governor.reserve(A, READ, clock.monotonic() + 9) for _ in range(2)]
+    assert len({each.leases for each in dead}) == 2
+    with pytest.raises(Halt):
+        take(governor, clock, wait=1)
+    clock.advance(LEASE_SECONDS)
+    assert take(governor, clock) == 0

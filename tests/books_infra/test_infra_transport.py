@@ -332,7 +332,7 @@ def test_a_call_goes_the_whole_way(company: Any, vendor: Any) -> None:
     found = company()
     assert (found.status, found.headers["intuit_tid"]) == (200, "1-abc")
     assert vendor.service.api_calls == [("GET", "access-canary-0001")]
-    assert company.state().metered_reads == 1
+    assert company.state().metered == 1
     assert company.state().used["requests_per_minute"] == 1
 
 

@@ -13,7 +13,8 @@ from books.core.clock import SystemClock
 from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 from books.transport import CallKind, tokens_of
-from books.transport.governor import Governor, Limit
+from books.transport.access import Limit
+from books.transport.governor import Governor
 
 CONNECTION = "sandbox:9341453000000001"
 PAUSING_SEED = 3
@@ -35,7 +36,7 @@ def govern(log: Log, store_url: str, seconds: float, requests: int, batches: int
     clock, dice = SystemClock(), random.Random(seed)
     store = Store.open(store_url, clock)
     limits = (
-        Limit("requests", requests, 1.0, frozenset(CallKind)),
+        Limit("requests", requests, 1.0),
         Limit("batches", batches, 1.0, frozenset({CallKind.BATCH})),
     )
     governor = Governor(store, clock, limits)
@@ -69,7 +70,7 @@ def hold_slot(log: Log, store_url: str, **_: Any) -> None:
     """Take the push slot, and keep it until killed."""
     clock = SystemClock()
     store = Store.open(store_url, clock)
-    governor = Governor(store, clock, (Limit("requests", 100, 1.0, frozenset(CallKind)),))
+    governor = Governor(store, clock, (Limit("requests", 100, 1.0),))
     with governor.slot(CONNECTION, CallKind.WRITE, clock.monotonic() + 30):
         log.write(event="holding")
         time.sleep(60)

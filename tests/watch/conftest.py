@@ -28,7 +28,7 @@ from books.operations.alerts.sending import addresses
 from books.operations.runs import Run
 from books.operations.settings import WatchSettings
 from books.store import Store
-from books.store.tables_infra import metered_reads, token
+from books.store.tables_infra import metered, token
 from books.store.tables_posting import posting
 from sandbox.server import running
 
@@ -104,9 +104,9 @@ class World:
 
     def reads(self, count: int) -> None:
         with self.store.begin() as conn:
-            conn.execute(delete(metered_reads))
+            conn.execute(delete(metered))
             month = self.clock.now().format("YYYY-MM")
-            conn.execute(insert(metered_reads).values(connection=CONNECTION, month=month, reads=count))
+            conn.execute(insert(metered).values(connection=CONNECTION, month=month, calls=count))
 
     def refuse(self, number: str, outcome: str = "rejected", code: str = "missing_service") -> None:
         values = dict.fromkeys(("content_sha256", "seen_sha256", "mapping_sha256"), "0") | {

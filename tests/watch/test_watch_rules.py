@@ -17,7 +17,7 @@ from books.operations.alerts.facts import Disk
 from books.operations.alerts.inbox import InboxLag
 from books.operations.alerts.reconciliation import Reconciliation
 from books.store.tables_infra import token
-from books.transport.governor import Governor, limits_of
+from books.transport.governor import Governor
 from books.webhooks.inbox import Inbox
 
 REALM = "9341453000000001"
@@ -92,7 +92,7 @@ def test_a_rate_limit_is_told_after_hours_not_minutes(world):
 
 def test_a_pause_of_hours_that_lies_ahead_is_told_at_once(world):
     """Retry-After of half a day: nobody has to wait two hours to hear of it."""
-    governor = Governor(world.store, world.clock, limits_of(world.settings))
+    governor = Governor(world.store, world.clock, world.settings.access.limits)
     governor.pause(CONNECTION, 43_200, "HTTP 429")
     assert "12.0 hours" in world.wrong()["rate_limited"].message
 

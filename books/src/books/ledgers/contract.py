@@ -8,13 +8,15 @@ Money is Decimal in the invoice's currency; rates are per cent (20 means 20 %).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+import pendulum
 
 from books.core.faults import Fault
 from books.transport.call import Turn
@@ -401,4 +403,56 @@ class Ledger(Protocol):
         `prove` is called right before the bytes are sent, each time; what it raises is raised, and nothing was sent.
         Raises Retry if the ledger refused the call for now: the batch is not sent again after a wait.
         """
+        ...
+
+
+Row = dict[str, Any]
+"""A row of `ledgers.columns`, without the key columns that name the company."""
+
+
+@dataclass(frozen=True)
+class Extract:
+    """One entity's rows, newest state last. `cursor()`, called after the last row, is where the next read starts."""
+
+    rows: Iterator[Row]
+    is_complete: bool
+    started_at: pendulum.DateTime
+    cursor: Callable[[], pendulum.DateTime]
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A kind of object of the ledger that is read back. `name` is the stream's (`ledgers.columns.STREAMS`)."""
+
+    name: str
+    notices: str
+    """What the vendor's notices call it (`ledgers.notices.fold`)."""
+    is_announced: bool = False
+    """Whether a notice is expected for each change. Not where we write ourselves, unless the vendor says so."""
+
+
+class Books(Protocol):
+    """One company's books, read back: what changed since the last read, everything, or single objects.
+
+    Raises, while reading: Halt, or another fault of `books.core.faults`. An incomplete read never passes as complete.
+    """
+
+    @property
+    def entities(self) -> Sequence[Entity]:
+        """What can be read."""
+        ...
+
+    def changes(self, entity: str) -> Extract:
+        """Return what changed in an entity since its cursor, or everything where the ledger cannot say.
+
+        A deletion is a row with `status: deleted`; it may hold no more than `id` and `updated_at`.
+        """
+        ...
+
+    def everything(self, entity: str) -> Extract:
+        """Return all rows of an entity, counted; each with its newest state last."""
+        ...
+
+    def objects(self, entity: str, ids: Iterable[str]) -> Iterator[Row]:
+        """Yield objects by id as they are now, a missing one as a deletion."""
         ...

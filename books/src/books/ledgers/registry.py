@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
+import pendulum
+
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt
-from books.ledgers.contract import Ledger
+from books.ledgers.contract import Books, Entity, Ledger
 from books.ledgers.notices import WebhookDialect
 from books.ledgers.settings import PullSettings, PushSettings
 from books.store import Store
@@ -59,6 +61,10 @@ class Vendor:
     push_settings: type[PushSettings]
     pull_settings: type[PullSettings]
     open_ledger: Callable[[LedgerSettings, Store, Clock], Ledger]
+    open_books: Callable[[PullSettings, Store, Clock, Mapping[str, pendulum.DateTime | None]], Books]
+    """Opens the books for reading back; the last argument is, per stream, the time to read from, or None."""
+    entities: Sequence[Entity]
+    """What `Books` reads."""
     webhooks: Callable[[Sequence[str]], WebhookDialect]
     """Makes the dialect from the secrets that sign its webhooks."""
     target: str

@@ -134,7 +134,7 @@ class PluginEndings:
     logger: logging.Logger
     config_jsonschema: ClassVar[dict[str, Any]]
     vendor: ClassVar[Vendor | None] = None
-    """The vendor of the ledger's plugins."""
+    """Of the ledger's own plugins."""
     settings_seen: ClassVar[Mapping[str, Any]] = {}
     _is_run: ClassVar[bool] = False
     _step: ClassVar[str | None] = None

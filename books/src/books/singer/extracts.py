@@ -16,11 +16,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pendulum
 from singer_sdk.singerlib import RecordMessage, SchemaMessage
 from singer_sdk.streams import Stream
 
-from books.core.clock import Clock, SystemClock
+from books.core.clock import Clock, SystemClock, text_of
 
 FULL, INCREMENTAL = "full", "incremental"
 
@@ -66,15 +65,11 @@ class Extracts(Stream):
             self._write_activate_version_message(self._stream_version)
         extract = {
             "mode": FULL if full else INCREMENTAL,
-            "started_at": _text(self._started_at),
-            "ended_at": _text(self.clock.now()),
+            "started_at": text_of(self._started_at),
+            "ended_at": text_of(self.clock.now()),
             "rows": self._rows_sent,
             "complete": True,
         }
         for schema in self._generate_schema_messages():
             parts = (schema.stream, schema.schema, schema.key_properties, schema.bookmark_properties)
             self._tap.write_message(EndOfStream(*parts, extract=extract))
-
-
-def _text(at: pendulum.DateTime) -> str:
-    return at.in_timezone("UTC").strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -70,13 +70,45 @@ breaker = Table(
     Column("seconds", Double, nullable=False),
 )
 
-metered_reads = Table(
-    "metered_reads",
+lease = Table(
+    "lease",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _connection(key=False),
+    Column("name", String(32), nullable=False, doc="the limit's"),
+    Column("epoch", String(64), nullable=False),
+    Column("at", Double, nullable=False, doc="seconds on the steady clock, when the call began"),
+    Index("ix_lease_connection", "connection"),
+)
+"""Calls in flight, where a limit counts them."""
+
+budget = Table(
+    "budget",
+    metadata,
+    _connection(),
+    Column("name", String(32), primary_key=True, doc="the limit's"),
+    Column("hour", String(13), primary_key=True, doc="YYYY-MM-DDTHH, UTC, by the store's wall clock"),
+    Column("used", BigInteger, nullable=False),
+)
+"""Calls per hour, where a limit counts those of a day."""
+
+budget_left = Table(
+    "budget_left",
+    metadata,
+    _connection(),
+    Column("name", String(32), primary_key=True, doc="the limit's"),
+    Column("left", BigInteger, nullable=False, doc="as the vendor said last, less the calls since"),
+    Column("at", Timestamp, nullable=False),
+)
+
+metered = Table(
+    "metered",
     metadata,
     _connection(),
     Column("month", String(7), primary_key=True, doc="YYYY-MM, UTC"),
-    Column("reads", BigInteger, nullable=False),
+    Column("calls", BigInteger, nullable=False),
 )
+"""Calls that the vendor meters."""
 
 counter = Table(
     "counter",

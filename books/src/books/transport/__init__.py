@@ -45,7 +45,7 @@ def build_with_turns(settings: LedgerSettings, store: Store, clock: Clock) -> tu
 
     wait = settings.max_wait_seconds
     network = HttpTransport(settings.http_timeout)
-    governed = Governed(network, governor_of(settings, store, clock), settings.connection, clock, wait)
+    governed = Governed(network, governor_of(settings, store, clock), settings.access, settings.connection, clock, wait)
     access = settings.access
     authorised = Authorised(governed, tokens_of(settings, store, clock), access)
     return Retrying(authorised, clock, wait, access.request_id), governed.turn
@@ -53,9 +53,11 @@ def build_with_turns(settings: LedgerSettings, store: Store, clock: Clock) -> tu
 
 def governor_of(settings: LedgerSettings, store: Store, clock: Clock) -> Governor:
     """Return the rate limiter with a company's budgets."""
-    from books.transport.governor import Governor, limits_of
+    from books.transport.governor import LEASE_SECONDS, Governor
 
-    return Governor(store, clock, limits_of(settings))
+    longest = max(LEASE_SECONDS, 2.0 * settings.http_timeout)
+    access = settings.access
+    return Governor(store, clock, access.limits, ledger=access.ledger, lease_seconds=longest)
 
 
 def tokens_of(settings: LedgerSettings, store: Store, clock: Clock) -> TokenStore:

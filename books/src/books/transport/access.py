@@ -8,7 +8,30 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from books.core.faults import Exit, Halt
-from books.transport.call import Request, Response
+from books.transport.call import CallKind, Request, Response
+
+
+class Window(StrEnum):
+    """Over what a limit counts calls."""
+
+    SLIDING = "sliding"
+    """Any window of so many seconds."""
+    DAY = "day"
+    """Any 24 hours, counted per hour."""
+    IN_FLIGHT = "in flight"
+    """Those that were sent and not answered yet."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most so many calls of these kinds in a window. `name` is that of the setting."""
+
+    name: str
+    calls: int
+    window_seconds: float = 0.0
+    """Of a sliding window."""
+    kinds: frozenset[CallKind] = frozenset(CallKind)
+    window: Window = Window.SLIDING
 
 
 class Meaning(StrEnum):
@@ -175,6 +198,23 @@ class Access(Protocol):
     @property
     def reconnect(self) -> str:
         """What to do about a dead connection."""
+        ...
+
+    @property
+    def limits(self) -> Sequence[Limit]:
+        """The budgets of the company. A call may count against several."""
+        ...
+
+    def is_metered(self, kind: CallKind, response: Response) -> bool:
+        """Return whether the vendor meters a call."""
+        ...
+
+    def left(self, headers: Mapping[str, str]) -> Mapping[str, int]:
+        """Return how many calls the vendor says are left of limits of a day, by the limit's name."""
+        ...
+
+    def throttle_seconds(self, headers: Mapping[str, str]) -> float | None:
+        """Return how long to wait after a 429 without Retry-After; None: the usual minute."""
         ...
 
     def denial(self, response: Response) -> Denial | None:

@@ -5,25 +5,30 @@ is stamped by the store's steady clock after the store's lock is held. A stamp t
 restart, on another machine's clock, or before the clock went back) counts as made now: too slow is safe, too fast
 is not. When the store cannot be used there are no permits.
 
-Source of the limits: Intuit, "API call limits and throttles": 500 requests a minute, 10 a second, 40 batches a minute.
+Four kinds of budget, each given by the vendor's `Access`: calls in a sliding window of seconds, which the log of permits
+counts; calls in 24 hours, counted per hour by the store's wall clock, because a steady clock ends with the machine; and
+calls in flight, as leases that expire where a process died.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, or_, select, update
+import pendulum
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from books.core.backoff import backoff_seconds
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt
 from books.store import Steady, Store
-from books.store.tables_infra import breaker, call, metered_reads, pause
-from books.store.upsert import upsert
+from books.store.tables_infra import breaker, budget, budget_left, call, lease, metered, pause
+from books.store.upsert import insert_new, upsert
+from books.transport.access import Limit, Window
 from books.transport.call import CallKind
 
 MARGIN_SECONDS = 0.05
@@ -40,48 +45,23 @@ BREAKER_FAILURES = 5
 BREAKER_SECONDS = 30.0
 BREAKER_SECONDS_MAX = 300.0
 
+LEASE_SECONDS = 300.0
+"""How long a call counts as in flight whose process has died: longer than any call may take."""
+
 PUSHES = frozenset({CallKind.WRITE, CallKind.BATCH})
 
-Permit = tuple[float, CallKind]
-"""When a call was allowed (seconds on the steady clock) and its kind."""
+LEASE_LOOK_SECONDS = 0.1
+"""How often a call waits for another one's end, where too many are in flight."""
+
+DAY_HOURS = 24
 
 
 @dataclass(frozen=True)
-class Limit:
-    """At most so many calls of these kinds in any window of so many seconds."""
+class Permit:
+    """A call that may be made. `at`: seconds on the store's steady clock. `leases`: to be ended with the call."""
 
-    name: str
-    calls: int
-    window_seconds: float
-    kinds: frozenset[CallKind]
-
-
-def limits_of(settings: Any) -> tuple[Limit, ...]:
-    """Return the three budgets of one company. A batch counts as one request, and as a batch."""
-    every = frozenset(CallKind)
-    return (
-        Limit("requests_per_second", settings.requests_per_second, 1.0, every),
-        Limit("requests_per_minute", settings.requests_per_minute, 60.0, every),
-        Limit("batches_per_minute", settings.batches_per_minute, 60.0, frozenset({CallKind.BATCH})),
-    )
-
-
-def decide(now: float, kind: CallKind, permits: Sequence[Permit], not_before: float, limits: Sequence[Limit]) -> float:
-    """Return the seconds to wait before a call of this kind may be made; 0.0: now.
-
-    `permits` are the past ones in any order, `not_before` is the end of a pause (or any past time). All times are
-    seconds on one steady clock.
-    """
-    waits = [_wait_for(limit, now, permits) for limit in limits if kind in limit.kinds]
-    return max(0.0, not_before - now, *waits)
-
-
-def _wait_for(limit: Limit, now: float, permits: Sequence[Permit]) -> float:
-    """Return the seconds until the oldest of the last `limit.calls` permits leaves the window; negative if it has."""
-    stamps = sorted(stamp for stamp, kind in permits if kind in limit.kinds)
-    if len(stamps) < limit.calls:
-        return 0.0
-    return stamps[-limit.calls] + limit.window_seconds + MARGIN_SECONDS - now
+    at: float
+    leases: tuple[int, ...] = ()
 
 
 def breaker_seconds(failures: int) -> float:
@@ -103,17 +83,27 @@ class GovernorState:
     consecutive_failures: int
     breaker_seconds: float
     push_in_flight: bool
-    metered_reads: int
-    """Successful reads of this calendar month (UTC); Intuit meters them in production."""
+    metered: int
+    """Calls of this calendar month (UTC) that the vendor meters."""
 
 
 class Governor:
     """Rate limiter shared by all processes through the store; each process has an object of its own."""
 
-    def __init__(self, store: Store, clock: Clock, limits: Sequence[Limit]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        limits: Sequence[Limit],
+        *,
+        ledger: str = "the ledger",
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._limits = tuple(limits)
+        self._ledger = ledger
+        self._lease_seconds = lease_seconds
 
     @contextmanager
     def slot(self, connection: str, kind: CallKind, deadline: float) -> Iterator[float]:
@@ -127,7 +117,9 @@ class Governor:
         with ExitStack() as held:
             if kind in PUSHES:
                 held.enter_context(self.push_lock(connection, deadline))
-            yield self.reserve(connection, kind, deadline)
+            permit = self.reserve(connection, kind, deadline)
+            held.callback(self.end, permit)
+            yield permit.at
 
     @contextmanager
     def push_lock(self, connection: str, deadline: float) -> Iterator[Callable[[], bool]]:
@@ -153,12 +145,18 @@ class Governor:
                 }
                 upsert(conn, pause, [values])
 
-    def record_answer(self, connection: str, *, metered: bool) -> None:
-        """Record that the vendor answered: reset its failures, and count a metered read."""
+    def record_answer(self, connection: str, *, metered: bool, left: Mapping[str, int] | None = None) -> None:
+        """Record that the vendor answered: reset its failures, and count a metered call.
+
+        `left` is what the vendor says is left of limits of a day, by the limit's name: it lowers what we think is left.
+        """
         with self._locked(connection) as (conn, _now):
             conn.execute(delete(breaker).where(breaker.c.connection == connection))
             if metered:
-                self._count_read(conn, connection)
+                self._count_metered(conn, connection)
+            for name, calls in (left or {}).items():
+                told = {"connection": connection, "name": name, "left": calls, "at": self._store.now(conn)}
+                upsert(conn, budget_left, [told])
 
     def record_failure(self, connection: str) -> None:
         """Record a call without a usable answer; from the fifth in a row on, calls stop for a while."""
@@ -170,54 +168,130 @@ class Governor:
     def state(self, connection: str) -> GovernorState:
         """Return the current state."""
         with self._locked(connection) as (conn, now):
-            permits = _permits(conn, connection)
+            used = {limit.name: self._used(conn, connection, limit, now) for limit in self._limits}
             paused, broken = _row(conn, pause, connection), _row(conn, breaker, connection)
             month = self._month(conn)
-            reads = conn.execute(
-                select(metered_reads.c.reads).where(
-                    metered_reads.c.connection == connection, metered_reads.c.month == month
-                )
-            ).scalar()
+            ours = metered.c.connection == connection, metered.c.month == month
+            calls = conn.execute(select(metered.c.calls).where(*ours)).scalar()
         failures = broken["failures"] if broken else 0
         return GovernorState(
-            used={limit.name: _used(limit, now.seconds, permits) for limit in self._limits},
+            used=used,
             allowed={limit.name: limit.calls for limit in self._limits},
             paused_seconds=_seconds_left(paused, now),
             pause_reason=paused["reason"] if paused and _seconds_left(paused, now) else "",
             consecutive_failures=failures,
             breaker_seconds=_seconds_left(broken, now),
             push_in_flight=self._store.is_locked(_push_lock(connection)),
-            metered_reads=reads or 0,
+            metered=calls or 0,
         )
 
-    def reserve(self, connection: str, kind: CallKind, deadline: float) -> float:
-        """Sleep until a permit is ours; return its time. The log is read again after each sleep: others wait too.
+    def reserve(self, connection: str, kind: CallKind, deadline: float) -> Permit:
+        """Sleep until a permit is ours; return it. The log is read again after each sleep: others wait too.
+
+        `end` must be called with it after the call.
 
         Raises:
             Halt: TRY_LATER; the wait would pass the deadline, or the store cannot be used. No call was made.
         """
         while True:
-            wait_seconds, now = self._ask(connection, kind)
-            if not wait_seconds:
-                return now
+            wait_seconds, permit = self._ask(connection, kind)
+            if permit is not None:
+                return permit
             if self._clock.monotonic() + wait_seconds > deadline:
                 failing = self.state(connection).breaker_seconds > 0
-                raise _too_late(connection, wait_seconds, "QuickBooks keeps failing" if failing else "rate limited")
+                raise _too_late(
+                    connection, wait_seconds, f"{self._ledger} keeps failing" if failing else "rate limited"
+                )
             self._clock.sleep(max(wait_seconds, SLEEP_SECONDS_MIN))
 
-    def _ask(self, connection: str, kind: CallKind) -> tuple[float, float]:
-        """Take a permit if one is free now; return the seconds to wait (0.0: taken) and the time."""
+    def end(self, permit: Permit) -> None:
+        """End the leases of a call. Where the store cannot be used now, they expire."""
+        if permit.leases:
+            with suppress(SQLAlchemyError, Halt), self._store.begin() as conn:
+                conn.execute(delete(lease).where(lease.c.id.in_(permit.leases)))
+
+    def _ask(self, connection: str, kind: CallKind) -> tuple[float, Permit | None]:
+        """Take a permit if one is free now; return the seconds to wait (0.0: taken) and the permit."""
         with self._locked(connection) as (conn, now):
             paused, broken = _row(conn, pause, connection), _row(conn, breaker, connection)
             not_before = now.seconds + max(_seconds_left(paused, now), _seconds_left(broken, now))
-            wait_seconds = decide(now.seconds, kind, _permits(conn, connection), not_before, self._limits)
+            limits = [limit for limit in self._limits if kind in limit.kinds]
+            waits = [self._wait_for(conn, connection, limit, now) for limit in limits]
+            wait_seconds = max(0.0, not_before - now.seconds, *waits)
+            permit = None
             if not wait_seconds:
-                conn.execute(
-                    insert(call).values(connection=connection, kind=kind.value, epoch=now.epoch, at=now.seconds)
-                )
+                permit = self._take(conn, connection, kind, limits, now)
                 if broken and broken["failures"] >= BREAKER_FAILURES:  # this call is the trial; the others wait on
                     upsert(conn, breaker, [_breaker_values(connection, broken["failures"], now)])
-            return wait_seconds, now.seconds
+            return wait_seconds, permit
+
+    def _wait_for(self, conn: Connection, connection: str, limit: Limit, now: Steady) -> float:
+        """Return the seconds until a limit allows one more call; 0.0 or less: now."""
+        if limit.window is Window.IN_FLIGHT:
+            return 0.0 if self._used(conn, connection, limit, now) < limit.calls else LEASE_LOOK_SECONDS
+        if limit.window is Window.DAY:
+            return self._wait_for_day(conn, connection, limit)
+        stamps = select(call.c.at).where(*_of(limit, connection)).order_by(call.c.at.desc())
+        oldest = conn.execute(stamps.offset(limit.calls - 1).limit(1)).scalar()
+        return 0.0 if oldest is None else float(oldest) + limit.window_seconds + MARGIN_SECONDS - now.seconds
+
+    def _wait_for_day(self, conn: Connection, connection: str, limit: Limit) -> float:
+        """Return the seconds until the oldest hour that has to leave the last 24 has left them.
+
+        An hour counts until 24 whole hours after it: whenever the vendor's day begins, no day holds more.
+        """
+        now = self._store.now(conn)
+        told = conn.execute(
+            select(budget_left.c.left, budget_left.c.at).where(
+                budget_left.c.connection == connection, budget_left.c.name == limit.name
+            )
+        ).first()
+        if told is not None and told.left <= 0 and now < told.at.add(hours=1):
+            return float((told.at.add(hours=1) - now).total_seconds())  # then one call asks again
+        hours = conn.execute(_hours(connection, limit, now).order_by(budget.c.hour)).all()
+        over = sum(row.used for row in hours) - limit.calls + 1
+        for row in hours:
+            if over <= 0:
+                break
+            over -= row.used
+            leaves = _start_of(row.hour).add(hours=DAY_HOURS + 1)
+            if over <= 0:
+                return max(SLEEP_SECONDS_MIN, float((leaves - now).total_seconds()))
+        return 0.0
+
+    def _take(self, conn: Connection, connection: str, kind: CallKind, limits: Sequence[Limit], now: Steady) -> Permit:
+        """Write a call into the log and into every budget that counts it."""
+        stamp = {"connection": connection, "epoch": now.epoch, "at": now.seconds}
+        conn.execute(insert(call).values(kind=kind.value, **stamp))
+        leases = []
+        for limit in limits:
+            if limit.window is Window.IN_FLIGHT:
+                made = conn.execute(insert(lease).values(name=limit.name, **stamp).returning(lease.c.id))
+                leases.append(int(made.scalar_one()))
+            elif limit.window is Window.DAY:
+                self._count_hour(conn, connection, limit)
+        return Permit(now.seconds, tuple(leases))
+
+    def _count_hour(self, conn: Connection, connection: str, limit: Limit) -> None:
+        hour = _hour(self._store.now(conn))
+        key = {"connection": connection, "name": limit.name, "hour": hour}
+        insert_new(conn, budget, {**key, "used": 0})
+        ours = [budget.c[name] == value for name, value in key.items()]
+        conn.execute(update(budget).where(*ours).values(used=budget.c.used + 1))
+        told = budget_left.c.connection == connection, budget_left.c.name == limit.name
+        conn.execute(update(budget_left).where(*told).values(left=budget_left.c.left - 1))
+
+    def _used(self, conn: Connection, connection: str, limit: Limit, now: Steady) -> int:
+        """Return how many calls a limit counts now."""
+        if limit.window is Window.IN_FLIGHT:
+            query = select(func.count()).where(lease.c.connection == connection, lease.c.name == limit.name)
+        elif limit.window is Window.DAY:
+            hours = _hours(connection, limit, self._store.now(conn)).subquery()
+            query = select(func.coalesce(func.sum(hours.c.used), 0))
+        else:
+            since = now.seconds - limit.window_seconds
+            query = select(func.count()).where(*_of(limit, connection), call.c.at > since)
+        return int(conn.execute(query).scalar_one())
 
     @contextmanager
     def _locked(self, connection: str) -> Iterator[tuple[Connection, Steady]]:
@@ -233,11 +307,12 @@ class Governor:
 
     def _tidy(self, conn: Connection, connection: str, now: Steady) -> None:
         """Delete permits older than every window; set impossible stamps to now, and pauses to their full length."""
-        longest = max(limit.window_seconds for limit in self._limits) + MARGIN_SECONDS
-        ours = call.c.connection == connection
-        impossible = or_(call.c.epoch != now.epoch, call.c.at > now.seconds)
-        conn.execute(update(call).where(ours, impossible).values(epoch=now.epoch, at=now.seconds))
-        conn.execute(delete(call).where(ours, call.c.at < now.seconds - longest))
+        longest = max((limit.window_seconds for limit in self._limits), default=0.0) + MARGIN_SECONDS
+        for log, seconds in ((call, longest), (lease, self._lease_seconds)):
+            ours = log.c.connection == connection
+            impossible = or_(log.c.epoch != now.epoch, log.c.at > now.seconds)
+            conn.execute(update(log).where(ours, impossible).values(epoch=now.epoch, at=now.seconds))
+            conn.execute(delete(log).where(ours, log.c.at < now.seconds - seconds))
         for table in (pause, breaker):
             full = now.seconds + table.c.seconds
             stale = or_(table.c.epoch != now.epoch, table.c.until > full)
@@ -245,12 +320,11 @@ class Governor:
                 update(table).where(table.c.connection == connection, stale).values(epoch=now.epoch, until=full)
             )
 
-    def _count_read(self, conn: Connection, connection: str) -> None:
-        month = self._month(conn)
-        ours = (metered_reads.c.connection == connection) & (metered_reads.c.month == month)
-        counted = conn.execute(update(metered_reads).where(ours).values(reads=metered_reads.c.reads + 1))
-        if not counted.rowcount:
-            conn.execute(insert(metered_reads).values(connection=connection, month=month, reads=1))
+    def _count_metered(self, conn: Connection, connection: str) -> None:
+        key = {"connection": connection, "month": self._month(conn)}
+        insert_new(conn, metered, {**key, "calls": 0})
+        ours = [metered.c[name] == value for name, value in key.items()]
+        conn.execute(update(metered).where(*ours).values(calls=metered.c.calls + 1))
 
     def _month(self, conn: Connection) -> str:
         return self._store.now(conn).format("YYYY-MM")
@@ -260,13 +334,27 @@ def _push_lock(connection: str) -> str:
     return f"push {connection}"
 
 
-def _permits(conn: Connection, connection: str) -> list[Permit]:
-    rows = conn.execute(select(call.c.at, call.c.kind).where(call.c.connection == connection))
-    return [(row.at, CallKind(row.kind)) for row in rows]
+def _of(limit: Limit, connection: str) -> list[ColumnElement[bool]]:
+    """Return the condition on the log of permits for the calls that a limit counts."""
+    ours = [call.c.connection == connection]
+    every = len(limit.kinds) == len(CallKind)
+    return ours if every else [*ours, call.c.kind.in_(sorted(kind.value for kind in limit.kinds))]
 
 
-def _used(limit: Limit, now: float, permits: Sequence[Permit]) -> int:
-    return sum(1 for stamp, kind in permits if kind in limit.kinds and stamp > now - limit.window_seconds)
+def _hours(connection: str, limit: Limit, now: pendulum.DateTime) -> Select[Any]:
+    """Return the hours that count for a limit of a day; later ones too, where the clock was set back."""
+    oldest = _hour(now.subtract(hours=DAY_HOURS))
+    return select(budget.c.hour, budget.c.used).where(
+        budget.c.connection == connection, budget.c.name == limit.name, budget.c.hour >= oldest
+    )
+
+
+def _hour(at: pendulum.DateTime) -> str:
+    return at.in_timezone("UTC").format("YYYY-MM-DD[T]HH")
+
+
+def _start_of(hour: str) -> pendulum.DateTime:
+    return pendulum.instance(datetime.strptime(hour, "%Y-%m-%dT%H").replace(tzinfo=UTC))
 
 
 def _row(conn: Connection, table: Table, connection: str) -> Mapping[str, Any] | None:

@@ -14,7 +14,7 @@ from books.transport.call import CallKind, Response
 TRIES_MAX = 5
 
 THROTTLE_SECONDS = 60.0
-"""The wait after a 429 without Retry-After (Intuit, "API call limits and throttles": wait 60 seconds)."""
+"""The wait after a 429 without Retry-After, unless the vendor's `Access` knows better."""
 THROTTLE_JITTER_SECONDS = 6.0
 RETRY_AFTER_SECONDS_MIN = 1.0
 """`Retry-After: 0` would make a loop without a bound."""
@@ -53,10 +53,14 @@ def is_failure(result: CallResult) -> bool:
     return isinstance(result, Unknown | Retry)
 
 
-def throttle_seconds(headers: Mapping[str, str], now: pendulum.DateTime, chance: float) -> float:
-    """Return how many seconds a 429 asks us to wait."""
+def throttle_seconds(
+    headers: Mapping[str, str], now: pendulum.DateTime, chance: float, usual: float | None = None
+) -> float:
+    """Return how many seconds a 429 asks us to wait; `usual` where it names none, by default a minute and jitter."""
     named = retry_after_seconds(headers, now)
-    return THROTTLE_SECONDS + chance * THROTTLE_JITTER_SECONDS if named is None else named
+    if named is not None:
+        return named
+    return THROTTLE_SECONDS + chance * THROTTLE_JITTER_SECONDS if usual is None else usual
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: pendulum.DateTime) -> float | None:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from books.core import money
 from books.ledgers.quickbooks import faults
 from books.ledgers.quickbooks.settings import REALM_ID, QuickBooksSettings
-from books.transport.access import Code, CompanyRef, Denial, Meaning, TokenGrant
+from books.transport.access import Code, CompanyRef, Denial, Limit, Meaning, TokenGrant
 from books.transport.call import CallKind, Request, Response
 
 SCOPE = "com.intuit.quickbooks.accounting"
@@ -123,6 +123,25 @@ class QuickBooksAccess:
 
     def __init__(self, settings: QuickBooksSettings) -> None:
         self.oauth = QuickBooksOAuth(settings)
+        self.limits = (
+            Limit("requests_per_second", settings.requests_per_second, 1.0),
+            Limit("requests_per_minute", settings.requests_per_minute, 60.0),
+            Limit("batches_per_minute", settings.batches_per_minute, 60.0, frozenset({CallKind.BATCH})),
+        )
+        """Intuit allows 500 requests a minute, 10 a second, 40 batches a minute (Intuit, "API call limits and
+        throttles"). A batch counts as one request, and as a batch."""
+
+    def is_metered(self, kind: CallKind, response: Response) -> bool:
+        """Return whether Intuit meters the call: successful reads only (Intuit App Partner Program, CorePlus)."""
+        return kind is CallKind.READ and 200 <= response.status < 300  # noqa: PLR2004 -- HTTP's range of success
+
+    def left(self, headers: Mapping[str, str]) -> Mapping[str, int]:
+        """Return nothing: Intuit sends no such header."""
+        del headers
+        return {}
+
+    def throttle_seconds(self, headers: Mapping[str, str]) -> None:
+        """Return nothing: Intuit says to wait 60 seconds ("API call limits and throttles")."""
 
     def denial(self, response: Response) -> Denial | None:
         """Return why the token was refused: 401 means expired; 403 with code 3100, or without one, another company."""

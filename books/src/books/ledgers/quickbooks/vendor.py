@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 from urllib.parse import quote
 
+import pendulum
+
 from books.core.clock import Clock
 from books.ledgers.quickbooks import open_client
+from books.ledgers.quickbooks.books import QuickBooksBooks
 from books.ledgers.quickbooks.ledger import QuickBooksLedger
 from books.ledgers.quickbooks.settings import QuickBooksPullSettings, QuickBooksPushSettings, QuickBooksSettings
 from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.ledgers.registry import Vendor, Words
+from books.ledgers.settings import PullSettings
 from books.store import Store
 from books.transport.settings import LedgerSettings
 
@@ -28,6 +33,14 @@ def open_ledger(settings: LedgerSettings, store: Store, clock: Clock) -> QuickBo
     """Return one company's books."""
     client = open_client(cast("QuickBooksSettings", settings), store, clock)
     return QuickBooksLedger(client, settings.connection)
+
+
+def open_books(
+    settings: PullSettings, store: Store, clock: Clock, cursors: Mapping[str, pendulum.DateTime | None]
+) -> QuickBooksBooks:
+    """Return one company's books, to be read back."""
+    client = open_client(cast("QuickBooksSettings", settings.ledger), store, clock)
+    return QuickBooksBooks(client, clock, cursors, overlap_seconds=settings.overlap_seconds)
 
 
 def link(environment: str, kind: str, document_id: str) -> str | None:
@@ -56,6 +69,8 @@ VENDOR = Vendor(
     push_settings=QuickBooksPushSettings,
     pull_settings=QuickBooksPullSettings,
     open_ledger=open_ledger,
+    open_books=open_books,
+    entities=QuickBooksBooks.entities,
     webhooks=QuickBooksWebhooks,
     target="target-quickbooks",
     tap="tap-quickbooks-payments",

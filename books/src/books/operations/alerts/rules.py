@@ -170,7 +170,7 @@ def _limited(facts: Facts) -> Cause | None:
 
 
 def _reads(facts: Facts) -> Cause | None:
-    used, most, vendor = facts.governor.metered_reads, facts.monthly_reads, facts.vendor.words.vendor
+    used, most, vendor = facts.governor.metered, facts.monthly_reads, facts.vendor.words.vendor
     passed = [percent for percent in READ_PERCENTS if used * 100 >= most * percent]
     if not passed:
         return None

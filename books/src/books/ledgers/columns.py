@@ -1,4 +1,4 @@
-"""The columns of each stream, as JSON schema. Money is a number in whole pennies, exact."""
+"""The columns of what is read back, as JSON schema, for every ledger alike. Money is a number in whole pennies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FLAG: Schema = {"type": ["boolean", "null"]}
 INTEGER: Schema = {"type": ["integer", "null"]}
 MONEY: Schema = {"type": ["number", "null"], "multipleOf": 0.01}
 RATE: Schema = {"type": ["number", "null"], "multipleOf": 0.000001}
-"""Quantities, unit prices, percentages and exchange rates. QuickBooks may give more digits; none is dropped."""
+"""Quantities, unit prices, percentages and exchange rates. A ledger may give more digits; none is dropped."""
 
 
 def table(**columns: Schema) -> Schema:
@@ -151,3 +151,12 @@ ACCOUNTS = table(
     active=FLAG,
     **VERSIONS,
 )
+
+STREAMS = {
+    "payments": PAYMENTS,
+    "invoices": INVOICES,
+    "credit_memos": CREDIT_MEMOS,
+    "customers": CUSTOMERS,
+    "accounts": ACCOUNTS,
+}
+"""What `Books` reads, by stream."""

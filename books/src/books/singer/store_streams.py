@@ -1,4 +1,4 @@
-"""Streams from the state store: postings and push runs. They make no call to QuickBooks."""
+"""Streams from the state store: postings and push runs. They make no call to the ledger."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from sqlalchemy import Select, Table, and_, exists, func, or_, select
 
-from books.ledgers.quickbooks.reading_rows import text_of
+from books.core.clock import text_of
+from books.ledgers import columns
 from books.singer.extracts import Extracts
+from books.singer.ledger_streams import no_bookmark, read_time
 from books.store.tables_opsmerge import accounting_block
 from books.store.tables_posting import posting, push_run
-from tap_quickbooks_payments import properties
-from tap_quickbooks_payments.company_streams import no_bookmark, read_time
 
 if TYPE_CHECKING:
-    from tap_quickbooks_payments.tap import TapQuickBooksPayments
+    from books.singer.ledger_tap import LedgerTap
 
 PAGE_ROWS = 5000
 
@@ -30,7 +30,7 @@ class StoreStream(Extracts):
     is_sorted = True
     table: Table
 
-    def __init__(self, tap: TapQuickBooksPayments, name: str, schema: properties.Schema) -> None:
+    def __init__(self, tap: LedgerTap, name: str, schema: columns.Schema) -> None:
         super().__init__(tap=tap, schema=schema, name=name)
         self.tap = tap
         self.clock = tap.clock
@@ -52,7 +52,7 @@ class StoreStream(Extracts):
         raise NotImplementedError
 
     def bookmark(self, context: Any) -> Any:
-        """Return how far an earlier run has read. `start_date` applies to QuickBooks only, not to the store."""
+        """Return how far an earlier run has read. `start_date` applies to the ledger only, not to the store."""
         return self.get_context_state(context).get("replication_key_value")
 
     def _page(self, after: Any) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ class StoreStream(Extracts):
         names = [name for name in self.schema["properties"] if name in self.table.c]
         key = self.table.c[str(self.replication_key)]
         statement = select(*(self.table.c[name] for name in names))
-        statement = statement.where(self.table.c.connection == self.tap.settings.ledger.connection)
+        statement = statement.where(self.table.c.connection == self.tap.connection)
         statement = statement.where(key.is_not(None) if after is None else key > after)
         return statement.order_by(key).limit(PAGE_ROWS)
 
@@ -75,8 +75,8 @@ class Postings(StoreStream):
     primary_keys = ("connection", "opsmerge_invoice_id")
     replication_key = "seq"
 
-    def __init__(self, tap: TapQuickBooksPayments) -> None:
-        super().__init__(tap, "postings", properties.POSTINGS)
+    def __init__(self, tap: LedgerTap) -> None:
+        super().__init__(tap, "postings", columns.POSTINGS)
 
     def _after(self, after: Any) -> Select[Any]:
         """Add the column that says whether target-opsmerge has written the invoice's block, or tried to."""
@@ -105,14 +105,14 @@ class Postings(StoreStream):
 
 
 class PushRuns(StoreStream):
-    """Finished runs of target-quickbooks: the reconciliation needs the start of the last complete push."""
+    """Finished runs of the ledger's target: the reconciliation needs the start of the last complete push."""
 
     table = push_run
     primary_keys = ("connection", "id")
     replication_key = "finished_at"
 
-    def __init__(self, tap: TapQuickBooksPayments) -> None:
-        super().__init__(tap, "push_runs", properties.PUSH_RUNS)
+    def __init__(self, tap: LedgerTap) -> None:
+        super().__init__(tap, "push_runs", columns.PUSH_RUNS)
 
     def start(self, context: Any) -> pendulum.DateTime | None:
         """Return the finishing time of the last run that was read."""
