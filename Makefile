@@ -20,7 +20,7 @@ run: $(RUNTIME) ## The whole flow on the bundled simulators, ending with the dri
 	@$(BIN)/python scripts/demo.py
 
 test: $(DEVELOPMENT) ## All tests
-	@$(BIN)/python -m pytest -q -n logical --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(DEVELOPMENT) ## Format, lint, types, layers
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -1,9 +1,11 @@
-"""For all tests: both kinds of store."""
+"""For all tests: both kinds of store, and where and how the tests run."""
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -14,6 +16,43 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "lib"))  # so that test folders share what is in it
+
+MEMORY = Path("/dev/shm")  # noqa: S108 -- made by the system, and every folder in it is private to its user
+MEMORY_BYTES_MIN = 6 * 1024**3
+"""Free bytes there for the tests to use it; a whole run writes about one gigabyte."""
+
+MINE = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put temporary files into memory where there is room: hundreds of small stores wait for a disk at each commit.
+
+    Python collects garbage less often: most of the objects it would look through are imported modules.
+    """
+    gc.set_threshold(50_000, 20, 20)
+    if "PYTEST_XDIST_WORKER" in os.environ or "TMPDIR" in os.environ:
+        return
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
+        config.stash[MINE] = Path(tempfile.mkdtemp(prefix="books-tests-", dir=MEMORY))
+        tempfile.tempdir = os.environ["TMPDIR"] = str(config.stash[MINE])
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays; garbage is looked for among the rest."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give the memory back, but for the files of tests that failed."""
+    if (mine := session.config.stash.get(MINE, None)) is not None and not session.testsfailed:
+        shutil.rmtree(mine, ignore_errors=True)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: many tests wait for other processes and for time-outs."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True, scope="session")
