@@ -331,7 +331,7 @@ def test_without_its_store_there_are_no_grants(store_url: str, clock: VirtualClo
 
 
 def test_a_day_holds_no_more_than_its_budget(store: Store, clock: VirtualClock) -> None:
-    """Wherever the vendor's day begins: the fourth call waits until the first hour has left every day it could be in."""
+    """Wherever the vendor's day begins: the fourth call waits until the first has left every day it could be in."""
     governor = Governor(store, clock, (THREE_A_DAY,))
     assert [take(governor, clock) for _ in range(3)] == [0, 0, 0]
     assert governor.state(A).used == {"requests_per_day": 3}
@@ -343,7 +343,7 @@ def test_a_day_holds_no_more_than_its_budget(store: Store, clock: VirtualClock) 
 
 
 def test_a_restart_of_the_machine_does_not_lengthen_a_day(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A steady clock ends with the machine, and its stamps then count as made now; the hours of the wall clock do not."""
+    """A steady clock ends with the machine, and its stamps count as made now; the hours of the wall clock do not."""
     clock = SteppedClock()
     store = Store.open(f"sqlite:///{tmp_path}/books.db", clock)
     governor = Governor(store, clock, (THREE_A_DAY,))
@@ -374,11 +374,12 @@ def test_no_more_calls_are_in_flight_than_allowed(store: Store, clock: VirtualCl
     """The third waits until one has ended, also with an error; a call whose process died counts until it expires."""
     governor = Governor(store, clock, (TWO_IN_FLIGHT,))
     with governor.slot(A, READ, 9):
-        with pytest.raises(ZeroDivisionError), governor.slot(A, READ, 9):
+        with governor.slot(A, READ, 9):
             assert governor.state(A).used == {"concurrent": 2}
             with pytest.raises(Halt):
                 take(governor, clock, wait=1)
             assert take(governor, clock, B) == 0
+        with pytest.raises(ZeroDivisionError), governor.slot(A, READ, 9):
             _ = 1 / 0
         assert take(governor, clock) == 0
     assert governor.state(A).used == {"concurrent": 0}

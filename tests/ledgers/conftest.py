@@ -13,7 +13,7 @@ from worlds import make_record
 
 from books.core.clock import SystemClock, VirtualClock
 from books.ledgers.contract import Books, Invoice, KeyScope, Ledger, LedgerInvoice, Member, NewCustomer, References
-from books.ledgers.pretend import PretendLedger
+from books.ledgers.pretend import PretendBooks, PretendLedger
 from books.ledgers.registry import PROVIDERS, vendor
 from books.posting import records
 from books.store import Store
@@ -26,8 +26,8 @@ class Office:
     """A ledger with one customer, one item and one tax code, and what a test needs to talk to it."""
 
     ledger: Ledger
-    open_books: Callable[..., Books] | None = None
-    """Opens the books for reading back; None where the ledger has none."""
+    open_books: Callable[..., Books]
+    """Opens the books for reading back; its argument is, per entity, the time to read from, or None."""
     number: int = field(default=0)
 
     def invoice(self, **changes: Any) -> Invoice:
@@ -78,7 +78,9 @@ LEDGERS = ("pretend, a key per member", "pretend, a key per call", "quickbooks")
 def office(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
     if request.param.startswith("pretend"):
         scope = KeyScope.CALL if request.param.endswith("call") else KeyScope.MEMBER
-        yield Office(PretendLedger(VirtualClock(), key_scope=scope))
+        clock = VirtualClock()
+        ledger = PretendLedger(clock, key_scope=scope)
+        yield Office(ledger, lambda cursors: PretendBooks(ledger, clock, cursors))
         return
     yield from of_quickbooks(request.getfixturevalue("quickbooks_sim"), tmp_path)
 

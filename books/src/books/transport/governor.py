@@ -5,9 +5,9 @@ is stamped by the store's steady clock after the store's lock is held. A stamp t
 restart, on another machine's clock, or before the clock went back) counts as made now: too slow is safe, too fast
 is not. When the store cannot be used there are no permits.
 
-Four kinds of budget, each given by the vendor's `Access`: calls in a sliding window of seconds, which the log of permits
-counts; calls in 24 hours, counted per hour by the store's wall clock, because a steady clock ends with the machine; and
-calls in flight, as leases that expire where a process died.
+Three kinds of budget, each given by the vendor's `Access`: calls in a sliding window of seconds, which the log of
+permits counts; calls in 24 hours, counted per hour by the store's wall clock, because a steady clock ends with the
+machine; and calls in flight, as leases that expire where a process died.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add three tables; rename one and its column. What was counted stays."""
+    """Add the tables; what was counted as metered reads is kept as metered calls."""
     op.create_table(
         "lease",
         Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
@@ -38,5 +38,11 @@ def upgrade() -> None:
         Column("left", BigInteger, nullable=False),
         Column("at", Timestamp, nullable=False),
     )
-    op.rename_table("metered_reads", "metered")
-    op.execute("ALTER TABLE metered RENAME COLUMN reads TO calls")
+    op.create_table(
+        "metered",
+        Column("connection", String(64), primary_key=True),
+        Column("month", String(7), primary_key=True),
+        Column("calls", BigInteger, nullable=False),
+    )
+    op.execute("INSERT INTO metered (connection, month, calls) SELECT connection, month, reads FROM metered_reads")
+    op.drop_table("metered_reads")
