@@ -113,7 +113,7 @@ def _posting(record, outcome, **changes):
         connection="s:1",
         opsmerge_invoice_id="inv_1",
         provider="quickbooks",
-        realm_id="1",
+        company_id="1",
         number="INV-2026-0001",
         outcome=Outcome(outcome),
         content_sha256=content,

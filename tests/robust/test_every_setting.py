@@ -251,7 +251,7 @@ def posted(world: Any) -> None:
     """One posting in the store."""
     row = {
         "connection": "sandbox:9341453000000001", "opsmerge_invoice_id": "om_1", "provider": "quickbooks",
-        "realm_id": "9341453000000001", "number": "INV-1", "outcome": "created", "external_id": "7", "attempts": 1,
+        "company_id": "9341453000000001", "number": "INV-1", "outcome": "created", "external_id": "7", "attempts": 1,
         "seq": 1, "generation": 0, "content_sha256": "", "seen_sha256": "", "mapping_sha256": "", "record": "{}",
         "retry": False,
     }  # fmt: skip

@@ -28,7 +28,7 @@ def inbox(company):
     """The inbox of the company's store."""
     company.control.real_time()
     store = Store.open(company.store_url)
-    yield Inbox(store)
+    yield Inbox(store, QuickBooksWebhooks(()))
     store.close()
 
 
@@ -38,7 +38,7 @@ def noticed(company, inbox):
 
     def notice(*events):
         time = company.control.clock()
-        inbox.receive("quickbooks", [money.dumps([{**each, "time": time} for each in events]).encode()])
+        inbox.receive([money.dumps([{**each, "time": time} for each in events]).encode()])
 
     return notice
 
@@ -150,13 +150,13 @@ def test_what_was_handed_on_no_longer_waits(company, payment, noticed, inbox):
 def test_what_webhooks_missed_is_counted(company, payment, inbox, noticed):
     """A payment that a read found and no webhook told of is listed as missed after an hour; the others are not."""
     state = old_state(company, payment)
-    inbox.record_heartbeat("quickbooks")
+    inbox.record_heartbeat()
     lost = company.control.deed("record_payment", invoice="INV-1", amount="1.00")["Id"]
     told = company.control.deed("record_payment", invoice="INV-1", amount="2.00")["Id"]
     noticed(event(told, "payment.created"))
     read(company, state)
     later = Store.open(company.store_url, clock=_Later())
-    assert [row["entity_id"] for row in Inbox(later).missed()] == [lost]
+    assert [row["entity_id"] for row in Inbox(later, QuickBooksWebhooks(())).missed()] == [lost]
     later.close()
     assert inbox.missed() == []
 

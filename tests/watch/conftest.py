@@ -113,7 +113,7 @@ class World:
             "connection": CONNECTION,
             "opsmerge_invoice_id": f"inv_{number}",
             "provider": "quickbooks_online",
-            "realm_id": REALM,
+            "company_id": REALM,
             "number": number,
             "outcome": outcome,
             "fault_code": code,

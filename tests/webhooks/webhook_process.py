@@ -31,9 +31,10 @@ def receive(port: Connection, store_url: str, job_words: str | None, request_sec
     trigger.QUIET_SECONDS = 0.5
     lock_file = Path(tempfile.mkdtemp()) / "job.lock"
     job = Job(["sh", "-c", job_words], Path.cwd(), lock_file) if job_words else None
+    dialect = QuickBooksWebhooks((TOKEN,))
     receiver = Receiver(
-        Inbox(Store.open(store_url)),
-        QuickBooksWebhooks((TOKEN,)),
+        Inbox(Store.open(store_url), dialect),
+        dialect,
         "sandbox",
         (REALM,),
         logger,

@@ -74,7 +74,7 @@ PUSH_RUNS = table(
     metered_reads=INTEGER,
 )
 
-OBJECT = {"realm_id": KEY, "id": KEY, "status": TEXT}
+OBJECT = {"connection": KEY, "realm_id": KEY, "id": KEY, "status": TEXT}
 """The columns of every object; a deletion has only these and `updated_at`."""
 
 CUSTOMER = {"customer_id": TEXT, "customer_name": TEXT}

@@ -307,7 +307,7 @@ class Spent:
     """The calls of a run so far, and how many of them the vendor meters."""
 
     calls: int = 0
-    metered_reads: int = 0
+    metered: int = 0
 
 
 class Ledger(Protocol):

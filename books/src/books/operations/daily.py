@@ -23,9 +23,10 @@ def run_daily(configuration: Configuration, *, force: bool, on_missed: Callable[
     used.
     """
     with closing(store_of(configuration)) as store, recorded_run(configuration, store, "books:daily") as codes:
-        names = configuration.vendor().jobs
+        vendor = configuration.vendor()
+        names = vendor.jobs
         codes += [_run(names[each], configuration, store, force=force) for each in ("push", "pull", "reconcile")]
-        inbox = Inbox(store)
+        inbox = Inbox(store, vendor.webhooks(()))
         if inbox.is_used():
             on_missed(len(inbox.missed(since=SystemClock().now().subtract(days=1))))
         return int(runs.worst(codes))

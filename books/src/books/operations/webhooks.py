@@ -39,7 +39,7 @@ def make_receiver(session: Session, logger: logging.Logger, *, start_job: bool) 
     root = session.configuration.root
     job = Job(meltano_command(session.configuration, session.vendor.jobs["pull"]), root, root / PULL_LOCK)
     return Receiver(
-        inbox=Inbox(session.store),
+        inbox=Inbox(session.store, dialect),
         dialect=dialect,
         environment=session.settings.environment,
         companies=(session.settings.company_id,),
@@ -63,6 +63,10 @@ def _secrets(session: Session) -> Sequence[str]:
     return tokens
 
 
+def _inbox(session: Session) -> Inbox:
+    return Inbox(session.store, session.vendor.webhooks(()))
+
+
 def received(
     session: Session, *, dead: bool, entity: str | None, since: pendulum.DateTime | None, limit: int
 ) -> list[dict[str, Any]]:
@@ -82,7 +86,7 @@ def received(
 
 def missed(session: Session, *, since: pendulum.DateTime | None, limit: int) -> list[dict[str, Any]]:
     """Return the newest changes that a read found and no webhook announced."""
-    return Inbox(session.store).missed(since=since, limit=limit)
+    return _inbox(session).missed(since=since, limit=limit)
 
 
 def replay(session: Session, *, entity: str | None, entity_id: str | None, since: pendulum.DateTime | None) -> int:
@@ -94,9 +98,9 @@ def replay(session: Session, *, entity: str | None, entity_id: str | None, since
         conditions.append(webhook_notice.c.entity_id == entity_id)
     if since:
         conditions.append(webhook_notice.c.noted_at >= since)
-    return Inbox(session.store).replay(*conditions)
+    return _inbox(session).replay(*conditions)
 
 
 def replay_dead_letters(session: Session) -> int:
     """Have the deliveries with dead letters split once more; return how many."""
-    return Inbox(session.store).revive()
+    return _inbox(session).revive()

@@ -62,13 +62,13 @@ def _from_store(conn: Connection, row: Mapping[str, Any]) -> Row:
     return {
         "tries": _rows(conn, attempt, attempt.c.number, connection=key[0], opsmerge_invoice_id=key[1]),
         "seen": {name: seen.get(name) for name in ("status", "issue_date", "client_id", "client_name", "updated_at")},
-        "ended": documents.ended(conn, row["realm_id"], [row["external_id"] or ""]).get(row["external_id"]),
+        "ended": documents.ended(conn, row["connection"], [row["external_id"] or ""]).get(row["external_id"]),
         "mapped": money.loads(row["mapped"]) if row["mapped"] else None,
         "told": next(
             iter(_rows(conn, accounting_block, accounting_block.c.seq, connection=key[0], opsmerge_invoice_id=key[1])),
             None,
         ),
-        "paid": _rows(conn, allocation, allocation.c.payment_id, realm_id=row["realm_id"], opsmerge_invoice_id=key[1]),
+        "paid": _rows(conn, allocation, allocation.c.payment_id, connection=key[0], opsmerge_invoice_id=key[1]),
         "opsmerge_payments": _rows(conn, opsmerge_payment, opsmerge_payment.c.updated_at, invoice_id=key[1]),
     }
 

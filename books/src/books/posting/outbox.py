@@ -171,7 +171,7 @@ class Outbox:
             external_id=None,
             ledger_total=None,
             ledger_tax=None,
-            intuit_tid=None,
+            vendor_request_id=None,
             settled_outcome=None,
             retry=False,
         )

@@ -122,7 +122,7 @@ class PushRun:
             raise
         finally:
             spent = self._ledger.spent()
-            self.summary.calls, self.summary.metered_reads = spent.calls, spent.metered_reads
+            self.summary.calls, self.summary.metered = spent.calls, spent.metered
             self.summary.seconds = self._clock.monotonic() - clock_started
         self._record_run(run_id, started_at, self._journal.now())
         self._checkpoint("run_recorded")
@@ -155,7 +155,7 @@ class PushRun:
                 "existing": summary.existing,
                 "left_out": sum(summary.left.values()),
                 "calls": summary.calls,
-                "metered_reads": summary.metered_reads,
+                "metered": summary.metered,
             }
         )
 
@@ -374,5 +374,7 @@ class PushRun:
                 place,
                 printable(posting.fault_message),
                 printable(posting.remedy or ""),
-                f" [{self._ledger.capabilities.request_id_name} {posting.intuit_tid}]" if posting.intuit_tid else "",
+                f" [{self._ledger.capabilities.request_id_name} {posting.vendor_request_id}]"
+                if posting.vendor_request_id
+                else "",
             )

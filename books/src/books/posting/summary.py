@@ -32,7 +32,7 @@ class Summary:
     left: Counter[str] = field(default_factory=Counter)
     unreadable: int = 0
     calls: int = 0
-    metered_reads: int = 0
+    metered: int = 0
     seconds: float = 0.0
     halted: str = ""
     shut: str = ""
@@ -69,7 +69,7 @@ class Summary:
             lines.append(f"{self.kept_back} wait for a plan: {self.shut}. What to do: {MAKE_A_PLAN.rstrip('.')}")
         if self.unreadable:
             lines.append(f"{self.unreadable} records without an id, not kept")
-        calls = f"{self.calls} calls to {self.ledger}, {self.metered_reads} of them metered reads"
+        calls = f"{self.calls} calls to {self.ledger}, {self.metered} of them metered reads"
         lines.append(f"{calls if self.calls else f'no call to {self.ledger}'}; {self.seconds:.1f} s")
         if self.halted:
             lines.append(f"stopped before the end: {self.halted}")

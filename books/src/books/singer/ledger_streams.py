@@ -86,7 +86,7 @@ class LedgerStream(Extracts):
 
     def _rows(self, source: Iterable[Row], shown: dict[str, pendulum.DateTime | None]) -> Iterator[Row]:
         """Yield the rows with their keys; note in `shown` which objects they were and when each changed last."""
-        company = {"realm_id": self.tap.settings.ledger.company_id}
+        company = {"connection": self.tap.connection, "realm_id": self.tap.settings.ledger.company_id}
         for chunk in batched(source, CHUNK_ROWS):
             shown.update((row["id"], changed_at(row)) for row in chunk)
             self._name_invoices(chunk)

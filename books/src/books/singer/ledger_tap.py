@@ -67,8 +67,8 @@ class LedgerTap(PluginEndings, Tap):
     @cached_property
     def inbox(self) -> Inbox:
         """Return the webhook inbox, after splitting the deliveries that the receiver has not split yet."""
-        inbox, ledger = Inbox(self.store), self.settings.ledger
-        inbox.split(self.vendor.webhooks(()), ledger.environment, [ledger.company_id])
+        inbox, ledger = Inbox(self.store, self.vendor.webhooks(())), self.settings.ledger
+        inbox.split(ledger.environment, [ledger.company_id])
         return inbox
 
     def noticed(self, entity: Entity, after: int) -> NoticedObjects:

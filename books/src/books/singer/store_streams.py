@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -29,6 +29,8 @@ class StoreStream(Extracts):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # rows and schema name the same columns, and are tested
     is_sorted = True
     table: Table
+    formerly: ClassVar[Mapping[str, str]] = {}
+    """Columns that the stream still calls by an older name, and what the table calls them."""
 
     def __init__(self, tap: LedgerTap, name: str, schema: columns.Schema) -> None:
         super().__init__(tap=tap, schema=schema, name=name)
@@ -60,9 +62,9 @@ class StoreStream(Extracts):
             return [dict(row) for row in connection.execute(self._after(after)).mappings()]
 
     def _after(self, after: Any) -> Select[Any]:
-        names = [name for name in self.schema["properties"] if name in self.table.c]
+        of_table = {name: self.table.c.get(self.formerly.get(name, name)) for name in self.schema["properties"]}
         key = self.table.c[str(self.replication_key)]
-        statement = select(*(self.table.c[name] for name in names))
+        statement = select(*(column.label(name) for name, column in of_table.items() if column is not None))
         statement = statement.where(self.table.c.connection == self.tap.connection)
         statement = statement.where(key.is_not(None) if after is None else key > after)
         return statement.order_by(key).limit(PAGE_ROWS)
@@ -72,6 +74,7 @@ class Postings(StoreStream):
     """The result of each invoice's posting; `seq` rises with every change of a row."""
 
     table = posting
+    formerly: ClassVar[Mapping[str, str]] = {"realm_id": "company_id", "intuit_tid": "vendor_request_id"}
     primary_keys = ("connection", "opsmerge_invoice_id")
     replication_key = "seq"
 
@@ -108,6 +111,7 @@ class PushRuns(StoreStream):
     """Finished runs of the ledger's target: the reconciliation needs the start of the last complete push."""
 
     table = push_run
+    formerly: ClassVar[Mapping[str, str]] = {"metered_reads": "metered"}
     primary_keys = ("connection", "id")
     replication_key = "finished_at"
 

@@ -22,7 +22,7 @@ metadata = MetaData(
 )
 """Every table of the store. Constraints have fixed names, so that a later migration can find them."""
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest revision that this code knows; a test compares it with the migrations folder."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -8,7 +8,7 @@ from books.store.schema import metadata
 from books.store.types import Timestamp
 
 CONNECTION_LENGTH = 64
-"""`<environment>:<realm_id>`; a realm id has at most 20 digits."""
+"""`<environment>:<company id>`."""
 
 
 def _connection(*, key: bool = True) -> Column[str]:

@@ -1,7 +1,4 @@
-"""Tables of the write-back: what OpsMerge should show, and what it showed when it was last read.
-
-The payments stream names a realm and no environment, so its ledger is keyed by realm; a store serves one environment.
-"""
+"""Tables of the write-back: what OpsMerge should show, and what it showed when it was last read."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Tabl
 from books.store.schema import metadata
 from books.store.types import Money, Timestamp
 
-REALM_LENGTH = 20
 CONNECTION_LENGTH = 64
 ID_LENGTH = 255
 MOMENT_LENGTH = 32
@@ -32,7 +28,7 @@ def _fault_columns() -> tuple[Column[Any], ...]:
 payment = Table(
     "payment",
     metadata,
-    Column("realm_id", String(REALM_LENGTH), primary_key=True),
+    Column("connection", String(CONNECTION_LENGTH), primary_key=True),
     Column("payment_id", String(ID_LENGTH), primary_key=True),
     Column("status", String(8), nullable=False, doc="active, voided, deleted, or missing from a complete read"),
     Column("sync_token", BigInteger, nullable=False, doc="of the newest row seen; -1 if it had none"),
@@ -45,14 +41,14 @@ payment = Table(
     Column("seen_run", String(36), nullable=False, doc="the run that saw it last, for complete reads"),
     Column("fault_message", Text, doc="why its newest row could not be read"),
 )
-"""Payments of QuickBooks: the newest version of each that was processed."""
+"""Payments of the ledger: the newest version of each that was processed."""
 
 allocation = Table(
     "allocation",
     metadata,
-    Column("realm_id", String(REALM_LENGTH), primary_key=True),
+    Column("connection", String(CONNECTION_LENGTH), primary_key=True),
     Column("payment_id", String(ID_LENGTH), primary_key=True),
-    Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in QuickBooks"),
+    Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in the ledger"),
     Column(
         "amount", Money, nullable=False, doc="what the payment pays of this invoice now; 0.00 once it no longer does"
     ),
@@ -69,7 +65,7 @@ allocation = Table(
     Column("due", Boolean, nullable=False, server_default=false(), doc="OpsMerge may have to be updated"),
     *_fault_columns(),
     Index("ix_allocation_due", "due"),
-    Index("ix_allocation_transaction", "realm_id", "transaction_id"),
+    Index("ix_allocation_transaction", "connection", "transaction_id"),
     Index("ix_allocation_linked", "linked_payment_id"),
 )
 """How much of which invoice each payment settles now."""
@@ -77,8 +73,8 @@ allocation = Table(
 ledger_balance = Table(
     "ledger_balance",
     metadata,
-    Column("realm_id", String(REALM_LENGTH), primary_key=True),
-    Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in QuickBooks"),
+    Column("connection", String(CONNECTION_LENGTH), primary_key=True),
+    Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in the ledger"),
     Column("total", Money, nullable=False),
     Column("balance", Money, nullable=False),
     Column("currency", String(3)),
@@ -87,7 +83,7 @@ ledger_balance = Table(
     Column("remainder", Money, nullable=False, doc="total - balance - its allocations: should be zero"),
     Index("ix_ledger_balance_remainder", "remainder"),
 )
-"""The balance of each invoice in QuickBooks, which the allocations must explain."""
+"""The balance of each invoice in the ledger, which the allocations must explain."""
 
 opsmerge_payment = Table(
     "opsmerge_payment",

@@ -9,7 +9,7 @@ from books.store.types import Money, Timestamp
 
 
 def _connection() -> Column[str]:
-    return Column("connection", String(64), primary_key=True, nullable=False, doc="<environment>:<realm id>")
+    return Column("connection", String(64), primary_key=True, nullable=False, doc="<environment>:<company id>")
 
 
 posting = Table(
@@ -18,7 +18,7 @@ posting = Table(
     _connection(),
     Column("opsmerge_invoice_id", String(255), primary_key=True),
     Column("provider", String(32), nullable=False),
-    Column("realm_id", String(32), nullable=False),
+    Column("company_id", String(64), nullable=False),
     Column("number", Text, nullable=False, doc="as sent; as seen if nothing was sent yet"),
     Column("outcome", String(16), nullable=False, doc="created, adopted, rejected, conflict, held or unknown"),
     Column("external_id", String(64), doc="the ledger's id; never removed once known"),
@@ -34,7 +34,7 @@ posting = Table(
     Column("ledger_tax", Money),
     Column("payload_sha256", String(64)),
     Column("request_id", String(64)),
-    Column("intuit_tid", String(128)),
+    Column("vendor_request_id", String(128)),
     Column("attempts", Integer, nullable=False, doc="calls that carried this invoice"),
     Column("first_attempted_at", Timestamp),
     Column("attempted_at", Timestamp),
@@ -71,7 +71,7 @@ attempt = Table(
     Column("finished_at", Timestamp),
     Column("outcome", String(16), doc="empty until the answer arrives"),
     Column("fault_code", String(64)),
-    Column("intuit_tid", String(128)),
+    Column("vendor_request_id", String(128)),
 )
 """One row per time that an invoice was sent: the evidence behind `books why`."""
 
@@ -101,7 +101,7 @@ left_alone = Table(
 ended_document = Table(
     "ended_document",
     metadata,
-    Column("realm_id", String(32), primary_key=True),
+    _connection(),
     Column("transaction_id", String(64), primary_key=True, doc="the invoice's id in the ledger"),
     Column("status", String(8), nullable=False, doc="voided or deleted"),
 )
@@ -125,7 +125,7 @@ push_run = Table(
     Column("unknown", Integer, nullable=False),
     Column("left_out", Integer, nullable=False),
     Column("calls", Integer, nullable=False),
-    Column("metered_reads", Integer, nullable=False),
+    Column("metered", Integer, nullable=False),
     Index("ix_push_run_connection_started_at", "connection", "started_at"),
 )
 

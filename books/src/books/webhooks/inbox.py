@@ -48,9 +48,6 @@ IDS_CHUNK = 400
 SLACK_SECONDS = 60
 """How far the vendor's times of the change and of its event may differ, either way."""
 
-MISSED_AFTER_SECONDS = 3600
-"""How long a notice may take to arrive: Intuit sends within 5 minutes and retries after 10 s to 20 minutes."""
-
 LISTENER_SILENT_DAYS = 7
 """A receiver without a heartbeat for this long is out of use: no change counts as missed by it."""
 
@@ -101,23 +98,25 @@ class Backlog:
 class Inbox:
     """The tables `webhook_*`. Any number of processes may receive, split and read at once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, dialect: WebhookDialect) -> None:
         self._store = store
+        self._dialect = dialect
 
-    def receive(self, provider: str, bodies: Sequence[bytes]) -> None:
+    def receive(self, bodies: Sequence[bytes]) -> None:
         """Store deliveries durably. A repeated one is only counted."""
         with self._store.begin() as connection:
             now = self._store.now(connection)
             for body in bodies:
-                connection.execute(_keep_delivery(connection, provider, body, now))
+                connection.execute(_keep_delivery(connection, self._dialect.provider, body, now))
 
-    def split(self, dialect: WebhookDialect, environment: str, realms: Iterable[str] = ()) -> SplitResult:
-        """Turn deliveries into notices. Known companies are `realms` and those with tokens in this store."""
+    def split(self, environment: str, companies: Iterable[str] = ()) -> SplitResult:
+        """Turn deliveries into notices. Known companies are these and those with tokens in this store."""
+        dialect = self._dialect
         done = SplitResult()
         while True:
             with self._store.begin() as connection:
                 self._store.serialise(connection, "webhook-split")
-                splitter = _Splitter(self._store, connection, dialect, environment, realms)
+                splitter = _Splitter(self._store, connection, dialect, environment, companies)
                 part = splitter.split(_unsplit_deliveries(connection, dialect.provider))
             done = SplitResult(
                 done.deliveries + part.deliveries,
@@ -174,8 +173,9 @@ class Inbox:
         waits = [(now - age).total_seconds() for age in ages]
         return Backlog(unsplit, unread, max(waits, default=None), waits[0] if oldest is not None else None)
 
-    def record_heartbeat(self, provider: str) -> None:
+    def record_heartbeat(self) -> None:
         """Record that a receiver is running: from now on a change without a notice counts as missed."""
+        provider = self._dialect.provider
         with self._store.begin() as connection:
             now = self._store.now(connection)
             alive = update(webhook_listener).where(webhook_listener.c.provider == provider).values(seen_at=now)
@@ -188,7 +188,7 @@ class Inbox:
         """Record changes that a read found and no notice covers; return how many are new (0 without a receiver)."""
         with self._store.begin() as connection:
             now = self._store.now(connection)
-            since = _listening_since(connection, now)
+            since = _listening_since(connection, self._dialect.provider, now)
             if since is None:
                 return 0
             fresh = {key: at for key, at in changed.items() if at is not None and at >= since}
@@ -208,10 +208,10 @@ class Inbox:
             return sum(insert_new(connection, webhook_missed, row) for row in rows)
 
     def missed(self, *, since: pendulum.DateTime | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """Return the changes without a notice within an hour, newest first."""
+        """Return the changes without a notice in the time that one may take, newest first."""
         columns = webhook_missed.c
         with self._store.read() as connection:
-            overdue = self._store.now(connection).subtract(seconds=MISSED_AFTER_SECONDS)
+            overdue = self._store.now(connection).subtract(seconds=int(self._dialect.missed_after_seconds))
             query = select(webhook_missed).where(columns.announced_at.is_(None), columns.found_at < overdue)
             if since is not None:
                 query = query.where(columns.changed_at >= since)
@@ -219,9 +219,10 @@ class Inbox:
             return [dict(row) for row in rows]
 
     def is_used(self) -> bool:
-        """Return whether a receiver was ever started on this store."""
+        """Return whether a receiver of this vendor was ever started on this store."""
+        ours = select(webhook_listener).where(webhook_listener.c.provider == self._dialect.provider)
         with self._store.read() as connection:
-            return bool(connection.execute(select(exists(select(webhook_listener)))).scalar_one())
+            return bool(connection.execute(select(exists(ours))).scalar_one())
 
     def silent_about(self, connection_name: str, hours: int) -> list[str]:
         """Return objects whose change in the last hours was missed and after which no notice arrived at all."""
@@ -273,14 +274,14 @@ class _Splitter:
     """Splits deliveries within one transaction."""
 
     def __init__(
-        self, store: Store, connection: Connection, dialect: WebhookDialect, environment: str, realms: Iterable[str]
+        self, store: Store, connection: Connection, dialect: WebhookDialect, environment: str, companies: Iterable[str]
     ) -> None:
         self._store = store
         self._connection = connection
         self._dialect = dialect
         self._environment = environment
         with_tokens = set(connection.execute(select(token.c.connection)).scalars())
-        self._known = with_tokens | {f"{environment}:{realm}" for realm in realms}
+        self._known = with_tokens | {f"{environment}:{company}" for company in companies}
         self._now = store.now(connection)
         self._notices = self._dead_letters = 0
 
@@ -404,10 +405,13 @@ def _is_relevant(ignored: Collection[str]) -> Any:
     return webhook_notice.c.operation.not_in(sorted(ignored))
 
 
-def _listening_since(connection: Connection, now: pendulum.DateTime) -> pendulum.DateTime | None:
-    alive = webhook_listener.c.seen_at > now.subtract(days=LISTENER_SILENT_DAYS)
+def _listening_since(connection: Connection, provider: str, now: pendulum.DateTime) -> pendulum.DateTime | None:
+    alive = (
+        webhook_listener.c.provider == provider,
+        webhook_listener.c.seen_at > now.subtract(days=LISTENER_SILENT_DAYS),
+    )
     since: pendulum.DateTime | None = connection.execute(
-        select(func.min(webhook_listener.c.since)).where(alive)
+        select(func.min(webhook_listener.c.since)).where(*alive)
     ).scalar()
     return since and max(since, now.subtract(days=COUNTED_DAYS))
 

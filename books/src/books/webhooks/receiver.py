@@ -71,7 +71,7 @@ class Receiver:
         self._seconds = self.dialect.answer_seconds - SPARE_SECONDS
 
     def _receive(self, bodies: Any) -> None:
-        self.inbox.receive(self.dialect.provider, bodies)
+        self.inbox.receive(bodies)
 
     async def receive(self, request: Request) -> Response:
         """Receive a delivery: 200 once it is on the disk. A refusal reveals no detail."""
@@ -148,7 +148,7 @@ class Receiver:
                 self._arrived.set()
 
     def _split(self) -> None:
-        done = self.inbox.split(self.dialect, self.environment, self.companies)
+        done = self.inbox.split(self.environment, self.companies)
         if done.dead_letters:
             self.logger.warning("%d events could not be read. See why: books webhooks log --dead", done.dead_letters)
         if self.trigger is not None and self.inbox.has_unread(self.dialect.reads):
@@ -159,7 +159,7 @@ class Receiver:
         beats = 0
         while True:
             try:
-                await asyncio.to_thread(self.inbox.record_heartbeat, self.dialect.provider)
+                await asyncio.to_thread(self.inbox.record_heartbeat)
                 if beats % HEARTBEATS_A_DAY == 0:
                     await asyncio.to_thread(self.inbox.prune)
             except Exception as error:  # noqa: BLE001 -- as above

@@ -390,10 +390,9 @@ def _why_left(ruling: Ruling) -> dict[str, Any]:
 
 def _retry_left_payments(block: Block) -> Any:
     """Mark payments as due that were left while the invoice belonged to another connection."""
-    company = block.connection.partition(":")[2]
     return (
         allocation.update()
-        .where(allocation.c.realm_id == company, allocation.c.opsmerge_invoice_id == block.invoice_id)
+        .where(allocation.c.connection == block.connection, allocation.c.opsmerge_invoice_id == block.invoice_id)
         .where(allocation.c.fault_code == LEFT)
         .values(due=True)
     )

@@ -38,7 +38,7 @@ RETRY_SECONDS = 300
 RETRY_SECONDS_MAX = 3600
 
 Key = tuple[str, str]
-"""Realm and payment."""
+"""Connection and payment."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,6 @@ class Due:
 
     connection: str
     """Whose payment it is."""
-    realm_id: str
     payment_id: str
     transaction_id: str
     revision: int
@@ -62,7 +61,7 @@ class Due:
     @property
     def external_id(self) -> str:
         """Return the external id of the allocation's payment in OpsMerge."""
-        return allocations.external_id(self.realm_id, self.payment_id, self.transaction_id)
+        return allocations.external_id(self.connection, self.payment_id, self.transaction_id)
 
     @property
     def wanted(self) -> Settlement | None:
@@ -126,16 +125,21 @@ class AllocationStore:
                 _Intake(connection, part, run, result).write()
         return result
 
-    def realms(self) -> list[str]:
-        """Return the realms that have payments here."""
+    def connection_of(self, company_id: str) -> str:
+        """Return the connection of a company (`connection_of`)."""
         with self._store.read() as connection:
-            return list(connection.execute(select(payment.c.realm_id).distinct()).scalars())
+            return connection_of(connection, company_id)
 
-    def mark_gone(self, realm_id: str, run: str) -> int:
+    def connections(self) -> list[str]:
+        """Return the connections that have payments here."""
+        with self._store.read() as connection:
+            return list(connection.execute(select(payment.c.connection).distinct()).scalars())
+
+    def mark_gone(self, company: str, run: str) -> int:
         """Mark payments as gone that a complete read did not show; return how many."""
         with self._store.begin() as connection:
             missing = and_(
-                payment.c.realm_id == realm_id,
+                payment.c.connection == company,
                 payment.c.seen_run != run,
                 payment.c.status.notin_((DELETED, GONE)),
             )
@@ -144,7 +148,7 @@ class AllocationStore:
             for part in batched(gone, CHUNK):
                 connection.execute(
                     allocation.update()
-                    .where(allocation.c.realm_id == realm_id, allocation.c.payment_id.in_(part))
+                    .where(allocation.c.connection == company, allocation.c.payment_id.in_(part))
                     .where(allocation.c.amount != ZERO)
                     .values(amount=ZERO, revision=allocation.c.revision + 1, **_NEW_TRY)
                 )
@@ -158,7 +162,10 @@ class AllocationStore:
             )
             .join(
                 posting,
-                and_(posting.c.realm_id == allocation.c.realm_id, posting.c.external_id == allocation.c.transaction_id),
+                and_(
+                    posting.c.connection == allocation.c.connection,
+                    posting.c.external_id == allocation.c.transaction_id,
+                ),
             )
             .where(allocation.c.invoice_currency.is_(None))
         )
@@ -185,11 +192,10 @@ class AllocationStore:
             query = (
                 select(allocation)
                 .where(allocation.c.due, allocation.c.opsmerge_invoice_id.in_(touched))
-                .order_by(allocation.c.realm_id, allocation.c.payment_id, allocation.c.transaction_id)
+                .order_by(allocation.c.connection, allocation.c.payment_id, allocation.c.transaction_id)
             )
             rows = connection.execute(query).mappings().all()
-            connections = {realm: connection_of(connection, realm) for realm in {row["realm_id"] for row in rows}}
-        return [_due(row, connections[row["realm_id"]]) for row in rows]
+        return [_due(row) for row in rows]
 
     def record(self, results: Sequence[WriteResult]) -> None:
         """Record the results of allocations. One that changed meanwhile stays due."""
@@ -220,7 +226,7 @@ class _Intake:
         self._connection = connection
         self._run = run
         self._result = result
-        keys = {(str(record["realm_id"]), str(record["id"])) for record in records}
+        keys = {(str(record["connection"]), str(record["id"])) for record in records}
         self._versions = _versions(connection, keys)
         self._rows = _allocation_rows(connection, keys)
         self._payments: dict[Key, dict[str, Any]] = {}
@@ -234,7 +240,7 @@ class _Intake:
         upsert(self._connection, allocation, list(self._changed.values()))
 
     def _ingest(self, record: Mapping[str, Any]) -> None:
-        key = (str(record["realm_id"]), str(record["id"]))
+        key = (str(record["connection"]), str(record["id"]))
         version = allocations.read_version(record)
         known = self._versions.get(key)
         if known and not version.supersedes(known):
@@ -251,7 +257,7 @@ class _Intake:
     def _note(self, key: Key, version: Version, fault: str | None) -> None:
         self._versions[key] = version
         self._payments[key] = {
-            "realm_id": key[0],
+            "connection": key[0],
             "payment_id": key[1],
             "status": version.status,
             "sync_token": version.sync_token,
@@ -276,7 +282,7 @@ class _Intake:
         self, key: Key, transaction_id: str, row: Mapping[str, Any] | None, content: Mapping[str, Any]
     ) -> dict[str, Any]:
         changed = {
-            "realm_id": key[0],
+            "connection": key[0],
             "payment_id": key[1],
             "transaction_id": transaction_id,
             **content,
@@ -327,29 +333,29 @@ _CONTENT = ("amount", "currency", "paid_on", "method", "reference", "invoice_num
 
 def _versions(connection: Connection, keys: Iterable[Key]) -> dict[Key, Version]:
     found: dict[Key, Version] = {}
-    for realm_id, ids in _by_realm(keys):
-        query = select(payment).where(payment.c.realm_id == realm_id, payment.c.payment_id.in_(ids)).with_for_update()
+    for company, ids in _by_company(keys):
+        query = select(payment).where(payment.c.connection == company, payment.c.payment_id.in_(ids)).with_for_update()
         for row in connection.execute(query).mappings():
-            found[realm_id, row["payment_id"]] = Version(row["status"], row["sync_token"], row["updated_at"])
+            found[company, row["payment_id"]] = Version(row["status"], row["sync_token"], row["updated_at"])
     return found
 
 
 def _allocation_rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, dict[str, Mapping[str, Any]]]:
     found: dict[Key, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    for realm_id, ids in _by_realm(keys):
-        query = select(allocation).where(allocation.c.realm_id == realm_id, allocation.c.payment_id.in_(ids))
+    for company, ids in _by_company(keys):
+        query = select(allocation).where(allocation.c.connection == company, allocation.c.payment_id.in_(ids))
         for row in connection.execute(query.with_for_update()).mappings():
-            found[realm_id, row["payment_id"]][row["transaction_id"]] = dict(row)
+            found[company, row["payment_id"]][row["transaction_id"]] = dict(row)
     return found
 
 
-def _by_realm(keys: Iterable[Key]) -> Iterator[tuple[str, Sequence[str]]]:
-    realms: dict[str, list[str]] = defaultdict(list)
-    for realm_id, payment_id in sorted(keys):
-        realms[realm_id].append(payment_id)
-    for realm_id, ids in realms.items():
+def _by_company(keys: Iterable[Key]) -> Iterator[tuple[str, Sequence[str]]]:
+    companies: dict[str, list[str]] = defaultdict(list)
+    for company, payment_id in sorted(keys):
+        companies[company].append(payment_id)
+    for company, ids in companies.items():
         for part in batched(ids, CHUNK):
-            yield realm_id, part
+            yield company, part
 
 
 def _ripe(table: Any, now: pendulum.DateTime) -> Any:
@@ -361,7 +367,7 @@ def _resolved(row: RowMapping) -> Any:
     """Return the update of an allocation whose posting is known now; it is due if its amount is not 0.00."""
     return (
         allocation.update()
-        .where(*_is(row["realm_id"], row["payment_id"], row["transaction_id"]))
+        .where(*_is(row["connection"], row["payment_id"], row["transaction_id"]))
         .values(
             opsmerge_invoice_id=row["opsmerge_invoice_id"] or row["found_id"],
             invoice_currency=row["found_currency"],
@@ -371,34 +377,33 @@ def _resolved(row: RowMapping) -> Any:
     )
 
 
-def _is(realm_id: str, payment_id: str, transaction_id: str) -> tuple[Any, ...]:
+def _is(company: str, payment_id: str, transaction_id: str) -> tuple[Any, ...]:
     return (
-        allocation.c.realm_id == realm_id,
+        allocation.c.connection == company,
         allocation.c.payment_id == payment_id,
         allocation.c.transaction_id == transaction_id,
     )
 
 
-def connection_of(conn: Connection, realm_id: str) -> str:
-    """Return the connection of a company whose payments are here, by its postings, else by its tokens.
+def connection_of(conn: Connection, company_id: str) -> str:
+    """Return the connection of a company for rows that name none: by its postings, else by its tokens.
 
     An unknown company counts as non-production, and so does one that has both kinds: money that is not certainly real
     is written only to a test OpsMerge.
     """
-    posted = select(posting.c.connection).where(posting.c.realm_id == realm_id).distinct()
+    posted = select(posting.c.connection).where(posting.c.company_id == company_id).distinct()
     in_the_books = posted.where(posting.c.external_id.is_not(None))
-    connected = select(token.c.connection).where(token.c.connection.endswith(f":{realm_id}", autoescape=True))
+    connected = select(token.c.connection).where(token.c.connection.endswith(f":{company_id}", autoescape=True))
     for query in (in_the_books, posted, connected):
         found = sorted(conn.execute(query).scalars(), key=belonging.is_production)
         if found:
             return str(found[0])
-    return f"sandbox:{realm_id}"
+    return f"sandbox:{company_id}"
 
 
-def _due(row: RowMapping, connection: str) -> Due:
+def _due(row: RowMapping) -> Due:
     return Due(
-        connection=connection,
-        realm_id=row["realm_id"],
+        connection=row["connection"],
         payment_id=row["payment_id"],
         transaction_id=row["transaction_id"],
         revision=row["revision"],
@@ -415,7 +420,7 @@ def _due(row: RowMapping, connection: str) -> Due:
 def _recorded(result: WriteResult, now: pendulum.DateTime) -> Any:
     due = result.due
     unchanged = allocation.c.revision == due.revision
-    update = allocation.update().where(*_is(due.realm_id, due.payment_id, due.transaction_id))
+    update = allocation.update().where(*_is(due.connection, due.payment_id, due.transaction_id))
     if result.fault:
         return update.values(**refusal(result.fault, due.attempts + 1, now))
     if result.ruling:

@@ -27,6 +27,6 @@ def note_nonproduction(conn: Connection, connections: Iterable[str], now: pendul
 
 def nonproduction_companies(conn: Connection) -> list[str]:
     """Return the ids of companies whose payments are not real; never one that this store posts to in production."""
-    ours = select(posting.c.realm_id).where(posting.c.connection.like(f"{belonging.PRODUCTION}%"))
+    ours = select(posting.c.company_id).where(posting.c.connection.like(f"{belonging.PRODUCTION}%"))
     query = select(nonproduction_company.c.company_id).where(nonproduction_company.c.company_id.not_in(ours))
     return sorted(conn.execute(query).scalars())

@@ -29,7 +29,7 @@ OVERLAP_SECONDS = 300
 """How far each read reaches back: a change may become visible a little after its time."""
 
 ID_PARTS = 3
-"""`<realm>:<payment>:<invoice>`"""
+"""`<company id>:<payment>:<invoice>`"""
 
 
 class Mirror:
@@ -50,23 +50,24 @@ class Mirror:
             count += len(chunk)
         return count
 
-    def adopt_orphans(self, realm_id: str) -> int:
-        """After a complete read of a realm: mark our payments that no allocation explains for voiding; return how many.
+    def adopt_orphans(self, company: str) -> int:
+        """After a complete read: mark our payments that no allocation explains for voiding; return how many.
 
         They exist where the store was lost while payments were deleted in QuickBooks.
         """
-        prefix = f"{realm_id}:"
+        prefix = f"{company.partition(':')[2]}:"
         query = select(opsmerge_payment).where(
             opsmerge_payment.c.source == self._source,
             opsmerge_payment.c.external_id.startswith(prefix, autoescape=True),
             opsmerge_payment.c.voided.is_(False),
         )
-        known = select(allocation.c.payment_id, allocation.c.transaction_id).where(allocation.c.realm_id == realm_id)
+        of_company = allocation.c.connection.endswith(f":{prefix[:-1]}", autoescape=True)  # in either environment
+        known = select(allocation.c.payment_id, allocation.c.transaction_id).where(of_company)
         with self._store.begin() as connection:
             explained = {tuple(row) for row in connection.execute(known)}
             live = connection.execute(query).mappings().all()
             orphans = [row for row in live if _ours(row["external_id"])[1:] not in explained]
-            upsert(connection, allocation, [_orphan(row) for row in orphans if _ours(row["external_id"])])
+            upsert(connection, allocation, [_orphan(company, row) for row in orphans if _ours(row["external_id"])])
         return len(orphans)
 
     def of_nonproduction(self) -> tuple[list[str], list[Entry]]:
@@ -209,24 +210,24 @@ def _about(entry: Entry) -> tuple[ColumnElement[bool], ...]:
     if not ours:
         refused = and_(allocation.c.opsmerge_invoice_id == entry.invoice_id, allocation.c.attempts > 0)
         return (or_(allocation.c.linked_payment_id == entry.id, refused),)
-    realm_id, payment_id, transaction_id = ours
+    company_id, payment_id, transaction_id = ours
     return (
-        allocation.c.realm_id == realm_id,
+        allocation.c.connection.endswith(f":{company_id}", autoescape=True),
         allocation.c.payment_id == payment_id,
         allocation.c.transaction_id == transaction_id,
     )
 
 
 def _ours(external_id: str | None) -> tuple[str, ...]:
-    """Return realm, payment and invoice of an external id that this bridge made; empty for any other."""
+    """Return company id, payment and invoice of an external id that this bridge made; empty for any other."""
     parts = tuple((external_id or "").split(":"))
     return parts if len(parts) == ID_PARTS else ()
 
 
-def _orphan(row: RowMapping) -> dict[str, Any]:
-    realm_id, payment_id, transaction_id = _ours(row["external_id"])
+def _orphan(company: str, row: RowMapping) -> dict[str, Any]:
+    _company_id, payment_id, transaction_id = _ours(row["external_id"])
     return {
-        "realm_id": realm_id,
+        "connection": company,
         "payment_id": payment_id,
         "transaction_id": transaction_id,
         "amount": ZERO,

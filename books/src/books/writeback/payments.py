@@ -57,22 +57,22 @@ class Payments:
         self._allocations = AllocationStore(store)
         self._mirror = Mirror(store, client)
 
-    def write_due(self, *, refresh: bool, complete_realms: Iterable[str] = ()) -> PaymentCounts:
+    def write_due(self, *, refresh: bool, complete: Iterable[str] = ()) -> PaymentCounts:
         """Write the payments that are due.
 
-        `refresh` reads OpsMerge even when nothing is due, to see what people did there; `complete_realms` are those
+        `refresh` reads OpsMerge even when nothing is due, to see what people did there; `complete` are connections
         whose payments were all read in this run.
 
         Raises:
             Halt: OpsMerge cannot be used now; what was written until then is recorded.
         """
-        complete = tuple(complete_realms)
+        complete = tuple(complete)
         self._allocations.resolve()
         if not (refresh or complete or self._allocations.has_due()):
             return PaymentCounts()
         self._mirror.refresh()
-        for realm_id in complete:
-            self._mirror.adopt_orphans(realm_id)
+        for company in complete:
+            self._mirror.adopt_orphans(company)
         counts = PaymentCounts()
         self._void_nonproduction(counts)
         due = self._allocations.due()

@@ -35,7 +35,7 @@ class WriteBack:
         self._balances = Balances(store)
         self._payments = Payments(store, client)
         self._run = str(uuid.uuid4())
-        self._realms: set[str] = set()
+        self._connections: set[str] = set()
         self._to_explain: set[tuple[str, str]] = set()
         self._invoices: set[tuple[str, str]] = set()
         self._complete: set[str] = set()
@@ -54,9 +54,10 @@ class WriteBack:
 
     def ingest_payments(self, records: Sequence[Record]) -> None:
         """Store rows of the stream `payments`."""
+        records = self._with_connection(records)
         result = self._allocations.ingest(records, self._run)
-        self._realms |= {str(record["realm_id"]) for record in records}
-        named = [(str(record["realm_id"]), str(record["id"])) for record in records]
+        self._connections |= {str(record["connection"]) for record in records}
+        named = [(str(record["connection"]), str(record["id"])) for record in records]
         self._to_explain |= set(self._balances.settled_by(named))
         self._is_pending = True
         self._logger.info(
@@ -65,31 +66,45 @@ class WriteBack:
         self._log_refused(result.refused)
 
     def ingest_invoices(self, records: Sequence[Record]) -> None:
-        """Store rows of the stream `invoices`: what is still owed in QuickBooks. Another tap's invoices are ignored."""
-        of_quickbooks = [record for record in records if record.get("realm_id") and record.get("id")]
-        named = set(self._balances.ingest(of_quickbooks))
+        """Store rows of the stream `invoices`: what is still owed in the ledger. Another tap's invoices are ignored."""
+        of_the_ledger = [
+            record for record in self._with_connection(records) if record["connection"] and record.get("id")
+        ]
+        named = set(self._balances.ingest(of_the_ledger))
         self._invoices |= named
         self._to_explain |= named
-        self._is_pending |= bool(of_quickbooks)
+        self._is_pending |= bool(of_the_ledger)
+
+    def _with_connection(self, records: Sequence[Record]) -> list[dict[str, Any]]:
+        """Return the rows with their connection; empty where they name no company.
+
+        Rows of a tap of an older version name the company's id alone.
+        """
+        lacking = {str(each["realm_id"]) for each in records if not each.get("connection") and each.get("realm_id")}
+        found = {company_id: self._allocations.connection_of(company_id) for company_id in lacking}
+        return [
+            {**each, "connection": each.get("connection") or found.get(str(each.get("realm_id")), "")}
+            for each in records
+        ]
 
     def invoices_complete(self) -> None:
         """Delete the balances of invoices that this run's complete read did not show."""
-        realms = {realm_id for realm_id, _ in self._invoices}
-        gone = sum(self._balances.forget_all_but(self._invoices, realm_id) for realm_id in realms)
+        connections = {connection for connection, _ in self._invoices}
+        gone = sum(self._balances.forget_all_but(self._invoices, each) for each in connections)
         self._logger.info("All invoices were read; %d no longer exist", gone)
         self._is_pending |= gone > 0
 
     def payments_complete(self) -> None:
         """Mark payments as gone that this run's complete read did not show.
 
-        A read without rows names no realm; then the store must have exactly one.
+        A read without rows names no company; then the store must have exactly one.
         """
-        realms = sorted(self._realms) or self._only_realm()
-        for realm_id in realms:
-            gone = self._allocations.mark_gone(realm_id, self._run)
-            self._logger.info("All payments of company %s were read; %d no longer exist", realm_id, gone)
-            self._to_explain |= set(self._balances.of_realm(realm_id))
-        self._complete |= set(realms)
+        connections = sorted(self._connections) or self._only_connection()
+        for each in connections:
+            gone = self._allocations.mark_gone(each, self._run)
+            self._logger.info("All payments of %s were read; %d no longer exist", each, gone)
+            self._to_explain |= set(self._balances.of_company(each))
+        self._complete |= set(connections)
         self._is_pending = True
 
     def write_due(self) -> None:
@@ -102,21 +117,21 @@ class WriteBack:
             return
         with self._store.lock(EFFECTS_LOCK, EFFECTS_WAIT_SECONDS):
             blocks = self._blocks.write_due()
-            payments = self._payments.write_due(refresh=self._refresh, complete_realms=self._complete)
+            payments = self._payments.write_due(refresh=self._refresh, complete=self._complete)
             self._balances.update_remainders(self._to_explain)
         self._complete.clear()
         self._to_explain.clear()
         self._refresh = self._is_pending = False
         self._summarise(blocks, payments)
 
-    def _only_realm(self) -> list[str]:
-        realms = self._allocations.realms()
-        if len(realms) > 1:
+    def _only_connection(self) -> list[str]:
+        connections = self._allocations.connections()
+        if len(connections) > 1:
             self._logger.warning(
                 "The complete read had no payments and so names no company; the store has several: nothing is voided"
             )
             return []
-        return realms
+        return connections
 
     def _summarise(self, blocks: BlockCounts, payments: PaymentCounts) -> None:
         self._logger.info(

@@ -83,7 +83,7 @@ class QuickBooksLedger:
 
     def spent(self) -> Spent:
         """Return the calls that the client has counted."""
-        return Spent(self.client.calls, self.client.metered_reads)
+        return Spent(self.client.calls, self.client.metered)
 
     def company(self) -> Company:
         """Return the company, from CompanyInfo and Preferences: two reads."""

@@ -100,7 +100,7 @@ class Facts:
 def gather(sources: Sources, clock: Clock) -> Facts:
     """Return all facts, read from the store, the published warehouse and the disk."""
     settings, store = sources.settings, sources.store
-    connection = settings.connection
+    connection, dialect = settings.connection, sources.vendor.webhooks(())
     steps = runs.streaks(store)
     with store.read() as conn:
         now = store.now(conn)
@@ -123,8 +123,8 @@ def gather(sources: Sources, clock: Clock) -> Facts:
         job_runs=[runs.last_run(job, of_job, steps) for job, of_job in sources.jobs.items()],
         disk=_disk(sources.published),
         reconciliation=reconciliation.read(sources.published),
-        inbox=inbox.lag(store, sources.vendor.webhooks(())),
-        unnoticed=inbox.unnoticed(store, connection),
+        inbox=inbox.lag(store, dialect),
+        unnoticed=inbox.unnoticed(store, dialect, connection),
     )
 
 

@@ -26,7 +26,7 @@ class InboxLag:
 
 def lag(store: Store, dialect: WebhookDialect) -> InboxLag | None:
     """Return how far the payments job is behind the inbox; None where no receiver has ever been used."""
-    inbox = Inbox(store)
+    inbox = Inbox(store, dialect)
     if not inbox.is_used():
         return None
     backlog = inbox.backlog(dialect.reads)
@@ -34,7 +34,7 @@ def lag(store: Store, dialect: WebhookDialect) -> InboxLag | None:
     return InboxLag(backlog.unsplit + backlog.unread, backlog.oldest_seconds, len(inbox.missed()), standstill)
 
 
-def unnoticed(store: Store, connection: str) -> list[str] | None:
+def unnoticed(store: Store, dialect: WebhookDialect, connection: str) -> list[str] | None:
     """Return the payments that a read found although no notice, nor any later one, came; None without a receiver."""
-    inbox = Inbox(store)
+    inbox = Inbox(store, dialect)
     return inbox.silent_about(connection, SILENCE_HOURS) if inbox.is_used() else None

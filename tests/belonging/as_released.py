@@ -1,0 +1,73 @@
+"""A store as release 0.1.0 (1f79c9d) kept it: made by its migrations, filled with the rows of a store of today."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, MetaData, create_engine, insert, inspect, select, text
+
+from books.store import schema
+
+RELEASED = "0004"
+"""The newest revision of 1f79c9d."""
+
+FORMER_TABLES = {"metered_reads": "metered"}
+FORMER_COLUMNS = {"intuit_tid": "vendor_request_id", "metered_reads": "metered", "reads": "calls"}
+
+
+def engine_of(url: str) -> Engine:
+    return create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+
+
+def make(new_url: str, old_url: str) -> None:
+    """Make `old_url` as the release would have it, with what `new_url` holds."""
+    new, old = engine_of(new_url), engine_of(old_url)
+    with old.begin() as connection:
+        migrate(connection, RELEASED)
+    tables = MetaData()
+    tables.reflect(old)
+    with new.connect() as source, old.begin() as target:
+        there = set(inspect(new).get_table_names())
+        for table in tables.sorted_tables:
+            today = FORMER_TABLES.get(table.name, table.name)
+            if table.name == "alembic_version" or today not in there:
+                continue
+            rows = [
+                _as_released(table, dict(row))
+                for row in source.execute(select(text("*")).select_from(text(today))).mappings()
+            ]
+            target.execute(table.delete())
+            if rows:
+                target.execute(insert(table), rows)
+    new.dispose()
+    old.dispose()
+
+
+def migrate(connection: Any, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def _as_released(table: Any, row: dict[str, Any]) -> dict[str, Any]:
+    company = str(row.get("connection", "")).partition(":")[2]
+    values = {}
+    for column in table.columns.keys():
+        today = FORMER_COLUMNS.get(column, column)
+        values[column] = company if column == "realm_id" else row.get(today)
+    return values
+
+
+def counted(url: str) -> dict[str, int]:
+    """How many rows each table of a store has, by today's name."""
+    engine = engine_of(url)
+    with engine.connect() as connection:
+        found = {
+            FORMER_TABLES.get(name, name): connection.execute(text(f'SELECT count(*) FROM "{name}"')).scalar_one()
+            for name in inspect(engine).get_table_names()
+        }
+    engine.dispose()
+    return found
