@@ -34,10 +34,8 @@ def make(new_url: str, old_url: str) -> None:
             today = FORMER_TABLES.get(table.name, table.name)
             if table.name == "alembic_version" or today not in there:
                 continue
-            rows = [
-                _as_released(table, dict(row))
-                for row in source.execute(select(text("*")).select_from(text(today))).mappings()
-            ]
+            found = source.execute(select(text("*")).select_from(text(today))).mappings()
+            rows = [_as_released(table, dict(row)) for row in found]
             target.execute(table.delete())
             if rows:
                 target.execute(insert(table), rows)
@@ -54,11 +52,8 @@ def migrate(connection: Any, revision: str) -> None:
 
 def _as_released(table: Any, row: dict[str, Any]) -> dict[str, Any]:
     company = str(row.get("connection", "")).partition(":")[2]
-    values = {}
-    for column in table.columns.keys():
-        today = FORMER_COLUMNS.get(column, column)
-        values[column] = company if column == "realm_id" else row.get(today)
-    return values
+    values = {name: row.get(FORMER_COLUMNS.get(name, name)) for name in (column.name for column in table.columns)}
+    return values | ({"realm_id": company} if "realm_id" in values else {})
 
 
 def counted(url: str) -> dict[str, int]:

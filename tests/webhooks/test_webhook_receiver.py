@@ -16,6 +16,7 @@ from sqlalchemy import func, select, update
 from webhook_bodies import CONNECTION, TOKEN, body_of, cloud_event
 from webhook_process import FORKING, receive
 
+from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.store import Store
 from books.store.tables_webhooks import webhook_delivery, webhook_notice
 from books.webhooks import receiver as limits
