@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, redirect_stdout
 from pathlib import Path
@@ -24,6 +25,8 @@ from tap_opsmerge.tap import TapOpsMerge
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
 from target_opsmerge.target import TargetOpsMerge
 from target_quickbooks.target import TargetQuickBooks
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `as_released`
 
 KEY = "om_sandbox_key"
 REALMS = {"production": "9341453000000001", "sandbox": "9341453000000002"}
