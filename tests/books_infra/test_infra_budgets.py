@@ -39,6 +39,7 @@ THREE_A_DAY = Limit("requests_per_day", 3, window=Window.DAY)
 TWO_IN_FLIGHT = Limit("concurrent", 2, window=Window.IN_FLIGHT)
 HOUR = 3600
 DAY = 24 * HOUR
+ROUNDING = 0.01
 
 
 def take(governor: Governor, clock: Any, connection: str = A, wait: float = 300) -> float:
@@ -127,10 +128,10 @@ def test_no_day_ever_holds_more_than_its_budget(
         if restarts:
             machine.restart()
         waited = take(governor, machine.clock, wait=DAY + HOUR + 1)
-        assert waited <= DAY + HOUR
+        assert waited <= DAY + HOUR + ROUNDING
         made.append(machine.wall_seconds())
     machine.store.close()
-    assert all(last - first >= DAY for first, last in zip(made, made[calls:], strict=False))
+    assert all(last - first >= DAY - ROUNDING for first, last in zip(made, made[calls:], strict=False))
 
 
 def test_a_clock_that_was_a_year_ahead_costs_a_day(machine: Machine) -> None:
@@ -312,7 +313,7 @@ def way_to(store: Store, clock: VirtualClock) -> Iterator[Callable[..., Way]]:
 
 def test_what_is_left_is_heard_on_every_answer(way_to: Callable[..., Way]) -> None:
     """Also on one that refuses the call; a 429 that names hours ends the run, and is a pause for everybody."""
-    way = way_to(THREE_A_DAY)
+    way = way_to(Limit("requests_per_day", 100, window=Window.DAY))
     way.answers += [HttpResponse(headers={"x-left": "2"}), HttpResponse(status_code=404, headers={"x-left": "1"})]
     assert (way.send().status, way.governor.state(A).left) == (200, {"requests_per_day": 2})
     assert (way.send().status, way.governor.state(A).left) == (404, {"requests_per_day": 1})

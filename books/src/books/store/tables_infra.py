@@ -57,8 +57,8 @@ pause = Table(
     Column("epoch", String(64), nullable=False),
     Column("until", Double, nullable=False, doc="seconds on the steady clock"),
     Column("seconds", Double, nullable=False, doc="its whole length, the most that can be left of it"),
-    Column("ends_at", Timestamp, doc="by the wall clock: what is left after a restart, when the steady clock is new"),
     Column("reason", Text, nullable=False),
+    Column("ends_at", Timestamp, doc="by the wall clock: what is left after a restart, when the steady clock is new"),
 )
 
 breaker = Table(
