@@ -62,13 +62,15 @@ def spans(events: list[dict[str, Any]]) -> list[tuple[float, float]]:
 
 AT_ONCE = 2
 LEASE_SECONDS = 1.0
+CALLS = (10_000, 10_000, 20, 20)
+"""Of each process; the first two are killed."""
 
 
 def test_no_more_calls_than_allowed_are_in_flight_through_kills(store_url: str, start_worker: Any) -> None:
-    """Four processes, two calls at once, two killed while calling: never three, and soon two again."""
+    """Four processes, two calls at once, two killed while calling: never three, and the others come to their end."""
     Store.open(store_url).close()
-    arguments = {"store_url": store_url, "seconds": SECONDS, "at_once": AT_ONCE, "lease_seconds": LEASE_SECONDS}
-    workers = [start_worker("fly", seed=seed, **arguments) for seed in range(4)]
+    arguments = {"store_url": store_url, "at_once": AT_ONCE, "lease_seconds": LEASE_SECONDS}
+    workers = [start_worker("fly", seed=seed, calls=calls, **arguments) for seed, calls in enumerate(CALLS)]
     for worker in workers:
         worker.wait_for_event()
     for victim in workers[:2]:
@@ -77,12 +79,10 @@ def test_no_more_calls_than_allowed_are_in_flight_through_kills(store_url: str, 
             assert time.monotonic() < end, "it never called"
         victim.process.kill()
         victim.process.wait()
-    died_at = time.monotonic()
     for survivor in workers[2:]:
         survivor.finish()
     calls = spans([event for worker in workers for event in worker.events()])
     assert max(sum(begin <= at < end for begin, end in calls) for at, _end in calls) == AT_ONCE
-    assert len([begin for begin, _end in calls if begin > died_at + LEASE_SECONDS]) > 2 * AT_ONCE
 
 
 def test_one_refresh_per_expiry(store_url: str, vendor: Any, start_worker: Any) -> None:

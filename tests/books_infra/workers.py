@@ -66,15 +66,14 @@ def pause(log: Log, store: Store, governor: Governor) -> None:
     log.write(event="pause", since=after, until=before + 0.25)
 
 
-def fly(log: Log, store_url: str, seconds: float, at_once: int, lease_seconds: float, seed: int, **_: Any) -> None:
-    """Be in flight as often as possible; no call lasts for more than a small part of a lease."""
+def fly(log: Log, store_url: str, calls: int, at_once: int, lease_seconds: float, seed: int, **_: Any) -> None:
+    """Make so many calls as fast as allowed; none lasts for more than a small part of a lease."""
     clock, dice = SystemClock(), random.Random(seed)
     store = Store.open(store_url, clock)
     limit = Limit("concurrent", at_once, window=Window.IN_FLIGHT)
     governor = Governor(store, clock, (limit,), lease_seconds=lease_seconds)
     log.write(event="ready")
-    end = clock.monotonic() + seconds
-    while clock.monotonic() < end:
+    for _call in range(calls):
         with governor.slot(CONNECTION, CallKind.READ, clock.monotonic() + 30):
             log.write(event="begin", at=time.monotonic())
             time.sleep(dice.uniform(0.01, 0.05))

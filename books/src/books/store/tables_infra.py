@@ -88,7 +88,7 @@ budget = Table(
     metadata,
     _connection(),
     Column("name", String(32), primary_key=True, doc="the limit's"),
-    Column("hour", String(13), primary_key=True, doc="YYYY-MM-DDTHH, UTC, by the store's wall clock"),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False, doc="since 1970, UTC, by the store's wall clock"),
     Column("used", BigInteger, nullable=False),
 )
 """Calls per hour, where a limit counts those of a day."""

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from books.core.backoff import backoff_seconds
@@ -23,7 +23,7 @@ from books.store import Steady, Store
 from books.store.tables_infra import breaker, metered, pause
 from books.store.upsert import insert_new, upsert
 from books.transport.access import Limit
-from books.transport.budgets import LEASE_SECONDS, Budgets, Wait
+from books.transport.budgets import LEASE_SECONDS, Budgets, Count, Wait
 from books.transport.call import CallKind
 
 SLEEP_SECONDS_MIN = 0.001
@@ -44,6 +44,8 @@ BREAKER_SECONDS = 30.0
 BREAKER_SECONDS_MAX = 300.0
 
 PUSHES = frozenset({CallKind.WRITE, CallKind.BATCH})
+
+ROWS = {table: select(table).where(table.c.connection == bindparam("ours")) for table in (pause, breaker)}
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,9 @@ class Governor:
         """Return the current state."""
         limits = self._budgets.limits
         with self._locked(connection) as (conn, now):
-            self._budgets.tidy(conn, connection, now)
-            used = {limit.name: self._budgets.used(conn, connection, limit, now) for limit in limits}
-            left = {limit.name: self._budgets.left(conn, connection, limit, used[limit.name]) for limit in limits}
+            count = Count(self._budgets, conn, connection, now)
+            used = {limit.name: count.used(limit) for limit in limits}
+            left = {limit.name: count.left(limit) for limit in limits}
             paused = self._row(conn, pause, connection, now)
             broken = self._row(conn, breaker, connection, now)
             ours = metered.c.connection == connection, metered.c.month == self._month(conn)
@@ -209,14 +211,14 @@ class Governor:
         with self._locked(connection) as (conn, now):
             paused = self._row(conn, pause, connection, now)
             broken = self._row(conn, breaker, connection, now)
-            self._budgets.tidy(conn, connection, now)
+            count = Count(self._budgets, conn, connection, now)
             stopped_seconds = max(_seconds_left(paused, now), _seconds_left(broken, now))
-            wait = self._budgets.wait(conn, connection, kind, now, in_flight=in_flight)
+            wait = count.wait(kind, in_flight=in_flight)
             if stopped_seconds > (wait.seconds if wait else 0.0):
                 wait = Wait(stopped_seconds)
             if wait is not None:
                 return wait
-            leases = self._budgets.take(conn, connection, kind, now, in_flight=in_flight)
+            leases = count.take(kind, in_flight=in_flight)
             if broken and broken["failures"] >= BREAKER_FAILURES:  # this call is the trial; the others wait on
                 upsert(conn, breaker, [_breaker_values(connection, broken["failures"], now)])
             return Permit(now.seconds, leases)
@@ -237,7 +239,7 @@ class Governor:
         An end that cannot be right (another boot's, or further away than the whole length) is set to the whole length
         from now; after a restart of the machine, to what the wall clock says is left of it.
         """
-        found = conn.execute(select(table).where(table.c.connection == connection)).mappings().first()
+        found = conn.execute(ROWS[table], {"ours": connection}).mappings().first()
         if found is None:
             return None
         row, left_seconds = dict(found), found["seconds"]

@@ -32,7 +32,7 @@ def upgrade() -> None:
         "budget",
         Column("connection", String(64), primary_key=True),
         Column("name", String(32), primary_key=True),
-        Column("hour", String(13), primary_key=True),
+        Column("hour", BigInteger, primary_key=True, autoincrement=False),
         Column("used", BigInteger, nullable=False),
     )
     op.create_table(
