@@ -248,6 +248,15 @@ def test_no_more_calls_are_in_flight_than_allowed(store: Store, clock: VirtualCl
     assert take(governor, clock) == 0
 
 
+def test_a_call_in_flight_expires_where_the_clock_went_back(store: Store, clock: VirtualClock) -> None:
+    """A lease of a time to come counts as made now, and not for an hour longer."""
+    governor = Governor(store, clock, (TWO_IN_FLIGHT,))
+    for _ in range(2):
+        governor.reserve(A, READ, clock.monotonic() + 9)
+    clock.elapsed_seconds -= HOUR
+    assert take(governor, clock, wait=2 * HOUR) == pytest.approx(LEASE_SECONDS, abs=1)
+
+
 def test_no_call_is_in_flight_after_a_restart(machine: Machine) -> None:
     """Whoever made it is dead."""
     governor = machine.governor(TWO_IN_FLIGHT)
