@@ -182,12 +182,12 @@ class Access(Protocol):
 
     @property
     def ledger(self) -> str:
-        """The ledger's name in messages: "QuickBooks"."""
+        """The ledger's name in messages."""
         ...
 
     @property
     def vendor(self) -> str:
-        """Who runs the token service, in messages: "Intuit"."""
+        """Who runs the token service, in messages."""
         ...
 
     @property
