@@ -3,30 +3,28 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import pendulum
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select
 from sqlalchemy.event import listen
+from stepped_clock import SteppedClock
 
-from books.core.clock import SystemClock, VirtualClock
+from books.core.clock import VirtualClock
 from books.core.faults import Exit, Halt
 from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 from books.store import store as store_module
 from books.store.tables_infra import call
 from books.transport import CallKind
-from books.transport.access import Limit, Window
-from books.transport.governor import LEASE_SECONDS, MARGIN_SECONDS, Governor, breaker_seconds
+from books.transport.access import Limit
+from books.transport.budgets import MARGIN_SECONDS, Wait
+from books.transport.governor import Governor, breaker_seconds
 
 A, B = "sandbox:1", "sandbox:2"
 READ, WRITE, BATCH = CallKind.READ, CallKind.WRITE, CallKind.BATCH
 TWO_A_SECOND = Limit("requests", 2, 1.0)
 ONE_BATCH = Limit("batches", 1, 60.0, frozenset({BATCH}))
-THREE_A_DAY = Limit("requests_per_day", 3, window=Window.DAY)
-TWO_IN_FLIGHT = Limit("concurrent", 2, window=Window.IN_FLIGHT)
-HOUR = 3600
 
 
 def wait_after(
@@ -39,7 +37,13 @@ def wait_after(
         for ago, made in calls:
             stamp = {"connection": A, "epoch": now.epoch, "at": now.seconds - ago}
             conn.execute(insert(call).values(kind=made.value, **stamp))
-    return governor._ask(A, kind)[0]
+    return asked(governor, kind)
+
+
+def asked(governor: Governor, kind: CallKind = READ) -> float:
+    """One call: the seconds it would have to wait."""
+    answer = governor._ask(A, kind)
+    return answer.seconds if isinstance(answer, Wait) else 0.0
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ def test_only_batches_wait_for_batches(store: Store, clock: VirtualClock) -> Non
     """A read passes when the batches of the minute are used up; a batch waits."""
     governor = Governor(store, clock, (TWO_A_SECOND, ONE_BATCH))
     assert wait_after(governor, store, clock, (30.0, BATCH), kind=BATCH) == pytest.approx(30 + MARGIN_SECONDS, abs=0.02)
-    assert governor._ask(A, READ)[0] == 0
+    assert asked(governor) == 0
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -254,22 +258,6 @@ def test_a_failing_call_gives_its_slot_back(governor: Governor, clock: VirtualCl
     assert governor.state(A).used["batches"] == 1
 
 
-class SteppedClock(SystemClock):
-    """A clock for one machine, whose wall clock steps and whose monotonic clock does not."""
-
-    def __init__(self) -> None:
-        self.seconds, self.step = 1_000.0, 0.0
-
-    def now(self) -> pendulum.DateTime:
-        return pendulum.from_timestamp(1_800_000_000 + self.seconds + self.step)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-
-
 @pytest.mark.parametrize("step", [-3600.0, 3600.0])
 def test_a_step_of_the_wall_clock_changes_nothing(tmp_path: Any, step: float) -> None:
     """On one machine a corrected wall clock neither stalls the calls nor lets a second burst through."""
@@ -325,67 +313,3 @@ def test_without_its_store_there_are_no_grants(store_url: str, clock: VirtualClo
         take(governor, clock)
     assert caught.value.exit_code is Exit.TRY_LATER
     store.close()
-
-
-# Calls of a day, and calls in flight.
-
-
-def test_a_day_holds_no_more_than_its_budget(store: Store, clock: VirtualClock) -> None:
-    """Wherever the vendor's day begins: the fourth call waits until the first has left every day it could be in."""
-    governor = Governor(store, clock, (THREE_A_DAY,))
-    assert [take(governor, clock) for _ in range(3)] == [0, 0, 0]
-    assert governor.state(A).used == {"requests_per_day": 3}
-    assert take(governor, clock, B) == 0
-    with pytest.raises(Halt, match="may be made in") as caught:
-        take(governor, clock)
-    assert caught.value.exit_code is Exit.TRY_LATER
-    assert 24 * HOUR <= take(governor, clock, wait=26 * HOUR) <= 25 * HOUR
-
-
-def test_a_restart_of_the_machine_does_not_lengthen_a_day(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A steady clock ends with the machine, and its stamps count as made now; the hours of the wall clock do not."""
-    clock = SteppedClock()
-    store = Store.open(f"sqlite:///{tmp_path}/books.db", clock)
-    governor = Governor(store, clock, (THREE_A_DAY,))
-    for _ in range(3):
-        take(governor, clock)
-    clock.seconds += 23 * HOUR
-    before, _permit = governor._ask(A, READ)
-    monkeypatch.setattr(store_module, "_boot_id", lambda: "another boot")
-    after, _permit = governor._ask(A, READ)
-    assert after == before
-    assert 0 < after <= 2 * HOUR
-    store.close()
-
-
-def test_what_the_vendor_says_is_left_lowers_a_day_and_never_raises_it(store: Store, clock: VirtualClock) -> None:
-    """At 0 calls stop, for an hour at most: then one asks again. More than our own budget counts for nothing."""
-    governor = Governor(store, clock, (THREE_A_DAY,))
-    take(governor, clock)
-    governor.record_answer(A, metered=False, left={"requests_per_day": 0})
-    assert take(governor, clock, wait=2 * HOUR) == pytest.approx(HOUR, abs=1)
-    governor.record_answer(A, metered=False, left={"requests_per_day": 4_000})
-    assert take(governor, clock) == 0
-    with pytest.raises(Halt):
-        take(governor, clock)
-
-
-def test_no_more_calls_are_in_flight_than_allowed(store: Store, clock: VirtualClock) -> None:
-    """The third waits until one has ended, also with an error; a call whose process died counts until it expires."""
-    governor = Governor(store, clock, (TWO_IN_FLIGHT,))
-    with governor.slot(A, READ, 9):
-        with governor.slot(A, READ, 9):
-            assert governor.state(A).used == {"concurrent": 2}
-            with pytest.raises(Halt):
-                take(governor, clock, wait=1)
-            assert take(governor, clock, B) == 0
-        with pytest.raises(ZeroDivisionError), governor.slot(A, READ, 9):
-            _ = 1 / 0
-        assert take(governor, clock) == 0
-    assert governor.state(A).used == {"concurrent": 0}
-    dead = [governor.reserve(A, READ, clock.monotonic() + 9) for _ in range(2)]
-    assert len({each.leases for each in dead}) == 2
-    with pytest.raises(Halt):
-        take(governor, clock, wait=1)
-    clock.advance(LEASE_SECONDS)
-    assert take(governor, clock) == 0

@@ -31,10 +31,7 @@ def status(session: Session) -> dict[str, Any]:
         "connection": facts.connection,
         "environment": facts.environment,
         "tokens": asdict(facts.token),
-        "throttle": {
-            **asdict(limits),
-            "left": {name: max(0, most - limits.used[name]) for name, most in limits.allowed.items()},
-        },
+        "throttle": asdict(limits),
         "reads": {"used": limits.metered, "allowed": facts.monthly_reads},
         "inbox": asdict(facts.inbox) if facts.inbox else None,
         "postings": facts.outcomes,

@@ -58,6 +58,7 @@ pause = Table(
     Column("until", Double, nullable=False, doc="seconds on the steady clock"),
     Column("seconds", Double, nullable=False, doc="its whole length, the most that can be left of it"),
     Column("reason", Text, nullable=False),
+    Column("ends_at", Timestamp, doc="by the wall clock: what is left after a restart, when the steady clock is new"),
 )
 
 breaker = Table(
@@ -87,7 +88,7 @@ budget = Table(
     metadata,
     _connection(),
     Column("name", String(32), primary_key=True, doc="the limit's"),
-    Column("hour", String(13), primary_key=True, doc="YYYY-MM-DDTHH, UTC, by the store's wall clock"),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False, doc="since 1970, UTC, by the store's wall clock"),
     Column("used", BigInteger, nullable=False),
 )
 """Calls per hour, where a limit counts those of a day."""

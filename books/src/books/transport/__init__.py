@@ -3,7 +3,7 @@
 call        request, response, and a turn (the push lock over several calls)
 access      what a vendor's ledger says of its tokens, refusals and request ids; `settings`: one company's
 http        the network
-governed    wait for the `governor`, the rate limiter that all processes share
+governed    wait for the `governor`, the rate limiter that all processes share; `budgets` counts for it
 authorised  add a valid access token, from `tokens` (`oauth` requests them, `seal` encrypts them)
 retrying    repeat a call where that is safe; `policy` decides when
 
@@ -48,12 +48,13 @@ def build_with_turns(settings: LedgerSettings, store: Store, clock: Clock) -> tu
     governed = Governed(network, governor_of(settings, store, clock), settings.access, settings.connection, clock, wait)
     access = settings.access
     authorised = Authorised(governed, tokens_of(settings, store, clock), access)
-    return Retrying(authorised, clock, wait, access.request_id), governed.turn
+    return Retrying(authorised, clock, wait, access), governed.turn
 
 
 def governor_of(settings: LedgerSettings, store: Store, clock: Clock) -> Governor:
     """Return the rate limiter with a company's budgets."""
-    from books.transport.governor import LEASE_SECONDS, Governor
+    from books.transport.budgets import LEASE_SECONDS
+    from books.transport.governor import Governor
 
     longest = max(LEASE_SECONDS, 2.0 * settings.http_timeout)
     access = settings.access
@@ -67,5 +68,5 @@ def tokens_of(settings: LedgerSettings, store: Store, clock: Clock) -> TokenStor
     from books.transport.tokens import TokenStore
 
     network = HttpTransport(min(TOKEN_TIMEOUT_SECONDS, settings.http_timeout))
-    retrying = Retrying(network, clock, settings.max_wait_seconds, settings.access.request_id)
+    retrying = Retrying(network, clock, settings.max_wait_seconds, settings.access)
     return TokenStore(settings, store, retrying)

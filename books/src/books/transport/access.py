@@ -17,7 +17,7 @@ class Window(StrEnum):
     SLIDING = "sliding"
     """Any window of so many seconds."""
     DAY = "day"
-    """Any 24 hours, counted per hour."""
+    """Any 24 hours, counted per hour: no more, whether the vendor's day rolls or begins at an hour of its own."""
     IN_FLIGHT = "in flight"
     """Those that were sent and not answered yet."""
 
@@ -182,12 +182,12 @@ class Access(Protocol):
 
     @property
     def ledger(self) -> str:
-        """The ledger's name in messages: "QuickBooks"."""
+        """The ledger's name in messages."""
         ...
 
     @property
     def vendor(self) -> str:
-        """Who runs the token service, in messages: "Intuit"."""
+        """Who runs the token service, in messages."""
         ...
 
     @property

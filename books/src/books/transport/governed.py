@@ -55,30 +55,41 @@ class Governed:
                 yield Turn(self._reserve_batch, is_held)
             finally:
                 self._in_turn = False
-                if self._taken is not None:
-                    self._governor.end(self._taken)
+                self._end_taken()
 
     def _reserve_batch(self) -> float:
         """Take the permit of the next batch beforehand, so that nothing waits between its claim and its sending."""
         started = self._clock.monotonic()
+        self._end_taken()
+        self._taken = self._governor.reserve(self._connection, CallKind.BATCH, self._deadline())
+        return self._clock.monotonic() - started
+
+    def _end_taken(self) -> None:
+        """End a permit that was taken beforehand and not used."""
         unused, self._taken = self._taken, None
         if unused is not None:
             self._governor.end(unused)
-        self._taken = self._governor.reserve(self._connection, CallKind.BATCH, self._deadline())
-        return self._clock.monotonic() - started
 
     def _deadline(self) -> float:
         return self._clock.monotonic() + self._max_wait_seconds
 
     @contextmanager
     def _permit(self, request: Request) -> Iterator[None]:
-        """Wait for the permit of one call. In a turn the push lock is held already, and a batch may have its permit."""
-        if not (self._in_turn and request.kind in PUSHES):
-            with self._governor.slot(self._connection, request.kind, self._deadline()):
+        """Wait for the permit of one call. In a turn the push lock is held already, and a batch may have its permit.
+
+        While a batch's permit is held, the other calls of this process ride on its lease: one is made at a time.
+        """
+        if request.prove is not None and self._taken is not None:
+            permit, self._taken = self._taken, None
+        elif self._in_turn and request.kind in PUSHES:
+            permit = self._governor.reserve(
+                self._connection, request.kind, self._deadline(), in_flight=self._taken is None
+            )
+        else:
+            free = self._taken is None
+            with self._governor.slot(self._connection, request.kind, self._deadline(), in_flight=free):
                 yield
             return
-        taken, self._taken = (self._taken if request.prove is not None else None), None
-        permit = taken or self._governor.reserve(self._connection, request.kind, self._deadline())
         try:
             yield
         finally:

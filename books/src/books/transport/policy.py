@@ -30,13 +30,15 @@ CallResult = Response | Fault
 """The result of one try: an answer of any status, or Retry, Unknown, Halt."""
 
 
-def wait_seconds(kind: CallKind, tries: int, result: CallResult, now: pendulum.DateTime, chance: float) -> float | None:
+def wait_seconds(
+    kind: CallKind, tries: int, result: CallResult, now: pendulum.DateTime, chance: float, usual: float | None = None
+) -> float | None:
     """Return the seconds to wait before the same call is made again; None: the result is final.
 
-    `tries` counts those made, this one included; `chance` is a number in [0, 1).
+    `tries` counts those made, this one included; `chance` is a number in [0, 1); `usual` as `throttle_seconds`.
     """
-    if isinstance(result, Response) and result.status == TOO_MANY_REQUESTS:
-        return throttle_seconds(result.headers, now, chance)  # refused before it ran, so any kind; bounded by time
+    if isinstance(result, Response) and result.status == TOO_MANY_REQUESTS:  # it never ran, so any kind may be repeated
+        return throttle_seconds(result.headers, now, chance, usual)
     if tries >= TRIES_MAX:
         return None
     if isinstance(result, Retry):  # it was never sent, so any kind

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
 
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt, Retry, Unknown
 from books.transport import policy
+from books.transport.access import Access
 from books.transport.call import Request, Response, Transport
 from books.transport.policy import CallResult
 
 logger = logging.getLogger(__name__)
-
-RequestId = Callable[[Mapping[str, str]], str | None]
-"""Returns the id of a call that the vendor's support asks for, from an answer's headers."""
 
 
 class Retrying:
@@ -28,13 +25,11 @@ class Retrying:
         Retry, Unknown: as `inner` raised them last; Unknown at once where the call may not be repeated.
     """
 
-    def __init__(
-        self, inner: Transport, clock: Clock, max_wait_seconds: float, request_id: RequestId = lambda _headers: None
-    ) -> None:
+    def __init__(self, inner: Transport, clock: Clock, max_wait_seconds: float, access: Access | None = None) -> None:
         self._inner = inner
         self._clock = clock
         self._max_wait_seconds = max_wait_seconds
-        self._request_id = request_id
+        self._access = access
 
     def send(self, request: Request) -> Response:
         """Send the request, and repeat it where that is safe."""
@@ -59,7 +54,10 @@ class Retrying:
             return fault
 
     def _wait_seconds(self, request: Request, tries: int, result: CallResult) -> float | None:
-        return policy.wait_seconds(request.kind, tries, result, self._clock.now(), self._clock.random())
+        usual = None
+        if self._access is not None and isinstance(result, Response):
+            usual = self._access.throttle_seconds(result.headers)
+        return policy.wait_seconds(request.kind, tries, result, self._clock.now(), self._clock.random(), usual)
 
     def _settle(self, result: CallResult, wait_seconds: float | None) -> Response:
         """Return the final answer, or raise the final fault."""
@@ -72,7 +70,7 @@ class Retrying:
                 exit_code=Exit.TRY_LATER,
                 code="429",
                 remedy="run again later",
-                vendor_request_id=self._request_id(result.headers),
+                vendor_request_id=self._access.request_id(result.headers) if self._access else None,
             )
         return result
 

@@ -14,7 +14,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the tables; what was counted as metered reads is kept as metered calls."""
+    """Add the tables; what was counted as metered reads is kept as metered calls.
+
+    A pause that is on gets no end by the wall clock: after a restart it begins anew, as before this revision.
+    """
+    op.add_column("pause", Column("ends_at", Timestamp))
     op.create_table(
         "lease",
         Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
@@ -28,7 +32,7 @@ def upgrade() -> None:
         "budget",
         Column("connection", String(64), primary_key=True),
         Column("name", String(32), primary_key=True),
-        Column("hour", String(13), primary_key=True),
+        Column("hour", BigInteger, primary_key=True, autoincrement=False),
         Column("used", BigInteger, nullable=False),
     )
     op.create_table(
