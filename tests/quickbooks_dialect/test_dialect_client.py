@@ -45,7 +45,7 @@ def test_rows_come_page_by_page_and_are_counted(client, quickbooks_sim):
     _customers(quickbooks_sim, 1001)
     names = [row["DisplayName"] for row in client.rows("Customer")]
     assert (len(names), len(set(names)), client.count("Customer")) == (1001, 1001, 1001)
-    assert (client.calls, client.metered_reads) == (3, 3)
+    assert (client.calls, client.metered) == (3, 3)
 
 
 def test_a_long_statement_goes_by_post(client, quickbooks_sim):

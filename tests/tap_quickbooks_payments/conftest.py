@@ -140,7 +140,7 @@ class Company:
             "unknown",
             "left_out",
             "calls",
-            "metered_reads",
+            "metered",
         )
         row = {
             "connection": CONNECTION,

@@ -12,6 +12,7 @@ from books.store.tables_webhooks import webhook_notice
 from books.webhooks.inbox import Inbox
 
 REALM = "9341453000000001"
+CONNECTION = f"sandbox:{REALM}"
 
 
 def event(entity_id: str, kind: str = "payment.updated", realm: str = REALM) -> dict[str, str]:
@@ -28,7 +29,7 @@ def inbox(company):
     """The inbox of the company's store."""
     company.control.real_time()
     store = Store.open(company.store_url)
-    yield Inbox(store, QuickBooksWebhooks(()))
+    yield Inbox(store, QuickBooksWebhooks(()), "sandbox")
     store.close()
 
 
@@ -93,7 +94,7 @@ def test_a_replay_costs_one_read(company, payment, noticed, inbox):
     state = old_state(company, payment)
     noticed(event(payment))
     state = read(company, state)[0].state
-    inbox.replay(webhook_notice.c.entity_id == payment)
+    inbox.replay(CONNECTION, webhook_notice.c.entity_id == payment)
     reading, calls = read(company, state)
     assert ([row["id"] for row in reading.rows("payments")], calls) == ([payment], ["cdc", "query"])
     again, calls = read(company, reading.state)
@@ -156,9 +157,9 @@ def test_what_webhooks_missed_is_counted(company, payment, inbox, noticed):
     noticed(event(told, "payment.created"))
     read(company, state)
     later = Store.open(company.store_url, clock=_Later())
-    assert [row["entity_id"] for row in Inbox(later, QuickBooksWebhooks(())).missed()] == [lost]
+    assert [row["entity_id"] for row in Inbox(later, QuickBooksWebhooks(()), "sandbox").missed(CONNECTION)] == [lost]
     later.close()
-    assert inbox.missed() == []
+    assert inbox.missed(CONNECTION) == []
 
 
 class _Later:

@@ -211,7 +211,7 @@ def test_silent_webhooks_are_told_where_there_is_a_receiver(world):
 def test_the_inbox_says_what_waits_and_what_no_notice_told_of(world):
     """From the receiver's own log: nothing without a receiver; then the lag, and silence: until a notice comes."""
     assert (world.facts().inbox, world.facts().unnoticed) == (None, None)
-    inbox = Inbox(world.store, QuickBooksWebhooks(()))
+    inbox = Inbox(world.store, QuickBooksWebhooks(()), "sandbox")
     inbox.record_heartbeat()
     inbox.receive([b"[]"])
     world.hours(0.5)
@@ -222,10 +222,10 @@ def test_the_inbox_says_what_waits_and_what_no_notice_told_of(world):
     assert set(world.wrong()) == {"webhook_silence", "webhooks_stand_still"}
     event = {"id": "1", "type": "qbo.payment.updated.v1", "intuitaccountid": REALM, "intuitentityid": "99"}
     inbox.receive([json.dumps([event]).encode()])
-    inbox.split("sandbox", (REALM,))
+    inbox.split((REALM,))
     inbox.mark_read(CONNECTION, "payment", inbox.noticed(CONNECTION, "payment", 0).seq)
     assert "webhook_silence" not in world.wrong()
-    assert [row["entity_id"] for row in inbox.missed()] == ["17"]
+    assert [row["entity_id"] for row in inbox.missed(CONNECTION)] == ["17"]
     inbox.record_unnoticed(CONNECTION, "payment", {"18": world.clock.now().add(seconds=1)})
     world.hours(2)
     assert "webhook_silence" in world.wrong()
@@ -286,7 +286,7 @@ def test_a_cut_off_refresh_and_other_companies_do_not_disturb(world):
 
 def test_deliveries_that_nobody_splits_are_told(world):
     """Five minutes after a delivery was kept and not split, and not before, and over once it is."""
-    inbox = Inbox(world.store, QuickBooksWebhooks(()))
+    inbox = Inbox(world.store, QuickBooksWebhooks(()), "sandbox")
     inbox.record_heartbeat()
     inbox.receive([b"rubbish"])
     assert "webhooks_stand_still" not in world.wrong()
@@ -294,5 +294,5 @@ def test_deliveries_that_nobody_splits_are_told(world):
     cause = world.wrong()["webhooks_stand_still"]
     assert "5 minutes" in cause.message
     assert "pull-payments" in cause.remedy
-    inbox.split("sandbox")
+    inbox.split()
     assert "webhooks_stand_still" not in world.wrong()

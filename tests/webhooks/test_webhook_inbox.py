@@ -42,7 +42,7 @@ def take_in(inbox: Inbox, dialect: QuickBooksWebhooks):
 
     def take(*bodies: bytes, realms: tuple[str, ...] = (REALM,)):
         inbox.receive(bodies)
-        return inbox.split("sandbox", realms)
+        return inbox.split(realms)
 
     return take
 
@@ -155,7 +155,7 @@ def test_what_only_the_store_refuses_is_a_dead_letter_too(inbox, store):
             ]
 
     inbox.receive([b"raise", b"late", b"good"])
-    done = Inbox(inbox._store, Raising(())).split("sandbox", (REALM,))
+    done = Inbox(inbox._store, Raising(()), "sandbox").split((REALM,))
     assert (done.deliveries, done.notices, done.dead_letters) == (3, 2, 2)
     assert [(row["place"], row["reason"], row["event"]) for row in rows(store, webhook_dead_letter)] == [
         (-1, "the delivery cannot be split (MemoryError)", "raise"),
@@ -178,7 +178,7 @@ def test_splitting_that_stands_still_is_told(inbox, clock, dialect):
     assert not inbox.backlog([]).stands_still
     clock.advance(2)
     assert inbox.backlog([]).stands_still
-    inbox.split("sandbox", (REALM,))
+    inbox.split((REALM,))
     assert not inbox.backlog([]).stands_still
 
 
@@ -211,7 +211,7 @@ def test_a_company_that_is_connected_later_gets_its_letters(take_in, inbox, dial
     take_in(body_of(cloud_event("190", intuitaccountid=OTHER)))
     assert notices(store) == []
     assert inbox.revive() == 1
-    inbox.split("sandbox", (OTHER,))
+    inbox.split((OTHER,))
     assert notices(store) == [(f"sandbox:{OTHER}", "payment", "190", "created")]
     assert rows(store, webhook_dead_letter) == []
 
@@ -254,7 +254,7 @@ def test_replay_appends_to_the_log(take_in, inbox):
     """Replayed notices come again after every offset, one for each object."""
     take_in(body_of(cloud_event("190"), cloud_event("190", "qbo.payment.voided.v1"), cloud_event("191")))
     offset = inbox.noticed(CONNECTION, "payment", 0).seq
-    assert inbox.replay(webhook_notice.c.entity_id == "190") == 1
+    assert inbox.replay(CONNECTION, webhook_notice.c.entity_id == "190") == 1
     assert list(inbox.noticed(CONNECTION, "payment", offset).changed_at) == ["190"]
 
 
@@ -301,10 +301,10 @@ class TestMissed:
         changed = {"1": clock.now(), "2": clock.now(), "3": None}
         assert inbox.record_unnoticed(CONNECTION, "payment", changed) == 2
         assert inbox.record_unnoticed(CONNECTION, "payment", changed) == 0
-        assert inbox.missed() == []
+        assert inbox.missed(CONNECTION) == []
         take_in(body_of(cloud_event("2", time=clock.now().isoformat())))
         clock.advance(3700)
-        assert [row["entity_id"] for row in inbox.missed()] == ["1"]
+        assert [row["entity_id"] for row in inbox.missed(CONNECTION)] == ["1"]
 
     def test_a_notice_that_came_first_is_no_miss(self, inbox, take_in, clock):
         """A change that was noticed before it was read does not count, nor one from before the receiver."""
@@ -368,7 +368,7 @@ def test_no_body_stops_the_next(body, inbox, dialect, store):
     """Whatever was signed, in either shape, is kept and split, what follows it is read, and so is what it says."""
     number = uuid4().hex
     inbox.receive([body, body_of(cloud_event(number))])
-    inbox.split("sandbox", (REALM,))
+    inbox.split((REALM,))
     assert inbox.backlog([]).unsplit == 0
     news = inbox.noticed(CONNECTION, "payment", 0)
     assert number in news.changed_at

@@ -108,7 +108,7 @@ def test_health_shows_how_far_behind_the_reading_is(receiver):
     receiver.post(body_of(cloud_event("190")))
     wait_for(lambda: receiver.health()["lag"]["notices_unread"] == 1)
     assert receiver.health()["lag"]["oldest_seconds"] >= 0
-    inbox = Inbox(receiver.store, receiver.receiver.dialect)
+    inbox = Inbox(receiver.store, receiver.receiver.dialect, "sandbox")
     inbox.mark_read(CONNECTION, "payment", inbox.noticed(CONNECTION, "payment", 0).seq)
     assert receiver.health()["lag"] == {"deliveries_unsplit": 0, "notices_unread": 0, "oldest_seconds": None}
 
@@ -232,7 +232,7 @@ def test_no_acknowledged_delivery_is_lost_over_twenty_kills(process, tmp_path):
     for worker in workers:
         worker.join()
     store = Store.open(f"sqlite:///{tmp_path}/books/books.db")
-    wait_for(lambda: Inbox(store, QuickBooksWebhooks(())).backlog([]).unsplit == 0, 60)
+    wait_for(lambda: Inbox(store, QuickBooksWebhooks(()), "sandbox").backlog([]).unsplit == 0, 60)
     with store.read() as connection:
         noticed = set(connection.execute(select(webhook_notice.c.entity_id)).scalars())
     store.close()

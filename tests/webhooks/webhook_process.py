@@ -33,9 +33,8 @@ def receive(port: Connection, store_url: str, job_words: str | None, request_sec
     job = Job(["sh", "-c", job_words], Path.cwd(), lock_file) if job_words else None
     dialect = QuickBooksWebhooks((TOKEN,))
     receiver = Receiver(
-        Inbox(Store.open(store_url), dialect),
+        Inbox(Store.open(store_url), dialect, "sandbox"),
         dialect,
-        "sandbox",
         (REALM,),
         logger,
         trigger.Trigger(job, logger) if job else None,

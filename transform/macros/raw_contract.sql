@@ -29,11 +29,11 @@
     'id': 'varchar', 'name': 'varchar', 'rate': 'decimal(9,4)', 'quickbooks_tax_code': 'varchar'}, **loaded),
   'raw_opsmerge._loads': loads,
   'raw_quickbooks.postings': dict({
-    'provider': 'varchar', 'connection': 'varchar', 'realm_id': 'varchar', 'opsmerge_invoice_id': 'varchar',
+    'provider': 'varchar', 'connection': 'varchar', 'company_id': 'varchar', 'opsmerge_invoice_id': 'varchar',
     'number': 'varchar', 'outcome': 'varchar', 'external_id': 'varchar', 'fault_code': 'varchar',
     'fault_message': 'varchar', 'remedy': 'varchar', 'currency': 'varchar', 'net': 'decimal(18,2)',
     'tax': 'decimal(18,2)', 'total': 'decimal(18,2)', 'ledger_total': 'decimal(18,2)', 'ledger_tax': 'decimal(18,2)',
-    'payload_sha256': 'varchar', 'request_id': 'varchar', 'intuit_tid': 'varchar', 'attempts': 'bigint',
+    'payload_sha256': 'varchar', 'request_id': 'varchar', 'vendor_request_id': 'varchar', 'attempts': 'bigint',
     'first_attempted_at': 'timestamp with time zone', 'attempted_at': 'timestamp with time zone',
     'finished_at': 'timestamp with time zone', 'seq': 'bigint', 'written_to_opsmerge': 'boolean'}, **loaded),
   'raw_quickbooks.push_runs': dict({

@@ -31,7 +31,7 @@ POSTINGS = table(
     connection=KEY,
     opsmerge_invoice_id=KEY,
     provider=TEXT,
-    realm_id=TEXT,
+    company_id=TEXT,
     number=TEXT,
     outcome=TEXT,
     external_id=TEXT,
@@ -46,7 +46,7 @@ POSTINGS = table(
     ledger_tax=MONEY,
     payload_sha256=TEXT,
     request_id=TEXT,
-    intuit_tid=TEXT,
+    vendor_request_id=TEXT,
     attempts=INTEGER,
     first_attempted_at=MOMENT,
     attempted_at=MOMENT,
@@ -71,7 +71,7 @@ PUSH_RUNS = table(
     unknown=INTEGER,
     left_out=INTEGER,
     calls=INTEGER,
-    metered_reads=INTEGER,
+    metered=INTEGER,
 )
 
 OBJECT = {"connection": KEY, "realm_id": KEY, "id": KEY, "status": TEXT}

@@ -26,9 +26,10 @@ def run_daily(configuration: Configuration, *, force: bool, on_missed: Callable[
         vendor = configuration.vendor()
         names = vendor.jobs
         codes += [_run(names[each], configuration, store, force=force) for each in ("push", "pull", "reconcile")]
-        inbox = Inbox(store, vendor.webhooks(()))
+        connection = vendor.connection_of(configuration.plugin(vendor.target))
+        inbox = Inbox(store, vendor.webhooks(()), connection.partition(":")[0])
         if inbox.is_used():
-            on_missed(len(inbox.missed(since=SystemClock().now().subtract(days=1))))
+            on_missed(len(inbox.missed(connection, since=SystemClock().now().subtract(days=1))))
         return int(runs.worst(codes))
 
 

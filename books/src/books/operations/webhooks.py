@@ -39,9 +39,8 @@ def make_receiver(session: Session, logger: logging.Logger, *, start_job: bool) 
     root = session.configuration.root
     job = Job(meltano_command(session.configuration, session.vendor.jobs["pull"]), root, root / PULL_LOCK)
     return Receiver(
-        inbox=Inbox(session.store, dialect),
+        inbox=Inbox(session.store, dialect, session.settings.environment),
         dialect=dialect,
-        environment=session.settings.environment,
         companies=(session.settings.company_id,),
         logger=logger,
         trigger=Trigger(job, logger) if start_job else None,
@@ -64,17 +63,21 @@ def _secrets(session: Session) -> Sequence[str]:
 
 
 def _inbox(session: Session) -> Inbox:
-    return Inbox(session.store, session.vendor.webhooks(()))
+    return Inbox(session.store, session.vendor.webhooks(()), session.settings.environment)
 
 
 def received(
     session: Session, *, dead: bool, entity: str | None, since: pendulum.DateTime | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Return the newest notices, or with `dead` the events that led to no notice."""
+    """Return the company's newest notices, or with `dead` the events in its environment that led to no notice."""
     table = webhook_dead_letter if dead else webhook_notice
     columns = [table.c[name] for name in (DEAD_LETTER_COLUMNS if dead else NOTICE_COLUMNS)]
     query = select(*columns, webhook_delivery.c.received_at, webhook_delivery.c.repeats)
     query = query.outerjoin(webhook_delivery, webhook_delivery.c.id == table.c.delivery_id)
+    if dead:
+        query = query.where(webhook_delivery.c.environment == session.settings.environment)
+    else:
+        query = query.where(webhook_notice.c.connection == session.connection)
     if since is not None:
         query = query.where(table.c.noted_at >= since)
     if entity and not dead:
@@ -86,7 +89,7 @@ def received(
 
 def missed(session: Session, *, since: pendulum.DateTime | None, limit: int) -> list[dict[str, Any]]:
     """Return the newest changes that a read found and no webhook announced."""
-    return _inbox(session).missed(since=since, limit=limit)
+    return _inbox(session).missed(session.connection, since=since, limit=limit)
 
 
 def replay(session: Session, *, entity: str | None, entity_id: str | None, since: pendulum.DateTime | None) -> int:
@@ -98,7 +101,7 @@ def replay(session: Session, *, entity: str | None, entity_id: str | None, since
         conditions.append(webhook_notice.c.entity_id == entity_id)
     if since:
         conditions.append(webhook_notice.c.noted_at >= since)
-    return _inbox(session).replay(*conditions)
+    return _inbox(session).replay(session.connection, *conditions)
 
 
 def replay_dead_letters(session: Session) -> int:

@@ -12,14 +12,17 @@ at the source. target-duckdb stores both in its table `_loads`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib import RecordMessage, SchemaMessage
 from singer_sdk.streams import Stream
 
 from books.core.clock import Clock, SystemClock, text_of
+
+if TYPE_CHECKING:
+    from books.singer.ledger_tap import LedgerTap
 
 FULL, INCREMENTAL = "full", "incremental"
 
@@ -73,3 +76,17 @@ class Extracts(Stream):
         for schema in self._generate_schema_messages():
             parts = (schema.stream, schema.schema, schema.key_properties, schema.bookmark_properties)
             self._tap.write_message(EndOfStream(*parts, extract=extract))
+
+
+class OfConnection(Extracts):
+    """A stream of one company. Its SCHEMA says which, so that a target knows it where there is no row."""
+
+    tap: LedgerTap
+
+    def _generate_schema_messages(self) -> Generator[SchemaMessage, None, None]:
+        for message in super()._generate_schema_messages():
+            columns = message.schema.get("properties", {})
+            if "connection" in columns:
+                ours = {**columns["connection"], "const": self.tap.connection}
+                message.schema = {**message.schema, "properties": {**columns, "connection": ours}}
+            yield message

@@ -13,7 +13,7 @@ from books.core.clock import text_of
 from books.core.faults import Exit, Halt
 from books.ledgers.columns import STREAMS
 from books.ledgers.contract import Entity, Row
-from books.singer.extracts import Extracts
+from books.singer.extracts import OfConnection
 
 if TYPE_CHECKING:
     from books.singer.ledger_tap import LedgerTap
@@ -27,7 +27,7 @@ INVOICE = "Invoice"
 """The type of an allocation's transaction that is an invoice."""
 
 
-class LedgerStream(Extracts):
+class LedgerStream(OfConnection):
     """One kind of object: what changed since the last run, or everything."""
 
     primary_keys = ("realm_id", "id")

@@ -67,8 +67,9 @@ class LedgerTap(PluginEndings, Tap):
     @cached_property
     def inbox(self) -> Inbox:
         """Return the webhook inbox, after splitting the deliveries that the receiver has not split yet."""
-        inbox, ledger = Inbox(self.store, self.vendor.webhooks(())), self.settings.ledger
-        inbox.split(ledger.environment, [ledger.company_id])
+        ledger = self.settings.ledger
+        inbox = Inbox(self.store, self.vendor.webhooks(()), ledger.environment)
+        inbox.split([ledger.company_id])
         return inbox
 
     def noticed(self, entity: Entity, after: int) -> NoticedObjects:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -12,7 +12,7 @@ from sqlalchemy import Select, Table, and_, exists, func, or_, select
 
 from books.core.clock import text_of
 from books.ledgers import columns
-from books.singer.extracts import Extracts
+from books.singer.extracts import OfConnection
 from books.singer.ledger_streams import no_bookmark, read_time
 from books.store.tables_opsmerge import accounting_block
 from books.store.tables_posting import posting, push_run
@@ -23,14 +23,12 @@ if TYPE_CHECKING:
 PAGE_ROWS = 5000
 
 
-class StoreStream(Extracts):
+class StoreStream(OfConnection):
     """Rows of one table of the store in the order of `replication_key`, page by page."""
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # rows and schema name the same columns, and are tested
     is_sorted = True
     table: Table
-    formerly: ClassVar[Mapping[str, str]] = {}
-    """Columns that the stream still calls by an older name, and what the table calls them."""
 
     def __init__(self, tap: LedgerTap, name: str, schema: columns.Schema) -> None:
         super().__init__(tap=tap, schema=schema, name=name)
@@ -62,9 +60,8 @@ class StoreStream(Extracts):
             return [dict(row) for row in connection.execute(self._after(after)).mappings()]
 
     def _after(self, after: Any) -> Select[Any]:
-        of_table = {name: self.table.c.get(self.formerly.get(name, name)) for name in self.schema["properties"]}
         key = self.table.c[str(self.replication_key)]
-        statement = select(*(column.label(name) for name, column in of_table.items() if column is not None))
+        statement = select(*(column for name, column in self.table.c.items() if name in self.schema["properties"]))
         statement = statement.where(self.table.c.connection == self.tap.connection)
         statement = statement.where(key.is_not(None) if after is None else key > after)
         return statement.order_by(key).limit(PAGE_ROWS)
@@ -74,7 +71,6 @@ class Postings(StoreStream):
     """The result of each invoice's posting; `seq` rises with every change of a row."""
 
     table = posting
-    formerly: ClassVar[Mapping[str, str]] = {"realm_id": "company_id", "intuit_tid": "vendor_request_id"}
     primary_keys = ("connection", "opsmerge_invoice_id")
     replication_key = "seq"
 
@@ -98,7 +94,8 @@ class Postings(StoreStream):
         if not str(seq).isdigit():
             raise no_bookmark("the state of postings", seq, "a number such as 12")
         with self.tap.store.read() as connection:
-            newest = int(connection.execute(select(func.max(posting.c.seq))).scalar_one() or 0)
+            ours = posting.c.connection == self.tap.connection
+            newest = int(connection.execute(select(func.max(posting.c.seq)).where(ours)).scalar_one() or 0)
         if int(seq) > newest:
             self.logger.warning(
                 "The store's newest change is %d, the bookmark is %s: reading all postings", newest, seq
@@ -111,7 +108,6 @@ class PushRuns(StoreStream):
     """Finished runs of the ledger's target: the reconciliation needs the start of the last complete push."""
 
     table = push_run
-    formerly: ClassVar[Mapping[str, str]] = {"metered_reads": "metered"}
     primary_keys = ("connection", "id")
     replication_key = "finished_at"
 

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, String, Table, Text
 
-from books.store.schema import metadata
+from books.store.schema import connection_column, metadata
 from books.store.types import Timestamp
-
-CONNECTION_LENGTH = 64
-"""`<environment>:<company id>`."""
-
-
-def _connection(*, key: bool = True) -> Column[str]:
-    return Column("connection", String(CONNECTION_LENGTH), primary_key=key, nullable=False)
-
 
 token = Table(
     "token",
     metadata,
-    _connection(),
+    connection_column(),
     Column("access_token", Text, doc="encrypted where token_key is set: books.transport.seal"),
     Column("access_expires_at", Timestamp),
     Column("refresh_token", Text),
@@ -33,7 +25,7 @@ token = Table(
 token_seed = Table(
     "token_seed",
     metadata,
-    _connection(),
+    connection_column(),
     Column("sha256", String(64), primary_key=True, doc="of a refresh token that was once in the settings"),
     Column("seen_at", Timestamp, nullable=False),
 )
@@ -42,7 +34,7 @@ call = Table(
     "call",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    _connection(key=False),
+    connection_column(key=False),
     Column("kind", String(16), nullable=False, doc="a CallKind"),
     Column("epoch", String(64), nullable=False, doc="which steady clock `at` belongs to"),
     Column("at", Double, nullable=False, doc="seconds on the steady clock"),
@@ -53,7 +45,7 @@ call = Table(
 pause = Table(
     "pause",
     metadata,
-    _connection(),
+    connection_column(),
     Column("epoch", String(64), nullable=False),
     Column("until", Double, nullable=False, doc="seconds on the steady clock"),
     Column("seconds", Double, nullable=False, doc="its whole length, the most that can be left of it"),
@@ -64,7 +56,7 @@ pause = Table(
 breaker = Table(
     "breaker",
     metadata,
-    _connection(),
+    connection_column(),
     Column("failures", Integer, nullable=False, doc="consecutive"),
     Column("epoch", String(64), nullable=False),
     Column("until", Double, nullable=False, doc="no call before this time, after too many failures"),
@@ -75,7 +67,7 @@ lease = Table(
     "lease",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    _connection(key=False),
+    connection_column(key=False),
     Column("name", String(32), nullable=False, doc="the limit's"),
     Column("epoch", String(64), nullable=False),
     Column("at", Double, nullable=False, doc="seconds on the steady clock, when the call began"),
@@ -86,7 +78,7 @@ lease = Table(
 budget = Table(
     "budget",
     metadata,
-    _connection(),
+    connection_column(),
     Column("name", String(32), primary_key=True, doc="the limit's"),
     Column("hour", BigInteger, primary_key=True, autoincrement=False, doc="since 1970, UTC, by the store's wall clock"),
     Column("used", BigInteger, nullable=False),
@@ -96,7 +88,7 @@ budget = Table(
 budget_left = Table(
     "budget_left",
     metadata,
-    _connection(),
+    connection_column(),
     Column("name", String(32), primary_key=True, doc="the limit's"),
     Column("left", BigInteger, nullable=False, doc="as the vendor said last, less the calls since"),
     Column("at", Timestamp, nullable=False),
@@ -105,7 +97,7 @@ budget_left = Table(
 metered = Table(
     "metered",
     metadata,
-    _connection(),
+    connection_column(),
     Column("month", String(7), primary_key=True, doc="YYYY-MM, UTC"),
     Column("calls", BigInteger, nullable=False),
 )

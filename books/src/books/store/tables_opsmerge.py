@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, false
 
-from books.store.schema import metadata
+from books.store.schema import connection_column, metadata
 from books.store.types import Money, Timestamp
 
-CONNECTION_LENGTH = 64
 ID_LENGTH = 255
 MOMENT_LENGTH = 32
 
@@ -28,7 +27,7 @@ def _fault_columns() -> tuple[Column[Any], ...]:
 payment = Table(
     "payment",
     metadata,
-    Column("connection", String(CONNECTION_LENGTH), primary_key=True),
+    connection_column(),
     Column("payment_id", String(ID_LENGTH), primary_key=True),
     Column("status", String(8), nullable=False, doc="active, voided, deleted, or missing from a complete read"),
     Column("sync_token", BigInteger, nullable=False, doc="of the newest row seen; -1 if it had none"),
@@ -46,7 +45,7 @@ payment = Table(
 allocation = Table(
     "allocation",
     metadata,
-    Column("connection", String(CONNECTION_LENGTH), primary_key=True),
+    connection_column(),
     Column("payment_id", String(ID_LENGTH), primary_key=True),
     Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in the ledger"),
     Column(
@@ -73,7 +72,7 @@ allocation = Table(
 ledger_balance = Table(
     "ledger_balance",
     metadata,
-    Column("connection", String(CONNECTION_LENGTH), primary_key=True),
+    connection_column(),
     Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in the ledger"),
     Column("total", Money, nullable=False),
     Column("balance", Money, nullable=False),
@@ -88,6 +87,7 @@ ledger_balance = Table(
 opsmerge_payment = Table(
     "opsmerge_payment",
     metadata,
+    connection_column(),
     Column("source", String(ID_LENGTH), primary_key=True, doc="base URL of the OpsMerge API"),
     Column("id", String(ID_LENGTH), primary_key=True),
     Column("invoice_id", String(ID_LENGTH), nullable=False),
@@ -99,14 +99,18 @@ opsmerge_payment = Table(
     Column("reference", Text),
     Column("voided", Boolean, nullable=False),
     Column("updated_at", String(MOMENT_LENGTH), nullable=False),
-    Index("ix_opsmerge_payment_external", "source", "external_id"),
-    Index("ix_opsmerge_payment_invoice", "source", "invoice_id"),
+    Index("ix_opsmerge_payment_external", "connection", "source", "external_id"),
+    Index("ix_opsmerge_payment_invoice", "connection", "source", "invoice_id"),
 )
-"""OpsMerge's payments as last read or answered, whoever entered them."""
+"""OpsMerge's payments as last read for a connection, or as answered to it, whoever entered them.
+
+Each connection reads for itself: two may use different accounts at one address.
+"""
 
 opsmerge_read = Table(
     "opsmerge_read",
     metadata,
+    connection_column(),
     Column("source", String(ID_LENGTH), primary_key=True),
     Column("updated_at", String(MOMENT_LENGTH), nullable=False, doc="how far opsmerge_payment has been read"),
 )
@@ -114,7 +118,7 @@ opsmerge_read = Table(
 accounting_block = Table(
     "accounting_block",
     metadata,
-    Column("connection", String(CONNECTION_LENGTH), primary_key=True),
+    connection_column(),
     Column("opsmerge_invoice_id", String(ID_LENGTH), primary_key=True),
     Column("number", Text),
     Column("outcome", String(16), nullable=False),
@@ -134,8 +138,7 @@ accounting_block = Table(
 nonproduction_company = Table(
     "nonproduction_company",
     metadata,
-    Column("company_id", String(CONNECTION_LENGTH), primary_key=True),
-    Column("connection", String(CONNECTION_LENGTH), nullable=False, doc="as named by an accounting block in OpsMerge"),
+    connection_column(),  # as an accounting block in OpsMerge names it
     Column("seen_at", Timestamp, nullable=False),
 )
 """Companies of non-production connections that OpsMerge's blocks name: their payments are not real money."""

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, String, Table, Text
 
-from books.store.schema import metadata
+from books.store.schema import connection_column, metadata
 from books.store.types import Money, Timestamp
-
-
-def _connection() -> Column[str]:
-    return Column("connection", String(64), primary_key=True, nullable=False, doc="<environment>:<company id>")
-
 
 posting = Table(
     "posting",
     metadata,
-    _connection(),
+    connection_column(),
     Column("opsmerge_invoice_id", String(255), primary_key=True),
     Column("provider", String(32), nullable=False),
     Column("company_id", String(64), nullable=False),
@@ -60,7 +55,7 @@ posting = Table(
 attempt = Table(
     "attempt",
     metadata,
-    _connection(),
+    connection_column(),
     Column("opsmerge_invoice_id", String(255), primary_key=True),
     Column("number", Integer, primary_key=True, doc="first, second, ... time that this invoice was sent"),
     Column("generation", Integer, nullable=False),
@@ -78,7 +73,7 @@ attempt = Table(
 learned = Table(
     "learned",
     metadata,
-    _connection(),
+    connection_column(),
     Column(
         "kind", String(16), primary_key=True, doc="customer, item, tax_codes, company, replaced, posted or former_id"
     ),
@@ -92,7 +87,7 @@ learned = Table(
 left_alone = Table(
     "left_alone",
     metadata,
-    _connection(),
+    connection_column(),
     Column("opsmerge_invoice_id", String(255), primary_key=True),
     Column("content_sha256", String(64), nullable=False),
 )
@@ -101,7 +96,7 @@ left_alone = Table(
 ended_document = Table(
     "ended_document",
     metadata,
-    _connection(),
+    connection_column(),
     Column("transaction_id", String(64), primary_key=True, doc="the invoice's id in the ledger"),
     Column("status", String(8), nullable=False, doc="voided or deleted"),
 )
@@ -110,7 +105,7 @@ ended_document = Table(
 push_run = Table(
     "push_run",
     metadata,
-    _connection(),
+    connection_column(),
     Column("id", String(36), primary_key=True),
     Column("started_at", Timestamp, nullable=False),
     Column("finished_at", Timestamp),
@@ -132,7 +127,7 @@ push_run = Table(
 push_plan = Table(
     "push_plan",
     metadata,
-    _connection(),
+    connection_column(),
     Column("id", String(64), primary_key=True, doc="of the plan's file, from its content"),
     Column("made_at", Timestamp, nullable=False),
     Column("invoices", Integer, nullable=False, doc="how many it would create"),

@@ -58,7 +58,6 @@ class Receiver:
 
     inbox: Inbox
     dialect: WebhookDialect
-    environment: str
     companies: Collection[str]
     logger: logging.Logger
     trigger: Trigger | None = None
@@ -148,7 +147,7 @@ class Receiver:
                 self._arrived.set()
 
     def _split(self) -> None:
-        done = self.inbox.split(self.environment, self.companies)
+        done = self.inbox.split(self.companies)
         if done.dead_letters:
             self.logger.warning("%d events could not be read. See why: books webhooks log --dead", done.dead_letters)
         if self.trigger is not None and self.inbox.has_unread(self.dialect.reads):

@@ -17,11 +17,9 @@ from books.core.backoff import backoff_seconds
 from books.core.batches import batched
 from books.core.faults import Fault, Reject
 from books.core.money import ZERO
-from books.opsmerge import belonging
 from books.opsmerge.belonging import Ruling
 from books.opsmerge.payments import Settlement
 from books.store import Store
-from books.store.tables_infra import token
 from books.store.tables_opsmerge import allocation, payment
 from books.store.tables_posting import posting
 from books.store.upsert import upsert
@@ -125,16 +123,6 @@ class AllocationStore:
                 _Intake(connection, part, run, result).write()
         return result
 
-    def connection_of(self, company_id: str) -> str:
-        """Return the connection of a company (`connection_of`)."""
-        with self._store.read() as connection:
-            return connection_of(connection, company_id)
-
-    def connections(self) -> list[str]:
-        """Return the connections that have payments here."""
-        with self._store.read() as connection:
-            return list(connection.execute(select(payment.c.connection).distinct()).scalars())
-
     def mark_gone(self, company: str, run: str) -> int:
         """Mark payments as gone that a complete read did not show; return how many."""
         with self._store.begin() as connection:
@@ -154,7 +142,7 @@ class AllocationStore:
                 )
         return len(gone)
 
-    def resolve(self) -> int:
+    def resolve(self, company: str) -> int:
         """Find the OpsMerge invoices of allocations that arrived before their posting was known; return how many."""
         found = (
             select(
@@ -167,7 +155,7 @@ class AllocationStore:
                     posting.c.external_id == allocation.c.transaction_id,
                 ),
             )
-            .where(allocation.c.invoice_currency.is_(None))
+            .where(allocation.c.connection == company, allocation.c.invoice_currency.is_(None))
         )
         with self._store.begin() as connection:
             rows = connection.execute(found).mappings().all()
@@ -175,24 +163,27 @@ class AllocationStore:
                 connection.execute(_resolved(row))
         return len(rows)
 
-    def has_due(self) -> bool:
-        """Return whether any allocation is to be written, now or later."""
-        query = select(allocation.c.due).where(allocation.c.due, allocation.c.opsmerge_invoice_id.is_not(None)).limit(1)
+    def has_due(self, company: str) -> bool:
+        """Return whether any allocation of a company is to be written, now or later."""
+        query = select(allocation.c.due).where(
+            allocation.c.connection == company, allocation.c.due, allocation.c.opsmerge_invoice_id.is_not(None)
+        )
         with self._store.read() as connection:
-            return connection.execute(query).first() is not None
+            return connection.execute(query.limit(1)).first() is not None
 
-    def due(self) -> list[Due]:
-        """Return the allocations to write now, in a fixed order.
+    def due(self, company: str) -> list[Due]:
+        """Return a company's allocations to write now, in a fixed order.
 
         One that was refused lately waits, unless another one of the same invoice is due: that may free its amount.
         """
         with self._store.read() as connection:
             ripe = _ripe(allocation, self._store.now(connection))
-            touched = select(allocation.c.opsmerge_invoice_id).where(allocation.c.due, ripe)
+            ours = allocation.c.connection == company
+            touched = select(allocation.c.opsmerge_invoice_id).where(ours, allocation.c.due, ripe)
             query = (
                 select(allocation)
-                .where(allocation.c.due, allocation.c.opsmerge_invoice_id.in_(touched))
-                .order_by(allocation.c.connection, allocation.c.payment_id, allocation.c.transaction_id)
+                .where(ours, allocation.c.due, allocation.c.opsmerge_invoice_id.in_(touched))
+                .order_by(allocation.c.payment_id, allocation.c.transaction_id)
             )
             rows = connection.execute(query).mappings().all()
         return [_due(row) for row in rows]
@@ -206,11 +197,12 @@ class AllocationStore:
             for each in results:
                 connection.execute(_recorded(each, now))
 
-    def count_unknown_invoices(self) -> int:
+    def count_unknown_invoices(self, company: str) -> int:
         """Return how many allocations are to invoices that this bridge did not post: stored, but never written."""
         query = (
             select(func.count())
             .select_from(allocation)
+            .where(allocation.c.connection == company)
             .where(allocation.c.opsmerge_invoice_id.is_(None), allocation.c.amount != ZERO)
         )
         with self._store.read() as connection:
@@ -383,22 +375,6 @@ def _is(company: str, payment_id: str, transaction_id: str) -> tuple[Any, ...]:
         allocation.c.payment_id == payment_id,
         allocation.c.transaction_id == transaction_id,
     )
-
-
-def connection_of(conn: Connection, company_id: str) -> str:
-    """Return the connection of a company for rows that name none: by its postings, else by its tokens.
-
-    An unknown company counts as non-production, and so does one that has both kinds: money that is not certainly real
-    is written only to a test OpsMerge.
-    """
-    posted = select(posting.c.connection).where(posting.c.company_id == company_id).distinct()
-    in_the_books = posted.where(posting.c.external_id.is_not(None))
-    connected = select(token.c.connection).where(token.c.connection.endswith(f":{company_id}", autoescape=True))
-    for query in (in_the_books, posted, connected):
-        found = sorted(conn.execute(query).scalars(), key=belonging.is_production)
-        if found:
-            return str(found[0])
-    return f"sandbox:{company_id}"
 
 
 def _due(row: RowMapping) -> Due:

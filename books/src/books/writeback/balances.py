@@ -92,15 +92,16 @@ class Balances:
             with self._store.begin() as connection:
                 _update_remainders(connection, batch)
 
-    def unexplained(self) -> list[Remainder]:
-        """Return the invoices of ours with a remainder, by number."""
+    def unexplained(self, company: str) -> list[Remainder]:
+        """Return a company's invoices of ours with a remainder, by number."""
         ours = and_(
             posting.c.connection == ledger_balance.c.connection,
             posting.c.external_id == ledger_balance.c.transaction_id,
         )
         columns = (posting.c.number, posting.c.opsmerge_invoice_id, posting.c.external_id)
         amounts = tuple(ledger_balance.c[name] for name in ("currency", "total", "balance", "remainder"))
-        query = select(*columns, *amounts).join(ledger_balance, ours).where(ledger_balance.c.remainder != ZERO)
+        query = select(*columns, *amounts).join(ledger_balance, ours)
+        query = query.where(ledger_balance.c.connection == company, ledger_balance.c.remainder != ZERO)
         with self._store.read() as connection:
             rows = connection.execute(query.order_by(posting.c.number)).mappings()
             return [Remainder(**row) for row in rows]

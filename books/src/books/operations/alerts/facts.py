@@ -123,7 +123,7 @@ def gather(sources: Sources, clock: Clock) -> Facts:
         job_runs=[runs.last_run(job, of_job, steps) for job, of_job in sources.jobs.items()],
         disk=_disk(sources.published),
         reconciliation=reconciliation.read(sources.published),
-        inbox=inbox.lag(store, dialect),
+        inbox=inbox.lag(store, dialect, connection),
         unnoticed=inbox.unnoticed(store, dialect, connection),
     )
 

@@ -1,17 +1,29 @@
-"""Key everything that a company owns by its connection, and name columns as the contract does.
+"""Key what a company owns by its connection, and name the columns for every vendor.
 
-Payments, allocations, balances and ended documents were keyed by the company's id without its environment. Which
-connection they belong to is what the write-back assumed until now: the one whose postings are in the books, else that
-of any posting, else of tokens; of several a non-production one; of none the sandbox.
+Before this revision payments, allocations, balances and ended documents were keyed by the company's id alone, and what
+was read of OpsMerge by its address. Whose they are is decided by the store itself:
+
+    the company is known by                                its rows go to
+    one connection (of documents in the books, else of     that connection
+    any posting, else of tokens)
+    none                                                   the sandbox: nothing is written for it to a real OpsMerge
+    both environments                                      the connection that posted the invoice; where that does not
+                                                           say, both. An allocation has one id in OpsMerge, and
+                                                           before each write the invoice's block decides who may
+                                                           write it: so nothing is lost and nothing doubled.
+                                                           Ended documents are dropped: a push looks at them again
+
+What was read of OpsMerge goes to the store's connection; where there are several, each reads it again. Deliveries that
+are not split yet go to every environment of the store: a notice is no more than a hint to read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from alembic import op
-from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, String, Text, false, text
+from sqlalchemy import VARCHAR, BigInteger, Boolean, Column, String, Text, UniqueConstraint, inspect, text
 
 from books.store.types import Money, Timestamp
 
@@ -20,197 +32,200 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-COMPANY = "company_connection"
-"""Company id to connection, while this runs."""
+ENVIRONMENTS = ("production", "sandbox")
+
+OWNED = ("payment", "allocation", "ledger_balance", "ended_document")
+"""Keyed by `realm_id` before. `payment` comes first: it looks at the allocations."""
 
 
 def upgrade() -> None:
-    """Rebuild the tables; no row is lost and no value changes."""
-    _name_companies()
-    _posting()
-    _of_companies()
-    op.drop_table(COMPANY)
+    """Rename and widen columns, then give each row its connection."""
+    for table in OWNED:
+        op.execute(f"ALTER TABLE {table} RENAME COLUMN realm_id TO connection")
+    op.execute("ALTER TABLE posting RENAME COLUMN realm_id TO company_id")
+    for table in ("posting", "attempt"):
+        op.execute(f"ALTER TABLE {table} RENAME COLUMN intuit_tid TO vendor_request_id")
+    op.execute("ALTER TABLE push_run RENAME COLUMN metered_reads TO metered")
+    if op.get_bind().dialect.name == "postgresql":  # SQLite heeds no length
+        _widen()
+    for company in _values(*(f"SELECT connection FROM {table}" for table in OWNED)):
+        _give(company, _owners(company))
+    connections = _values("SELECT connection FROM posting", "SELECT connection FROM token")
+    _read_of_opsmerge(connections)
+    _inbox(sorted({each.partition(":")[0] for each in connections}) or ENVIRONMENTS)
 
 
-def _name_companies() -> None:
-    op.create_table(
-        COMPANY, Column("company_id", String(64), primary_key=True), Column("connection", String(64), nullable=False)
+def _widen() -> None:
+    bind = op.get_bind()
+    op.execute("ALTER TABLE posting ALTER COLUMN company_id TYPE VARCHAR(64)")
+    for table in inspect(bind).get_table_names():
+        for column in inspect(bind).get_columns(table):
+            if column["name"] == "connection" and isinstance(column["type"], VARCHAR):
+                op.execute(f'ALTER TABLE "{table}" ALTER COLUMN connection TYPE VARCHAR(80)')
+
+
+def _values(*queries: str, **named: str) -> list[str]:
+    """Return the different values of one-column queries, sorted."""
+    rows = op.get_bind().execute(text(" UNION ".join(queries)), named).scalars()
+    return sorted(str(value) for value in rows)
+
+
+def _owners(company: str) -> list[str]:
+    posted = "SELECT connection FROM posting WHERE company_id = :company"
+    connected = [each for each in _values("SELECT connection FROM token") if each.partition(":")[2] == company]
+    return (
+        _values(f"{posted} AND external_id IS NOT NULL", company=company)
+        or _values(posted, company=company)
+        or connected
+        or [f"sandbox:{company}"]
     )
-    conn = op.get_bind()
-    owned = ("payment", "allocation", "ledger_balance", "ended_document")
-    companies = conn.execute(text(" UNION ".join(f"SELECT realm_id FROM {each}" for each in owned))).scalars()
-    for company in companies.all():
-        named = {"company_id": company, "connection": _connection_of(company)}
-        conn.execute(text(f"INSERT INTO {COMPANY} VALUES (:company_id, :connection)"), named)
 
 
-def _connection_of(company: str) -> str:
-    posted = "SELECT DISTINCT connection FROM posting WHERE realm_id = :company"
-    queries = (f"{posted} AND external_id IS NOT NULL", posted, "SELECT connection FROM token")
-    for query in queries:
-        rows = op.get_bind().execute(text(query), {"company": company} if ":company" in query else {}).scalars()
-        found = [str(each) for each in rows if str(each).endswith(f":{company}")]
-        if found:
-            return min(found, key=lambda each: (each.startswith("production:"), each))
-    return f"sandbox:{company}"
+def _give(company: str, owners: Sequence[str]) -> None:
+    """Write a company's rows under the connections that they belong to."""
+    bind = op.get_bind()
+    for table in OWNED:
+        others = ", ".join(each["name"] for each in inspect(bind).get_columns(table) if each["name"] != "connection")
+        for owner in owners if len(owners) == 1 or table != "ended_document" else ():
+            bind.execute(
+                text(
+                    f"INSERT INTO {table} (connection, {others}) SELECT :owner, {others} FROM {table} AS old "
+                    f"WHERE connection = :company AND ({_POSTED_BY.get(table, _ALWAYS)})"
+                ),
+                {"owner": owner, "company": company},
+            )
+    for table in OWNED:
+        bind.execute(text(f"DELETE FROM {table} WHERE connection = :company"), {"company": company})
+
+
+_ALWAYS = ":owner <> ''"
+_INVOICE = """
+NOT EXISTS (SELECT 1 FROM posting WHERE company_id = :company AND external_id = old.transaction_id)
+OR EXISTS (SELECT 1 FROM posting WHERE connection = :owner AND external_id = old.transaction_id)
+"""
+_PAYS = """
+FROM allocation JOIN posting ON posting.external_id = allocation.transaction_id
+WHERE allocation.connection = :company AND allocation.payment_id = old.payment_id
+"""
+_POSTED_BY = {
+    "allocation": _INVOICE,
+    "ledger_balance": _INVOICE,
+    "payment": f"""
+        NOT EXISTS (SELECT 1 {_PAYS} AND posting.company_id = :company)
+        OR EXISTS (SELECT 1 {_PAYS} AND posting.connection = :owner)
+    """,
+}
 
 
 def _rebuild(
-    name: str, columns: Sequence[Column[Any]], indexes: Mapping[str, Sequence[str]], renamed: Mapping[str, str]
+    name: str,
+    parts: Sequence[Column[Any] | UniqueConstraint],
+    values: str,
+    *,
+    indexes: Sequence[Sequence[str]] = (),
+    owners: Sequence[str] = ("",),
 ) -> None:
-    """Make a table anew with its rows. `renamed`: new column to the old one, or to an expression."""
-    kept = f"{name}_kept"
-    op.execute(f"CREATE TABLE {kept} AS SELECT * FROM {name}")
+    """Make a table with another key. `values` select its rows from the old one, for each owner as `:owner`."""
+    bind = op.get_bind()
+    op.execute(f"CREATE TABLE kept AS SELECT * FROM {name}")
     op.drop_table(name)
-    op.create_table(name, *columns)
-    for index, of in indexes.items():
-        op.create_index(index, name, list(of))
-    names = [column.name for column in columns]
-    values = ", ".join(renamed.get(each, f"k.{each}") for each in names)
-    of_company = f" JOIN {COMPANY} c ON c.company_id = k.realm_id" if "c.connection" in renamed.values() else ""
-    op.execute(f"INSERT INTO {name} ({', '.join(names)}) SELECT {values} FROM {kept} k{of_company}")
-    op.drop_table(kept)
+    op.create_table(name, *parts)
+    for index, *indexed in indexes:
+        op.create_index(index, name, indexed)
+    columns = ", ".join(part.name for part in parts if isinstance(part, Column))
+    for owner in owners:
+        bind.execute(text(f"INSERT INTO {name} ({columns}) SELECT {values} FROM kept"), {"owner": owner})
+    op.drop_table("kept")
 
 
-def _posting() -> None:
+def _read_of_opsmerge(connections: Sequence[str]) -> None:
+    only = connections if len(connections) == 1 else ()
     _rebuild(
-        "posting",
+        "opsmerge_payment",
         [
-            Column("connection", String(64), primary_key=True),
-            Column("opsmerge_invoice_id", String(255), primary_key=True),
-            Column("provider", String(32), nullable=False),
-            Column("company_id", String(64), nullable=False),
-            Column("number", Text, nullable=False),
-            Column("outcome", String(16), nullable=False),
-            Column("external_id", String(64)),
-            Column("fault_code", String(64)),
-            Column("fault_field", Text),
-            Column("fault_message", Text),
-            Column("remedy", Text),
-            Column("currency", String(8)),
-            Column("net", Money),
-            Column("tax", Money),
-            Column("total", Money),
-            Column("ledger_total", Money),
-            Column("ledger_tax", Money),
-            Column("payload_sha256", String(64)),
-            Column("request_id", String(64)),
-            Column("vendor_request_id", String(128)),
-            Column("attempts", Integer, nullable=False),
-            Column("first_attempted_at", Timestamp),
-            Column("attempted_at", Timestamp),
-            Column("finished_at", Timestamp),
-            Column("seq", BigInteger, nullable=False),
-            Column("bid", String(10)),
-            Column("generation", Integer, nullable=False),
-            Column("body", Text),
-            Column("content_sha256", String(64), nullable=False),
-            Column("seen_sha256", String(64), nullable=False),
-            Column("mapping_sha256", String(64), nullable=False),
-            Column("settled_outcome", String(16)),
-            Column("record", Text, nullable=False),
-            Column("issue_date", Date),
-            Column("retry", Boolean, nullable=False),
-            Column("mapped", Text),
-        ],
-        {
-            "ix_posting_connection_seq": ("connection", "seq"),
-            "ix_posting_connection_outcome": ("connection", "outcome"),
-            "ix_posting_connection_number": ("connection", "number"),
-        },
-        {"company_id": "k.realm_id", "vendor_request_id": "k.intuit_tid"},
-    )
-    _rebuild(
-        "attempt",
-        [
-            Column("connection", String(64), primary_key=True),
-            Column("opsmerge_invoice_id", String(255), primary_key=True),
-            Column("number", Integer, primary_key=True),
-            Column("generation", Integer, nullable=False),
-            Column("request_id", String(64), nullable=False),
-            Column("bid", String(10), nullable=False),
-            Column("payload_sha256", String(64), nullable=False),
-            Column("at", Timestamp, nullable=False),
-            Column("finished_at", Timestamp),
-            Column("outcome", String(16)),
-            Column("fault_code", String(64)),
-            Column("vendor_request_id", String(128)),
-        ],
-        {},
-        {"vendor_request_id": "k.intuit_tid"},
-    )
-    op.execute("ALTER TABLE push_run RENAME COLUMN metered_reads TO metered")
-
-
-def _of_companies() -> None:
-    of_company = {"connection": "c.connection"}
-    _rebuild(
-        "payment",
-        [
-            Column("connection", String(64), primary_key=True),
-            Column("payment_id", String(255), primary_key=True),
-            Column("status", String(8), nullable=False),
-            Column("sync_token", BigInteger, nullable=False),
-            Column("updated_at", String(32), nullable=False),
-            Column("seen_run", String(36), nullable=False),
-            Column("fault_message", Text),
-        ],
-        {},
-        of_company,
-    )
-    _rebuild(
-        "allocation",
-        [
-            Column("connection", String(64), primary_key=True),
-            Column("payment_id", String(255), primary_key=True),
-            Column("transaction_id", String(255), primary_key=True),
+            Column("connection", String(80), primary_key=True),
+            Column("source", String(255), primary_key=True),
+            Column("id", String(255), primary_key=True),
+            Column("invoice_id", String(255), nullable=False),
+            Column("external_id", String(255)),
             Column("amount", Money, nullable=False),
             Column("currency", String(3)),
             Column("paid_on", String(10)),
             Column("method", Text),
             Column("reference", Text),
-            Column("invoice_number", Text),
-            Column("opsmerge_invoice_id", String(255)),
-            Column("invoice_currency", String(3)),
-            Column("revision", BigInteger, nullable=False),
-            Column("written_sha256", String(64)),
-            Column("linked_payment_id", String(255)),
-            Column("due", Boolean, nullable=False, server_default=false()),
-            Column("attempts", Integer, nullable=False, server_default="0"),
-            Column("next_attempt_at", Timestamp),
-            Column("fault_code", String(64)),
-            Column("fault_message", Text),
-            Column("remedy", Text),
-        ],
-        {
-            "ix_allocation_due": ("due",),
-            "ix_allocation_transaction": ("connection", "transaction_id"),
-            "ix_allocation_linked": ("linked_payment_id",),
-        },
-        of_company,
-    )
-    _rebuild(
-        "ledger_balance",
-        [
-            Column("connection", String(64), primary_key=True),
-            Column("transaction_id", String(255), primary_key=True),
-            Column("total", Money, nullable=False),
-            Column("balance", Money, nullable=False),
-            Column("currency", String(3)),
-            Column("sync_token", BigInteger, nullable=False),
+            Column("voided", Boolean, nullable=False),
             Column("updated_at", String(32), nullable=False),
-            Column("remainder", Money, nullable=False),
         ],
-        {"ix_ledger_balance_remainder": ("remainder",)},
-        of_company,
+        ":owner, source, id, invoice_id, external_id, amount, currency, paid_on, method, reference, voided, updated_at",
+        indexes=[
+            ("ix_opsmerge_payment_external", "connection", "source", "external_id"),
+            ("ix_opsmerge_payment_invoice", "connection", "source", "invoice_id"),
+        ],
+        owners=only,
     )
     _rebuild(
-        "ended_document",
+        "opsmerge_read",
         [
-            Column("connection", String(64), primary_key=True),
-            Column("transaction_id", String(64), primary_key=True),
-            Column("status", String(8), nullable=False),
+            Column("connection", String(80), primary_key=True),
+            Column("source", String(255), primary_key=True),
+            Column("updated_at", String(32), nullable=False),
         ],
-        {},
-        of_company,
+        ":owner, source, updated_at",
+        owners=only,
     )
+    _rebuild(
+        "nonproduction_company",
+        [Column("connection", String(80), primary_key=True), Column("seen_at", Timestamp, nullable=False)],
+        "connection, seen_at",  # the company's id was the key, so no connection occurs twice
+    )
+
+
+def _inbox(environments: Sequence[str]) -> None:
+    _rebuild(
+        "webhook_notice",
+        [
+            Column("connection", String(80), primary_key=True),
+            Column("seq", BigInteger, primary_key=True, autoincrement=False),
+            Column("entity", String(32), nullable=False),
+            Column("entity_id", String(64), nullable=False),
+            Column("operation", String(16), nullable=False),
+            Column("event_id", String(128), nullable=False),
+            Column("occurred_at", Timestamp, nullable=False),
+            Column("delivery_id", BigInteger, nullable=False),
+            Column("noted_at", Timestamp, nullable=False),
+            UniqueConstraint(
+                "connection", "entity", "entity_id", "operation", "event_id", name="uq_webhook_notice_connection"
+            ),
+        ],
+        "connection, seq, entity, entity_id, operation, event_id, occurred_at, delivery_id, noted_at",
+    )
+    _rebuild(
+        "webhook_listener",
+        [
+            Column("environment", String(15), primary_key=True),
+            Column("provider", String(32), primary_key=True),
+            Column("since", Timestamp, nullable=False),
+            Column("seen_at", Timestamp, nullable=False),
+        ],
+        ":owner, provider, since, seen_at",
+        owners=environments,
+    )
+    _deliveries(environments)
+
+
+def _deliveries(environments: Sequence[str]) -> None:
+    """Give each delivery its environment: of its notices; one that is not split is copied for each."""
+    bind, first = op.get_bind(), environments[0]
+    with op.batch_alter_table("webhook_delivery") as table:
+        table.add_column(Column("environment", String(15), nullable=False, server_default=first))
+        table.drop_constraint("uq_webhook_delivery_provider", type_="unique")
+        table.create_unique_constraint("uq_webhook_delivery_provider", ["provider", "environment", "sha256"])
+    copied = "provider, sha256, body, received_at, repeats"
+    for other in environments[1:]:
+        named = {"first": first, "other": other, "theirs": f"{other}:%"}
+        theirs = "SELECT delivery_id FROM webhook_notice WHERE connection LIKE :theirs"
+        bind.execute(text(f"UPDATE webhook_delivery SET environment = :other WHERE id IN ({theirs})"), named)
+        unsplit = f"SELECT {copied}, :other FROM webhook_delivery WHERE split_at IS NULL AND environment = :first"
+        bind.execute(text(f"INSERT INTO webhook_delivery ({copied}, environment) {unsplit}"), named)
+    with op.batch_alter_table("webhook_delivery") as table:
+        table.alter_column("environment", existing_type=String(15), existing_nullable=False, server_default=None)
