@@ -1,7 +1,8 @@
-"""A store as release 0.1.0 (1f79c9d) kept it: made by its migrations, filled with the rows of a store of today."""
+"""A store as 1f79c9d kept it: made by its migrations, which nobody edits, filled with the rows of a store of today."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from alembic import command
@@ -23,22 +24,26 @@ def engine_of(url: str) -> Engine:
 
 def make(new_url: str, old_url: str) -> None:
     """Make `old_url` as the release would have it, with what `new_url` holds."""
+    if old_url.startswith("sqlite:///"):
+        Path(old_url.removeprefix("sqlite:///")).touch(0o600)
     new, old = engine_of(new_url), engine_of(old_url)
     with old.begin() as connection:
         migrate(connection, RELEASED)
-    tables = MetaData()
+    tables, todays = MetaData(), MetaData()
     tables.reflect(old)
+    todays.reflect(new)
     with new.connect() as source, old.begin() as target:
-        there = set(inspect(new).get_table_names())
         for table in tables.sorted_tables:
-            today = FORMER_TABLES.get(table.name, table.name)
-            if table.name == "alembic_version" or today not in there:
+            if table.name == "alembic_version":
                 continue
-            found = source.execute(select(text("*")).select_from(text(today))).mappings()
+            found = source.execute(select(todays.tables[FORMER_TABLES.get(table.name, table.name)])).mappings()
             rows = [_as_released(table, dict(row)) for row in found]
             target.execute(table.delete())
             if rows:
                 target.execute(insert(table), rows)
+            if old.dialect.name == "postgresql" and "id" in table.columns and table.columns["id"].autoincrement is True:
+                newest = f"(SELECT coalesce(max(id), 0) + 1 FROM {table.name})"
+                target.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), {newest}, false)"))
     new.dispose()
     old.dispose()
 

@@ -42,11 +42,12 @@ class Office:
         self.connection = f"{environment}:{REALMS[environment]}"
         self.realm = REALMS[environment]
         self.store_url = f"sqlite:///{folder}/{environment}/books.db"
+        self.url = quickbooks.url
+        self.token = TOKENS[environment]
         self.is_test = is_test
         self.state: dict[str, Any] = {}
         self.log = ""
         self._opsmerge = opsmerge
-        self._quickbooks = quickbooks
         self._folder = folder
         self._environment = environment
         self._clock = VirtualClock()
@@ -64,10 +65,10 @@ class Office:
             **SECRETS,
             "environment": self._environment,
             "realm_id": self.realm,
-            "refresh_token": TOKENS[self._environment],
+            "refresh_token": self.token,
             "store_url": self.store_url,
-            "api_url": self._quickbooks.url,
-            "token_url": self._quickbooks.url,
+            "api_url": self.url,
+            "token_url": self.url,
             "requests_per_second": 1000,
             "requests_per_minute": 100_000,
         }

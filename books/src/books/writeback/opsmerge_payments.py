@@ -54,12 +54,12 @@ class Mirror:
     def adopt_orphans(self) -> int:
         """After a complete read: mark our payments that no allocation explains for voiding; return how many.
 
-        They exist where the store was lost while payments were deleted in the ledger. An id in OpsMerge has no
-        environment, so one that an allocation of the same company in the other environment explains is none.
+        They exist where the store was lost while payments were deleted in the ledger. An id in OpsMerge names no
+        environment; before one is voided, the invoice's block decides whose it is.
         """
         company_id = company_of(self._company)
-        same_id = allocation.c.connection.endswith(f":{company_id}", autoescape=True)
-        known = select(allocation.c.payment_id, allocation.c.transaction_id).where(same_id)
+        known = select(allocation.c.payment_id, allocation.c.transaction_id)
+        known = known.where(allocation.c.connection == self._company)
         with self._store.begin() as connection:
             explained = {(company_id, *row) for row in connection.execute(known)}
             orphans = [each for each in self._live(connection, company_id) if _ours(each.external_id) not in explained]

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from alembic import op
-from sqlalchemy import VARCHAR, BigInteger, Boolean, Column, String, Text, UniqueConstraint, inspect, text
+from sqlalchemy import VARCHAR, BigInteger, Boolean, Column, String, Text, UniqueConstraint, bindparam, inspect, text
 
 from books.store.types import Money, Timestamp
 
@@ -64,10 +64,15 @@ def _widen() -> None:
                 op.execute(f'ALTER TABLE "{table}" ALTER COLUMN connection TYPE VARCHAR(80)')
 
 
+def _execute(statement: str, **named: str) -> Any:
+    """Run a statement with text as its values."""
+    typed = text(statement).bindparams(*(bindparam(name, value, String()) for name, value in named.items()))
+    return op.get_bind().execute(typed)
+
+
 def _values(*queries: str, **named: str) -> list[str]:
     """Return the different values of one-column queries, sorted."""
-    rows = op.get_bind().execute(text(" UNION ".join(queries)), named).scalars()
-    return sorted(str(value) for value in rows)
+    return sorted({str(value) for each in queries for value in _execute(each, **named).scalars()})
 
 
 def _owners(company: str) -> list[str]:
@@ -87,15 +92,14 @@ def _give(company: str, owners: Sequence[str]) -> None:
     for table in OWNED:
         others = ", ".join(each["name"] for each in inspect(bind).get_columns(table) if each["name"] != "connection")
         for owner in owners if len(owners) == 1 or table != "ended_document" else ():
-            bind.execute(
-                text(
-                    f"INSERT INTO {table} (connection, {others}) SELECT :owner, {others} FROM {table} AS old "
-                    f"WHERE connection = :company AND ({_POSTED_BY.get(table, _ALWAYS)})"
-                ),
-                {"owner": owner, "company": company},
+            _execute(
+                f"INSERT INTO {table} (connection, {others}) SELECT :owner, {others} FROM {table} AS old "
+                f"WHERE connection = :company AND ({_POSTED_BY.get(table, _ALWAYS)})",
+                owner=owner,
+                company=company,
             )
     for table in OWNED:
-        bind.execute(text(f"DELETE FROM {table} WHERE connection = :company"), {"company": company})
+        _execute(f"DELETE FROM {table} WHERE connection = :company", company=company)
 
 
 _ALWAYS = ":owner <> ''"
@@ -126,7 +130,6 @@ def _rebuild(
     owners: Sequence[str] = ("",),
 ) -> None:
     """Make a table with another key. `values` select its rows from the old one, for each owner as `:owner`."""
-    bind = op.get_bind()
     op.execute(f"CREATE TABLE kept AS SELECT * FROM {name}")
     op.drop_table(name)
     op.create_table(name, *parts)
@@ -134,7 +137,8 @@ def _rebuild(
         op.create_index(index, name, indexed)
     columns = ", ".join(part.name for part in parts if isinstance(part, Column))
     for owner in owners:
-        bind.execute(text(f"INSERT INTO {name} ({columns}) SELECT {values} FROM kept"), {"owner": owner})
+        named = {"owner": owner} if ":owner" in values else {}
+        _execute(f"INSERT INTO {name} ({columns}) SELECT {values} FROM kept", **named)
     op.drop_table("kept")
 
 
@@ -215,17 +219,17 @@ def _inbox(environments: Sequence[str]) -> None:
 
 def _deliveries(environments: Sequence[str]) -> None:
     """Give each delivery its environment: of its notices; one that is not split is copied for each."""
-    bind, first = op.get_bind(), environments[0]
+    first = environments[0]
     with op.batch_alter_table("webhook_delivery") as table:
         table.add_column(Column("environment", String(15), nullable=False, server_default=first))
         table.drop_constraint("uq_webhook_delivery_provider", type_="unique")
         table.create_unique_constraint("uq_webhook_delivery_provider", ["provider", "environment", "sha256"])
     copied = "provider, sha256, body, received_at, repeats"
     for other in environments[1:]:
-        named = {"first": first, "other": other, "theirs": f"{other}:%"}
         theirs = "SELECT delivery_id FROM webhook_notice WHERE connection LIKE :theirs"
-        bind.execute(text(f"UPDATE webhook_delivery SET environment = :other WHERE id IN ({theirs})"), named)
+        moved = f"UPDATE webhook_delivery SET environment = :other WHERE id IN ({theirs})"
+        _execute(moved, other=other, theirs=f"{other}:%")
         unsplit = f"SELECT {copied}, :other FROM webhook_delivery WHERE split_at IS NULL AND environment = :first"
-        bind.execute(text(f"INSERT INTO webhook_delivery ({copied}, environment) {unsplit}"), named)
+        _execute(f"INSERT INTO webhook_delivery ({copied}, environment) {unsplit}", first=first, other=other)
     with op.batch_alter_table("webhook_delivery") as table:
         table.alter_column("environment", existing_type=String(15), existing_nullable=False, server_default=None)
