@@ -182,7 +182,7 @@ class Between:
 
     def unexplained(self) -> dict[str, Decimal]:
         with self.store() as store:
-            return {each.external_id: each.remainder for each in Balances(store).unexplained()}
+            return {each.external_id: each.remainder for each in Balances(store).unexplained(CONNECTION)}
 
 
 @dataclass(frozen=True)

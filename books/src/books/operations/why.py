@@ -69,7 +69,9 @@ def _from_store(conn: Connection, row: Mapping[str, Any]) -> Row:
             None,
         ),
         "paid": _rows(conn, allocation, allocation.c.payment_id, connection=key[0], opsmerge_invoice_id=key[1]),
-        "opsmerge_payments": _rows(conn, opsmerge_payment, opsmerge_payment.c.updated_at, invoice_id=key[1]),
+        "opsmerge_payments": _rows(
+            conn, opsmerge_payment, opsmerge_payment.c.updated_at, connection=key[0], invoice_id=key[1]
+        ),
     }
 
 
