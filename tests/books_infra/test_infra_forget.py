@@ -110,15 +110,9 @@ def _pay(conn: Any, number: int) -> None:
     conn.execute(payment.insert().values(**key, **state, fault_message=f"{reference} is odd"))
     given = {"amount": Decimal("12.00"), "reference": reference, "revision": 1, "opsmerge_invoice_id": f"inv_{number}"}
     conn.execute(allocation.insert().values(**key, transaction_id=str(100 + number), **given))
-    shown: dict[str, Any] = {
-        "source": "x",
-        "id": f"pay_{number}",
-        "invoice_id": f"inv_{number}",
-        "voided": False,
-        "updated_at": "",
-    }
-    shown |= {"connection": CONNECTION, "amount": Decimal("12.00"), "reference": reference}
-    conn.execute(opsmerge_payment.insert().values(**shown))
+    shown = {"connection": CONNECTION, "source": "x", "id": f"pay_{number}", "invoice_id": f"inv_{number}"}
+    paid = {"amount": Decimal("12.00"), "reference": reference, "voided": False, "updated_at": ""}
+    conn.execute(opsmerge_payment.insert().values(**shown, **paid))
 
 
 def everything(store: Store) -> dict[str, list[dict[str, Any]]]:

@@ -42,6 +42,7 @@ UNSEEN = {
         "updated_at": "a time stamp of the system",
     },
     "quickbooks invoice": {
+        "connection": "the company's id says whose it is",
         "customer_name": "a customer is known by its id",
         "exchange_rate": "OpsMerge has no rate to compare with",
         "payment_ids": "payments name their invoices themselves",
@@ -58,6 +59,7 @@ UNSEEN = {
         "updated_at": "a time stamp of the system",
     },
     "quickbooks payment": {
+        "connection": "the company's id says whose it is",
         "id": "found again by reference and amount",
         "exchange_rate": "OpsMerge has no rate to compare with",
         "customer_id": "QuickBooks lets a payment settle its own customer's invoices only",

@@ -40,12 +40,14 @@
     'connection': 'varchar', 'id': 'varchar', 'started_at': 'timestamp with time zone',
     'finished_at': 'timestamp with time zone', 'complete': 'boolean'}, **loaded),
   'raw_quickbooks.payments': dict({
+    'connection': 'varchar',
     'realm_id': 'varchar', 'id': 'varchar', 'txn_date': 'date', 'total_amount': 'decimal(18,2)',
     'unapplied_amount': 'decimal(18,2)', 'currency': 'varchar', 'exchange_rate': 'decimal(18,6)',
     'customer_id': 'varchar', 'customer_name': 'varchar', 'payment_ref_number': 'varchar', 'payment_method': 'varchar',
     'private_note': 'varchar', 'status': 'varchar', 'allocations': 'json', 'sync_token': 'varchar',
     'created_at': 'timestamp with time zone', 'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.invoices': dict({
+    'connection': 'varchar',
     'realm_id': 'varchar', 'id': 'varchar', 'doc_number': 'varchar', 'txn_date': 'date', 'due_date': 'date',
     'customer_id': 'varchar', 'customer_name': 'varchar', 'currency': 'varchar', 'exchange_rate': 'decimal(18,6)',
     'net_amount': 'decimal(18,2)', 'tax_amount': 'decimal(18,2)', 'total_amount': 'decimal(18,2)',
@@ -53,14 +55,17 @@
     'private_note': 'varchar', 'sync_token': 'varchar', 'created_at': 'timestamp with time zone',
     'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.credit_memos': dict({
+    'connection': 'varchar',
     'realm_id': 'varchar', 'id': 'varchar', 'doc_number': 'varchar', 'txn_date': 'date', 'customer_id': 'varchar',
     'customer_name': 'varchar', 'currency': 'varchar', 'net_amount': 'decimal(18,2)', 'tax_amount': 'decimal(18,2)',
     'total_amount': 'decimal(18,2)', 'remaining_credit': 'decimal(18,2)', 'status': 'varchar',
     'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.customers': dict({
+    'connection': 'varchar',
     'realm_id': 'varchar', 'id': 'varchar', 'display_name': 'varchar', 'email': 'varchar', 'active': 'boolean',
     'status': 'varchar', 'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.accounts': dict({
+    'connection': 'varchar',
     'realm_id': 'varchar', 'id': 'varchar', 'name': 'varchar', 'account_type': 'varchar', 'currency': 'varchar',
     'current_balance': 'decimal(18,2)', 'status': 'varchar', 'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks._loads': loads,
