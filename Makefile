@@ -22,8 +22,8 @@ run: $(RUNTIME) ## The whole flow on the bundled simulators, ending with the dri
 test: $(DEVELOPMENT) ## All tests
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
-check: $(DEVELOPMENT) ## Format, lint, types, layers
-	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports
+check: $(DEVELOPMENT) ## Format, lint, types, layers, and no vendor's name where it should not stand
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/python scripts/vendor_names.py
 
 format: $(DEVELOPMENT) ## Put the code into its one format
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .

@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,14 +25,17 @@ from typing import Any
 import pendulum
 import reconciliation
 import requests
+from sqlalchemy import insert
 from tables import table
 
 from books.core.clock import Clock, SystemClock, VirtualClock
-from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.posting.records import to_text
 from books.store import Store
+from books.store.tables_infra import call
+from books.transport.access import Limit, Window
 from books.transport.call import CallKind
-from books.transport.governor import Governor, limits_of
+from books.transport.governor import Governor
 from sandbox.control import Control
 from sandbox.quickbooks import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, QuickBooksState, create_app
 from sandbox.server import running
@@ -48,6 +51,8 @@ UNLIMITED = {"requests_per_second": 100_000, "requests_per_minute": 100_000, "ba
 PUBLISHED = {"requests_per_second": 10, "requests_per_minute": 500, "batches_per_minute": 40}
 SUSTAINED_MINUTES = 60
 WINDOW_SECONDS = 60
+PERMITS = 5000
+ASKS = 200
 SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}}}
 
 
@@ -313,7 +318,7 @@ def _permitted_at(kinds: list[CallKind], budgets: dict[str, int]) -> list[float]
     settings = QuickBooksSettings(realm_id=REALM, client_id="c", client_secret="s", **budgets)  # noqa: S106 -- no secret
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(f"sqlite:///{folder}/books.db", clock)
-        governor = Governor(store, clock, limits_of(settings))
+        governor = Governor(store, clock, settings.access.limits)
         stamps = []
         for kind in kinds:
             with governor.slot(settings.connection, kind, clock.monotonic() + 300):
@@ -359,6 +364,41 @@ def _calls_of(number: int) -> list[CallKind]:
     return [CallKind.READ, CallKind.BATCH] if number % 3 == 0 else [CallKind.BATCH]
 
 
+def asking() -> str:
+    """Measure one ask of the rate limiter, with an empty log of permits and with a long one."""
+    access = QuickBooksSettings(realm_id=REALM, client_id="c", client_secret="s", **UNLIMITED).access  # noqa: S106 -- no secret
+    every = (*access.limits, Limit("day", 100_000, window=Window.DAY), Limit("flight", 4, window=Window.IN_FLIGHT))
+    kinds = {"QuickBooks' three windows": access.limits, "and a day, and calls in flight": every}
+    rows = []
+    for name, limits in kinds.items():
+        empty, long = (_ask_seconds(limits, permits) * 1000 for permits in (0, PERMITS))
+        rows.append([name, f"{empty:.2f}", f"{long:.2f}", f"{long / empty:.2f} x"])
+    columns = ["limits", "ms, empty log", f"ms, {PERMITS:,} permits", "long to empty"]
+    return (
+        f"## Asking the rate limiter\n\n{table(columns, rows)}\n\n"
+        f"Median of {ASKS} permits from a SQLite store on this machine's disk, the commit included."
+    )
+
+
+def _ask_seconds(limits: Sequence[Limit], permits: int) -> float:
+    """Return the median time of an ask that gets its permit, with so many permits of the last minute in the log."""
+    clock, seconds = SystemClock(), []
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(f"sqlite:///{folder}/books.db", clock)
+        with store.begin() as conn:
+            now = store.steady(conn)
+            stamp = {"connection": "sandbox:1", "kind": CallKind.READ.value, "epoch": now.epoch}
+            for place in range(permits):
+                conn.execute(insert(call).values(**stamp, at=now.seconds - 30 * place / permits))
+        governor = Governor(store, clock, limits)
+        for _ in range(ASKS):
+            started = time.perf_counter()
+            with governor.slot("sandbox:1", CallKind.READ, clock.monotonic() + 9):
+                seconds.append(time.perf_counter() - started)
+        store.close()
+    return statistics.median(seconds)
+
+
 def simulator() -> str:
     """Measure the QuickBooks simulator itself: every test and figure above depends on its speed."""
     import simulator
@@ -383,6 +423,7 @@ def plain(value: float) -> str:
 SECTIONS: dict[str, Callable[[], str]] = {
     "posting": posting,
     "sustained": sustained,
+    "asking": asking,
     "simulator": simulator,
     "webhooks": webhooks,
     **reconciliation.SECTIONS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, redirect_stdout
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 import requests
 
 from books.core.clock import VirtualClock
-from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
+from books.ledgers.registry import vendor
 from books.operations.disconnect import Disconnected, disconnect
 from books.operations.session import Session
 from books.store import Store
@@ -23,6 +25,8 @@ from tap_opsmerge.tap import TapOpsMerge
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
 from target_opsmerge.target import TargetOpsMerge
 from target_quickbooks.target import TargetQuickBooks
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `as_released`
 
 KEY = "om_sandbox_key"
 REALMS = {"production": "9341453000000001", "sandbox": "9341453000000002"}
@@ -38,11 +42,12 @@ class Office:
         self.connection = f"{environment}:{REALMS[environment]}"
         self.realm = REALMS[environment]
         self.store_url = f"sqlite:///{folder}/{environment}/books.db"
+        self.url = quickbooks.url
+        self.token = TOKENS[environment]
         self.is_test = is_test
         self.state: dict[str, Any] = {}
         self.log = ""
         self._opsmerge = opsmerge
-        self._quickbooks = quickbooks
         self._folder = folder
         self._environment = environment
         self._clock = VirtualClock()
@@ -60,10 +65,10 @@ class Office:
             **SECRETS,
             "environment": self._environment,
             "realm_id": self.realm,
-            "refresh_token": TOKENS[self._environment],
+            "refresh_token": self.token,
             "store_url": self.store_url,
-            "api_url": self._quickbooks.url,
-            "token_url": self._quickbooks.url,
+            "api_url": self.url,
+            "token_url": self.url,
             "requests_per_second": 1000,
             "requests_per_minute": 100_000,
         }
@@ -96,7 +101,11 @@ class Office:
     def disconnect(self) -> Disconnected:
         """The command."""
         plugins = {"target-opsmerge": self.to_opsmerge, "target-quickbooks": self.to_quickbooks}
-        configuration: Any = SimpleNamespace(environment=self._environment, plugin=lambda name: plugins.get(name, {}))
+        configuration: Any = SimpleNamespace(
+            environment=self._environment,
+            plugin=lambda name: plugins.get(name, {}),
+            vendor=lambda: vendor("quickbooks"),
+        )
         with closing(self.store()) as store:
             session = Session(configuration, QuickBooksSettings.from_config(self.to_quickbooks), store)
             return disconnect(session, lambda _point: None)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import Any
+
+import as_released
 
 from books.writeback import accounting
 
 
 def as_1f79c9d_left(office: Any) -> None:
-    """The store as that version left it: its revision, and every block believed to be as it was written."""
-    path = office.store_url.removeprefix("sqlite:///")
+    """The store as that version left it, and every block believed to be as it was written."""
+    path = Path(office.store_url.removeprefix("sqlite:///"))
+    today = path.with_name("today.db")
+    path.rename(today)
+    as_released.make(f"sqlite:///{today}", office.store_url)
     with sqlite3.connect(path) as database:
-        for table in ("nonproduction_company", "ended_document"):
-            database.execute(f"DROP TABLE IF EXISTS {table}")
-        database.execute("UPDATE alembic_version SET version_num = '0004'")
-        assert database.execute(
-            "SELECT count(*) FROM accounting_block WHERE due OR written_sha256 IS NULL"
-        ).fetchone() == (0,)
+        unsure = "SELECT count(*) FROM accounting_block WHERE due OR written_sha256 IS NULL"
+        assert database.execute(unsure).fetchone() == (0,)
     database.close()
 
 

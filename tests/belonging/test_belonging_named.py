@@ -12,9 +12,10 @@ import duckdb
 from books.cli.plan import TITLES
 from books.cli.why import _lines
 from books.core.clock import SystemClock
-from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks import open_client as open_quickbooks
 from books.ledgers.quickbooks.ledger import QuickBooksLedger
+from books.ledgers.quickbooks.settings import QuickBooksSettings
+from books.ledgers.registry import vendor
 from books.operations import why as story
 from books.operations.preflight import State, inspect
 from books.operations.preflight.gather import Rules, gather
@@ -33,7 +34,9 @@ def session_of(office: Any, store: Any, warehouse: Path) -> Session:
         "target-quickbooks": {**office.to_quickbooks, "post_from": "2026-01-01"},
         "target-duckdb": {"path": str(warehouse / "build.duckdb")},
     }
-    configuration: Any = SimpleNamespace(environment="production", plugin=lambda name: plugins.get(name, {}))
+    configuration: Any = SimpleNamespace(
+        environment="production", plugin=lambda name: plugins.get(name, {}), vendor=lambda: vendor("quickbooks")
+    )
     return Session(configuration, QuickBooksSettings.from_config(office.to_quickbooks), store)
 
 

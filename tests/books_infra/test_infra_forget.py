@@ -55,7 +55,7 @@ def posted(store: Store, number: int, text: str, **changes: Any) -> None:
         "connection": CONNECTION,
         "opsmerge_invoice_id": f"inv_{number}",
         "provider": "quickbooks",
-        "realm_id": REALM,
+        "company_id": REALM,
         "number": f"INV-2026-{number:04}",
         "outcome": "created",
         "external_id": str(100 + number),
@@ -105,13 +105,14 @@ def furnish(store: Store) -> None:
 
 def _pay(conn: Any, number: int) -> None:
     reference = "BACS ZOE" if number == 1 else "BACS OTHER"
-    key = {"realm_id": REALM, "payment_id": f"p{number}"}
+    key = {"connection": CONNECTION, "payment_id": f"p{number}"}
     state = {"status": "active", "sync_token": 1, "updated_at": "", "seen_run": "r"}
     conn.execute(payment.insert().values(**key, **state, fault_message=f"{reference} is odd"))
     given = {"amount": Decimal("12.00"), "reference": reference, "revision": 1, "opsmerge_invoice_id": f"inv_{number}"}
     conn.execute(allocation.insert().values(**key, transaction_id=str(100 + number), **given))
-    shown = {"source": "x", "id": f"pay_{number}", "invoice_id": f"inv_{number}", "voided": False, "updated_at": ""}
-    conn.execute(opsmerge_payment.insert().values(**shown, amount=Decimal("12.00"), reference=reference))
+    shown = {"connection": CONNECTION, "source": "x", "id": f"pay_{number}", "invoice_id": f"inv_{number}"}
+    paid = {"amount": Decimal("12.00"), "reference": reference, "voided": False, "updated_at": ""}
+    conn.execute(opsmerge_payment.insert().values(**shown, **paid))
 
 
 def everything(store: Store) -> dict[str, list[dict[str, Any]]]:

@@ -45,15 +45,44 @@ def over_budget(stamps: list[float], budget: int) -> int:
 
 
 def overlaps(events: list[dict[str, Any]]) -> int:
-    """Pushes that began while another had not ended; one that was killed ended with its last sign of life."""
-    pushes: list[tuple[float, float]] = []
+    """Pushes that began while another had not ended."""
+    return sum(later[0] < earlier[1] for earlier, later in pairwise(spans(events)))
+
+
+def spans(events: list[dict[str, Any]]) -> list[tuple[float, float]]:
+    """When each call began and ended, in order; one that was killed ended with its last sign of life."""
+    found: list[tuple[float, float]] = []
     for pid in {event["pid"] for event in events}:
         own = [event for event in events if event["pid"] == pid and event["event"] in ("begin", "end")]
         for begin, end in zip(own, [*own[1:], *own[-1:]], strict=True):
             if begin["event"] == "begin":
-                pushes.append((begin["at"], end["at"]))
-    pushes.sort()
-    return sum(later[0] < earlier[1] for earlier, later in pairwise(pushes))
+                found.append((begin["at"], end["at"]))
+    return sorted(found)
+
+
+AT_ONCE = 2
+LEASE_SECONDS = 1.0
+CALLS = (10_000, 10_000, 20, 20)
+"""Of each process; the first two are killed."""
+
+
+def test_no_more_calls_than_allowed_are_in_flight_through_kills(store_url: str, start_worker: Any) -> None:
+    """Four processes, two calls at once, two killed while calling: never three, and the others come to their end."""
+    Store.open(store_url).close()
+    arguments = {"store_url": store_url, "at_once": AT_ONCE, "lease_seconds": LEASE_SECONDS}
+    workers = [start_worker("fly", seed=seed, calls=calls, **arguments) for seed, calls in enumerate(CALLS)]
+    for worker in workers:
+        worker.wait_for_event()
+    for victim in workers[:2]:
+        end = time.monotonic() + 20
+        while (victim.events() or [{}])[-1].get("event") != "begin":
+            assert time.monotonic() < end, "it never called"
+        victim.process.kill()
+        victim.process.wait()
+    for survivor in workers[2:]:
+        survivor.finish()
+    calls = spans([event for worker in workers for event in worker.events()])
+    assert max(sum(begin <= at < end for begin, end in calls) for at, _end in calls) == AT_ONCE
 
 
 def test_one_refresh_per_expiry(store_url: str, vendor: Any, start_worker: Any) -> None:

@@ -9,21 +9,18 @@ import pytest
 
 from books.core import paths
 from books.core.faults import Exit, Halt
-from books.core.settings import (
-    QUICKBOOKS_PROPERTIES,
-    TAP_PROPERTIES,
-    TARGET_PROPERTIES,
+from books.core.settings import Settings, is_loopback
+from books.ledgers.quickbooks.settings import (
+    QuickBooksPullSettings,
+    QuickBooksPushSettings,
     QuickBooksSettings,
-    TapSettings,
-    TargetSettings,
-    config_schema,
-    is_loopback,
 )
+from books.operations.settings import WatchSettings
 
 NEEDED = {"realm_id": "9341453000000001", "client_id": "client-canary", "client_secret": "secret-canary"}
 
 
-def refusal(config: dict[str, Any], kind: Any = TargetSettings) -> Halt:
+def refusal(config: dict[str, Any], kind: Any = QuickBooksPushSettings) -> Halt:
     with pytest.raises(Halt) as caught:
         kind.from_config(config)
     assert caught.value.exit_code is Exit.MISCONFIGURED
@@ -32,38 +29,40 @@ def refusal(config: dict[str, Any], kind: Any = TargetSettings) -> Halt:
 
 def test_defaults_are_the_contracts() -> None:
     """Whoever sets only what is required gets the defaults of the contract."""
-    settings = TargetSettings.from_config(NEEDED)
-    company = settings.quickbooks
+    settings = QuickBooksPushSettings.from_config(NEEDED)
+    company = settings.ledger
     assert (company.environment, company.store_url) == ("sandbox", "sqlite:///.books/books.db")
     assert (company.requests_per_minute, company.requests_per_second, company.batches_per_minute) == (450, 8, 36)
     assert (company.http_timeout, company.max_wait_seconds) == (130, 300)
     assert (settings.mapping_file, settings.batch_size, settings.settle_seconds) == ("mappings.yml", 30, 900)
     assert (settings.vat_difference, settings.post_from) == ("post", None)
     assert (settings.dry_run, settings.fail_on_rejected) == (False, False)
-    assert TapSettings.from_config(NEEDED).overlap_seconds == 300
+    assert QuickBooksPullSettings.from_config(NEEDED).overlap_seconds == 300
 
 
-@pytest.mark.parametrize(
-    ("kind", "properties"),
-    [(QuickBooksSettings, QUICKBOOKS_PROPERTIES), (TargetSettings, TARGET_PROPERTIES), (TapSettings, TAP_PROPERTIES)],
-)
-def test_schema_and_dataclass_agree(kind: Any, properties: dict[str, Any]) -> None:
-    """Each setting is in the plugin's schema, with the default that the code uses and a description."""
-    names = set(kind.__dataclass_fields__) - {"quickbooks"}
-    assert names == set(properties)
+ALL = (QuickBooksSettings, QuickBooksPushSettings, QuickBooksPullSettings, WatchSettings)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_schema_and_value_follow_from_one_declaration(kind: type[Settings]) -> None:
+    """Each setting is in the plugin's schema, with words and the default that the code uses."""
     settings = kind.from_config(NEEDED)
-    for name, schema in properties.items():
+    company = getattr(settings, "ledger", settings)
+    for name, schema in kind.properties().items():
         assert schema["description"]
         if name not in NEEDED:
-            assert getattr(settings, name) == schema.get("default"), name
+            used = getattr(settings if hasattr(settings, name) else company, name)
+            assert schema.get("default", None) == used, name
 
 
 def test_schemas_are_valid_and_secrets_are_marked() -> None:
     """The Singer SDK can validate with the schemas, and Meltano can see what is secret."""
-    for schema in (config_schema(TARGET_PROPERTIES), config_schema(TAP_PROPERTIES)):
+    for kind in (QuickBooksPushSettings, QuickBooksPullSettings):
+        schema = kind.config_schema()
         jsonschema.Draft7Validator.check_schema(schema)
         jsonschema.validate(NEEDED, schema)
-    secret = {name for name, schema in QUICKBOOKS_PROPERTIES.items() if schema.get("secret")}
+        assert set(schema["required"]) == set(NEEDED)
+    secret = {name for name, schema in QuickBooksSettings.properties().items() if schema.get("secret")}
     assert secret == {"client_id", "client_secret", "refresh_token", "token_key"}
 
 
@@ -105,9 +104,9 @@ def test_nonsense_is_refused_in_clear_words(name: str, value: Any, words: str) -
 def test_production_needs_a_go_live_date() -> None:
     """Nobody posts years of old invoices into real books by leaving a setting out."""
     assert "post_from" in refusal({**NEEDED, "environment": "production"}).message
-    settings = TargetSettings.from_config({**NEEDED, "environment": "production", "post_from": "2026-11-01"})
+    settings = QuickBooksPushSettings.from_config({**NEEDED, "environment": "production", "post_from": "2026-11-01"})
     assert settings.post_from == date(2026, 11, 1)
-    assert settings.quickbooks.api_base == "https://quickbooks.api.intuit.com"
+    assert settings.ledger.api_base == "https://quickbooks.api.intuit.com"
 
 
 def test_production_needs_a_settle_wait() -> None:
@@ -116,17 +115,17 @@ def test_production_needs_a_settle_wait() -> None:
     halt = refusal({**live, "settle_seconds": 299})
     assert halt.message.startswith("setting settle_seconds must be at least 300 in production, not 299")
     assert "correct settle_seconds" in halt.remedy
-    assert TargetSettings.from_config({**live, "settle_seconds": 300}).settle_seconds == 300
-    assert TargetSettings.from_config({**NEEDED, "settle_seconds": 0}).settle_seconds == 0
+    assert QuickBooksPushSettings.from_config({**live, "settle_seconds": 300}).settle_seconds == 300
+    assert QuickBooksPushSettings.from_config({**NEEDED, "settle_seconds": 0}).settle_seconds == 0
 
 
 def test_text_from_the_environment_is_read() -> None:
     """Environment variables are texts, and an unset one is an empty text."""
-    settings = TargetSettings.from_config(
+    settings = QuickBooksPushSettings.from_config(
         {**NEEDED, "realm_id": 9341453000000001, "batch_size": "7", "dry_run": "TRUE", "api_url": "", "environment": ""}
     )
-    assert settings.quickbooks.connection == "sandbox:9341453000000001"
-    assert (settings.batch_size, settings.dry_run, settings.quickbooks.api_url) == (7, True, None)
+    assert settings.ledger.connection == "sandbox:9341453000000001"
+    assert (settings.batch_size, settings.dry_run, settings.ledger.api_url) == (7, True, None)
 
 
 def test_addresses_follow_the_environment_and_loopback() -> None:
@@ -148,7 +147,7 @@ def test_addresses_follow_the_environment_and_loopback() -> None:
 
 def test_secrets_are_in_no_repr_and_no_message() -> None:
     """Settings can be printed, and refused, without giving a secret away."""
-    settings = TargetSettings.from_config({**NEEDED, "refresh_token": "RT-canary", "token_key": "key-canary"})
+    settings = QuickBooksPushSettings.from_config({**NEEDED, "refresh_token": "RT-canary", "token_key": "key-canary"})
     assert "canary" not in repr(settings)
     assert "canary" not in str(refusal({**NEEDED, "client_id": "", "client_secret": "canary"}))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from books.core.clock import SystemClock
-from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 from books.transport import CallKind, Request, build, governor_of, tokens_of
 
@@ -26,7 +26,7 @@ def test_the_simulator_is_reached_the_way_intuit_is(quickbooks_sim: Any, tmp_pat
     )
     assert answer.status == 200
     assert answer.headers["intuit_tid"]
-    assert governor_of(settings, store, clock).state(settings.connection).metered_reads == 1
+    assert governor_of(settings, store, clock).state(settings.connection).metered == 1
     state = tokens_of(settings, store, clock).state()
     assert state.connected
     assert state.hard_expires_at is not None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import stat
 import time
 from decimal import Decimal
@@ -111,18 +112,92 @@ def test_the_migrations_make_what_the_code_declares(store_url: str) -> None:
     assert migrated == declared
 
 
+FILLED_0006 = """
+INSERT INTO call (connection, kind, epoch, at) VALUES ('sandbox:1', 'batch', 'boot', 41.5);
+INSERT INTO pause VALUES ('sandbox:1', 'boot', 99.5, 60.0, '429');
+INSERT INTO breaker VALUES ('sandbox:1', 5, 'boot', 71.0, 30.0);
+INSERT INTO metered_reads VALUES ('sandbox:1', '2026-10', 400000), ('sandbox:1', '2026-11', 12);
+INSERT INTO metered_reads VALUES ('sandbox:2', '2026-11', 7);
+INSERT INTO token (connection, access_token, refresh_token) VALUES ('sandbox:1', 'A', 'R')
+"""
+
+
+@pytest.fixture
+def filled_0006(store_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store as revision 0006 left it, with rows in every table of the rate limiter."""
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "HEAD", "0006")
+        store = Store.open(store_url)
+    with store.begin() as conn:
+        for statement in FILLED_0006.split(";"):
+            conn.execute(text(statement))
+    store.close()
+    return store_url
+
+
+def test_the_limiters_rows_survive_revision_0007(filled_0006: str) -> None:
+    """Nothing that was counted is lost: metered reads are metered calls, a pause that is on stays on."""
+    store = Store.open(filled_0006)
+    with store.read() as conn:
+        rows = conn.execute(text("SELECT connection, month, calls FROM metered ORDER BY connection, month")).all()
+        others = {name: conn.execute(text(f"SELECT * FROM {name}")).mappings().one() for name in LIMITER}
+        tables = inspect(conn).get_table_names()
+    assert rows == [("sandbox:1", "2026-10", 400_000), ("sandbox:1", "2026-11", 12), ("sandbox:2", "2026-11", 7)]
+    assert {name: dict(row) for name, row in others.items()} == {
+        "call": {"id": 1, "connection": "sandbox:1", "kind": "batch", "epoch": "boot", "at": 41.5},
+        "pause": {**STOPPED, "until": 99.5, "seconds": 60.0, "reason": "429", "ends_at": None},
+        "breaker": {**STOPPED, "failures": 5, "until": 71.0, "seconds": 30.0},
+    }
+    assert "metered_reads" not in tables
+    store.close()
+
+
+LIMITER = ("call", "pause", "breaker")
+STOPPED = {"connection": "sandbox:1", "epoch": "boot"}
+
+
+def test_a_migration_that_fails_half_way_leaves_the_store_as_it_was(
+    filled_0006: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old code can still use it, and the next opening goes all the way."""
+    from alembic import op
+
+    def breaks(name: str) -> None:
+        raise OSError(f"disk full: {name}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(op, "drop_table", breaks)
+        with pytest.raises(OSError, match="disk full: metered_reads"):
+            Store.open(filled_0006)
+        patched.setattr(schema, "HEAD", "0006")
+        old = Store.open(filled_0006)
+        with old.read() as conn:
+            assert conn.execute(text("SELECT sum(reads) FROM metered_reads")).scalar() == 400_019
+            assert not inspect(conn).has_table("metered")
+        old.close()
+    store = Store.open(filled_0006)
+    with store.read() as conn:
+        assert conn.execute(text("SELECT sum(calls) FROM metered")).scalar() == 400_019
+    store.close()
+
+
 def told(conn: Connection) -> dict[str, Any]:
     """Every table of ours, as the database itself describes it."""
     inspector = inspect(conn)
     return {
         name: (
-            [{**column, "type": str(column["type"])} for column in inspector.get_columns(name)],
+            [{**column, "type": _type(conn, column["type"])} for column in inspector.get_columns(name)],
             inspector.get_pk_constraint(name),
             sorted((index["name"], index["column_names"]) for index in inspector.get_indexes(name)),
         )
         for name in inspector.get_table_names()
         if name != "alembic_version"
     }
+
+
+def _type(conn: Connection, found: Any) -> str:
+    """A column's type; without its length in SQLite, which heeds none, so that none is migrated there."""
+    return re.sub(r"\(\d+\)", "", str(found)) if conn.dialect.name == "sqlite" else str(found)
 
 
 def test_exceptions_roll_back(store: Store) -> None:

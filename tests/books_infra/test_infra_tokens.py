@@ -255,12 +255,11 @@ def test_consent_replaces_any_chain(tokens_for: Any, vendor: Any) -> None:
     """Connecting: the code's tokens are kept, and the token in the settings counts as old from then on."""
     vendor.service.live.add("the-code")
     tokens = tokens_for()
-    tokens.exchange_code("the-code", "http://localhost:8000/callback")
+    tokens.keep(tokens.exchange("the-code", "http://localhost:8000/callback")[0])
     assert vendor.service.seen[0]["form"]["redirect_uri"] == "http://localhost:8000/callback"
     assert tokens.access_token() == "access-canary-0001"
     assert (
-        halted(lambda: tokens.exchange_code("the-code", "http://localhost:8000/callback")).exit_code
-        is Exit.DEAD_CONNECTION
+        halted(lambda: tokens.exchange("the-code", "http://localhost:8000/callback")).exit_code is Exit.DEAD_CONNECTION
     )
 
 
@@ -296,7 +295,7 @@ def test_a_seed_that_was_never_used_is_given_back_too(tokens_for: Any, vendor: A
 def test_retired_seeds_do_not_come_back(tokens_for: Any, vendor: Any) -> None:
     """Seeds of every plugin's settings count as old once retired; one that is pasted later wins as ever."""
     vendor.service.live |= {"the-code", "RT-of-the-tap", "RT-later"}
-    tokens_for().exchange_code("the-code", "http://localhost:8000/callback")
+    tokens_for().keep(tokens_for().exchange("the-code", "http://localhost:8000/callback")[0])
     tokens_for().retire_seeds(["RT-of-the-tap", None, "RT-of-the-tap"])
     assert tokens_for(refresh_token="RT-of-the-tap").access_token() == "access-canary-0001"
     assert tokens_for(refresh_token="RT-later").access_token() == "access-canary-0002"

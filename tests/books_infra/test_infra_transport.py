@@ -23,6 +23,7 @@ from books.core.clock import VirtualClock
 from books.core.faults import Exit, Fault, Halt, Retry, Unknown
 from books.store import Store
 from books.transport import CallKind, Request, Response, build, build_with_turns, governor_of
+from books.transport.access import AccessDeniedError, Meaning
 from books.transport.http import HttpTransport
 from books.transport.policy import retry_after_seconds, throttle_seconds, wait_seconds
 from books.transport.retrying import Retrying
@@ -331,7 +332,7 @@ def test_a_call_goes_the_whole_way(company: Any, vendor: Any) -> None:
     found = company()
     assert (found.status, found.headers["intuit_tid"]) == (200, "1-abc")
     assert vendor.service.api_calls == [("GET", "access-canary-0001")]
-    assert company.state().metered_reads == 1
+    assert company.state().metered == 1
     assert company.state().used["requests_per_minute"] == 1
 
 
@@ -375,11 +376,18 @@ def test_a_401_is_refreshed_once(company: Any, vendor: Any) -> None:
 
 
 def test_a_4xx_comes_up_at_once(company: Any, vendor: Any) -> None:
-    """400, 403 and 404 are the dialect's: one call, no repeat."""
+    """400 and 404 are the ledger's to read; a 403 says that the company is lost. One call, no repeat, no refresh."""
     for status in (400, 403, 404):
         vendor.service.api_statuses = [status]
-        before = len(vendor.service.api_calls)
-        assert company().status == status
+        before, refreshes = len(vendor.service.api_calls), vendor.service.refreshes
+        if status == 403:
+            with pytest.raises(AccessDeniedError) as caught:
+                company()
+            assert caught.value.denial.meaning is Meaning.COMPANY_LOST
+            assert (caught.value.exit_code, caught.value.code) == (Exit.DEAD_CONNECTION, "3100")
+            assert vendor.service.refreshes == refreshes
+        else:
+            assert company().status == status
         assert len(vendor.service.api_calls) == before + 1
 
 

@@ -10,10 +10,11 @@ import time
 from typing import Any
 
 from books.core.clock import SystemClock
-from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 from books.transport import CallKind, tokens_of
-from books.transport.governor import Governor, Limit
+from books.transport.access import Limit, Window
+from books.transport.governor import Governor
 
 CONNECTION = "sandbox:9341453000000001"
 PAUSING_SEED = 3
@@ -35,7 +36,7 @@ def govern(log: Log, store_url: str, seconds: float, requests: int, batches: int
     clock, dice = SystemClock(), random.Random(seed)
     store = Store.open(store_url, clock)
     limits = (
-        Limit("requests", requests, 1.0, frozenset(CallKind)),
+        Limit("requests", requests, 1.0),
         Limit("batches", batches, 1.0, frozenset({CallKind.BATCH})),
     )
     governor = Governor(store, clock, limits)
@@ -65,11 +66,26 @@ def pause(log: Log, store: Store, governor: Governor) -> None:
     log.write(event="pause", since=after, until=before + 0.25)
 
 
+def fly(log: Log, store_url: str, calls: int, at_once: int, lease_seconds: float, seed: int, **_: Any) -> None:
+    """Make so many calls as fast as allowed; none lasts for more than a small part of a lease."""
+    clock, dice = SystemClock(), random.Random(seed)
+    store = Store.open(store_url, clock)
+    limit = Limit("concurrent", at_once, window=Window.IN_FLIGHT)
+    governor = Governor(store, clock, (limit,), lease_seconds=lease_seconds)
+    log.write(event="ready")
+    for _call in range(calls):
+        with governor.slot(CONNECTION, CallKind.READ, clock.monotonic() + 30):
+            log.write(event="begin", at=time.monotonic())
+            time.sleep(dice.uniform(0.01, 0.05))
+            log.write(event="end", at=time.monotonic())
+    log.write(event="done")
+
+
 def hold_slot(log: Log, store_url: str, **_: Any) -> None:
     """Take the push slot, and keep it until killed."""
     clock = SystemClock()
     store = Store.open(store_url, clock)
-    governor = Governor(store, clock, (Limit("requests", 100, 1.0, frozenset(CallKind)),))
+    governor = Governor(store, clock, (Limit("requests", 100, 1.0),))
     with governor.slot(CONNECTION, CallKind.WRITE, clock.monotonic() + 30):
         log.write(event="holding")
         time.sleep(60)
@@ -131,7 +147,9 @@ def settings(store_url: str, url: str) -> QuickBooksSettings:
     )
 
 
-ROLES = {role.__name__: role for role in (govern, hold_slot, hold_token, use_tokens, first_token, open_store, count)}
+ROLES = {
+    role.__name__: role for role in (govern, fly, hold_slot, hold_token, use_tokens, first_token, open_store, count)
+}
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[2])

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from books.cli import group
-from books.core.settings import WATCH_PROPERTIES
+from books.operations.settings import WatchSettings
 from tap_opsmerge.tap import TapOpsMerge
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
 from target_duckdb.target import TargetDuckDB
@@ -168,7 +168,7 @@ def test_the_settings_of_books_are_in_the_documents_and_the_reverse():
     """meltano.yml, the code and the tables name the same settings of the plugin `books`."""
     declared = {each["name"] for each in plugins()["books"]["settings"]}
     code = {line for lines in CODE.values() for line in lines}
-    assert set(WATCH_PROPERTIES) <= declared
+    assert set(WatchSettings.properties()) <= declared
     assert declared <= code
 
 

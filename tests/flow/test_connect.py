@@ -149,10 +149,11 @@ USE_THE_TOKENS = """
 import os
 from books import transport
 from books.core.clock import SystemClock
-from books.core.settings import QuickBooksSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 url = os.environ["TARGET_QUICKBOOKS_API_URL"]
-settings = QuickBooksSettings("9341453000000001", "sandbox-client", "sandbox-secret", refresh_token=os.environ["SEED"],
+settings = QuickBooksSettings(realm_id="9341453000000001", client_id="sandbox-client", client_secret="sandbox-secret",
+                              refresh_token=os.environ["SEED"],
                               api_url=url, token_url=url, store_url="sqlite:///.demo/books.db")
 tokens = transport.tokens_of(settings, Store.open(settings.store_url), SystemClock())
 tokens.refresh(rejected=tokens.access_token())

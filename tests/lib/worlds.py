@@ -36,7 +36,7 @@ def posting_row(opsmerge_invoice_id: str, external_id: str | None, **more: Any) 
         "connection": f"sandbox:{REALM}",
         "opsmerge_invoice_id": opsmerge_invoice_id,
         "provider": "quickbooks",
-        "realm_id": REALM,
+        "company_id": REALM,
         "number": "INV-2026-0001",
         "outcome": "created",
         "external_id": external_id,

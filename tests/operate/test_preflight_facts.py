@@ -10,9 +10,9 @@ from sqlalchemy import insert
 from worlds import posting_row
 
 from books.core.clock import SystemClock
-from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks import open_client
 from books.ledgers.quickbooks.ledger import QuickBooksLedger
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.operations.preflight import State, inspect
 from books.operations.preflight.gather import Rules, gather
 from books.opsmerge import OpsMergeSettings

@@ -29,7 +29,7 @@ GO_LIVE = {"no go-live date": None, "before it": date(2026, 11, 20), "after it":
 
 
 def _says(post_from=None, **changes):
-    return _next_push(records.parse({**CREDIT, **changes}), Scope(post_from, "production:1"))
+    return _next_push(records.parse({**CREDIT, **changes}), Scope(post_from, "production:1", "QuickBooks"))
 
 
 @pytest.mark.parametrize("status", ["open", "paid"])

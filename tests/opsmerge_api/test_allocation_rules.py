@@ -116,7 +116,14 @@ def test_order_does_not_matter(order: list[int], last: str) -> None:
 
 
 def row(*allocations: Any, **more: Any) -> dict[str, Any]:
-    return {"realm_id": "1", "id": "2", "status": "active", "currency": "GBP", "allocations": list(allocations), **more}
+    return {
+        "connection": "sandbox:1",
+        "id": "2",
+        "status": "active",
+        "currency": "GBP",
+        "allocations": list(allocations),
+        **more,
+    }
 
 
 def part(amount: Any, transaction: str = "130", kind: str = "Invoice") -> dict[str, Any]:
@@ -138,7 +145,7 @@ def part(amount: Any, transaction: str = "130", kind: str = "Invoice") -> dict[s
         ("nothing allocated", row(part(0)), {}),
         ("unapplied", row(), {}),
         ("voided", row(part(5), status="voided"), {}),
-        ("deleted, a bare id", {"realm_id": "1", "id": "2", "status": "deleted"}, {}),
+        ("deleted, a bare id", {"connection": "sandbox:1", "id": "2", "status": "deleted"}, {}),
     ],
 )
 def test_a_payment_settles_invoices(case: str, record: Any, amounts: dict[str, str]) -> None:

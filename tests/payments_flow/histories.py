@@ -145,10 +145,10 @@ class Between:
     def receive(self, bodies: list[bytes], steps: int | None = None, *, split: bool = True) -> None:
         """What the receiver does with deliveries; killed at this step."""
         with self.life.of(steps), suppress(Killed), self.store() as store:
-            inbox = Inbox(store)
-            inbox.receive("quickbooks", bodies)
+            inbox = Inbox(store, QuickBooksWebhooks(()), "sandbox")
+            inbox.receive(bodies)
             if split:
-                inbox.split(QuickBooksWebhooks(()), "sandbox", [REALM])
+                inbox.split([REALM])
 
     def know_posting(self, opsmerge_id: str, external_id: str, number: str, seq: int) -> None:
         """A posting in the store, as target-quickbooks leaves it."""
@@ -182,7 +182,7 @@ class Between:
 
     def unexplained(self) -> dict[str, Decimal]:
         with self.store() as store:
-            return {each.external_id: each.remainder for each in Balances(store).unexplained()}
+            return {each.external_id: each.remainder for each in Balances(store).unexplained(CONNECTION)}
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def _posting(number=1, outcome=Outcome.UNKNOWN, **changes):
         connection=CONNECTION,
         opsmerge_invoice_id=f"inv_{number}",
         provider="quickbooks",
-        realm_id="1",
+        company_id="1",
         number=f"INV-{number}",
         outcome=outcome,
         content_sha256="c",

@@ -28,7 +28,7 @@ from books.posting.mappings import Mappings, load, parse
 from books.posting.postings import Outcome, Posting
 
 NOW = pendulum.datetime(2026, 11, 2, 9)
-COMPANY = Company("s:1", "Co", "GB", "GBP", multi_currency=False, vat_on=True, custom_numbers=True, closed_until=None)
+COMPANY = Company("s:1", "Co", "GB", "GBP", currencies=frozenset({"GBP"}), closed_until=None)
 
 WRONG = {
     "number missing": ({"number": None}, "number"),
@@ -113,7 +113,7 @@ def _posting(record, outcome, **changes):
         connection="s:1",
         opsmerge_invoice_id="inv_1",
         provider="quickbooks",
-        realm_id="1",
+        company_id="1",
         number="INV-2026-0001",
         outcome=Outcome(outcome),
         content_sha256=content,

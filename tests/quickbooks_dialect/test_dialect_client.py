@@ -6,10 +6,10 @@ import pytest
 
 from books.core.clock import VirtualClock
 from books.core.faults import Exit, Halt, Reject, ServerError
-from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks import BatchItem, open_client
 from books.ledgers.quickbooks.client import batch_body
 from books.ledgers.quickbooks.reading import Entity, read_changes
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 
 REALM = "9341453000000001"
@@ -45,7 +45,7 @@ def test_rows_come_page_by_page_and_are_counted(client, quickbooks_sim):
     _customers(quickbooks_sim, 1001)
     names = [row["DisplayName"] for row in client.rows("Customer")]
     assert (len(names), len(set(names)), client.count("Customer")) == (1001, 1001, 1001)
-    assert (client.calls, client.metered_reads) == (3, 3)
+    assert (client.calls, client.metered) == (3, 3)
 
 
 def test_a_long_statement_goes_by_post(client, quickbooks_sim):

@@ -16,17 +16,18 @@ from books.cli.connect import PASTES_MAX, _pasted
 from books.cli.loopback import listening
 from books.core.clock import SystemClock, VirtualClock
 from books.core.faults import Exit, Halt
-from books.core.settings import QuickBooksSettings
-from books.ledgers.quickbooks.consent import REDIRECT_URI, Consent, NotTheAnswerError, Redirect
+from books.ledgers.quickbooks.settings import QuickBooksSettings
+from books.ledgers.registry import vendor
 from books.operations.connect import Connecting
+from books.operations.consent import REDIRECT_URI, Consent, NotTheAnswerError, Redirect
 from books.store import Store
 
 REALM = "9341453000000001"
-SETTINGS = QuickBooksSettings("", "client", "secret")
+SETTINGS = QuickBooksSettings(realm_id="", client_id="client", client_secret="secret")
 
 
 def consent(clock=None, seconds=600):
-    return Consent(SETTINGS, Redirect(REDIRECT_URI, 8765), clock or VirtualClock(), seconds)
+    return Consent(SETTINGS.access, Redirect(REDIRECT_URI, 8765), clock or VirtualClock(), seconds)
 
 
 def state_of(asked):
@@ -60,7 +61,7 @@ def test_a_pasted_address_is_read_as_it_was_copied(wrap):
     """With blanks, quotes and line breaks around it."""
     asked = consent()
     read = asked.read(wrap.format(answer(asked)))
-    assert (read.code, read.realm_id) == ("AB11.code", REALM)
+    assert (read.code, read.company_id) == ("AB11.code", REALM)
     assert "AB11" not in repr(read)
 
 
@@ -68,7 +69,7 @@ def test_an_address_broken_over_lines_is_read():
     """A terminal that wraps a long address puts line breaks into it."""
     asked = consent()
     address = answer(asked)
-    assert asked.read(address[:40] + "\n  " + address[40:]).realm_id == REALM
+    assert asked.read(address[:40] + "\n  " + address[40:]).company_id == REALM
 
 
 NOT_THE_ANSWER = {
@@ -93,7 +94,7 @@ def test_what_is_not_the_answer_changes_nothing(name):
     asked = consent()
     with pytest.raises(NotTheAnswerError):
         asked.read(NOT_THE_ANSWER[name](asked))
-    assert asked.read(answer(asked)).realm_id == REALM
+    assert asked.read(answer(asked)).company_id == REALM
 
 
 def test_an_answer_counts_once_and_for_a_limited_time():
@@ -140,7 +141,7 @@ REDIRECTS = {
 def test_redirect_addresses_that_intuit_takes(uri):
     """A port is listened on only at http://localhost; a registered page means that the address is pasted."""
     environment, wanted, port = REDIRECTS[uri]
-    redirect = Redirect.read(uri, environment)
+    redirect = Redirect.read(uri, environment, SETTINGS.access)
     assert (redirect.uri, redirect.port) == (wanted, port)
 
 
@@ -162,7 +163,7 @@ def test_redirect_addresses_that_intuit_takes(uri):
 def test_redirect_addresses_that_intuit_refuses_are_refused_before_its_page(uri, environment):
     """Exit code 78 and the variable to set."""
     with pytest.raises(Halt) as caught:
-        Redirect.read(uri, environment)
+        Redirect.read(uri, environment, SETTINGS.access)
     assert caught.value.exit_code is Exit.MISCONFIGURED
     assert "BOOKS_REDIRECT_URI" in caught.value.remedy
 
@@ -196,7 +197,7 @@ def test_an_idle_connection_of_the_browser_holds_nothing_up():
         loopback.show("Connected to: <Company>", "Done.")
         loopback._decided.set()
         page = requests.get(address, timeout=10)
-        assert loopback.wait(10).realm_id == REALM
+        assert loopback.wait(10).company_id == REALM
     assert "Connected to: &lt;Company&gt;" in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
@@ -222,13 +223,13 @@ def connecting(quickbooks_sim, tmp_path):
         store_url=f"sqlite:///{tmp_path}/books.db",
     )
     store = Store.open(settings.store_url)
-    yield Connecting(settings, store, SystemClock(), "http://localhost:9000/done")
+    yield Connecting(vendor("quickbooks"), settings, store, SystemClock(), "http://localhost:9000/done")
     store.close()
 
 
 def consented(connecting):
     """A person presses Connect."""
-    asked = Consent(connecting.settings, Redirect(connecting.redirect_uri, 9000), SystemClock(), 60)
+    asked = Consent(connecting.settings.access, Redirect(connecting.redirect_uri, 9000), SystemClock(), 60)
     page = requests.get(asked.address, timeout=10)
     form = {name: html.unescape(value) for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', page.text)}
     form |= {"decision": "connect", "realm": REALM}
@@ -241,18 +242,18 @@ def test_keys_of_the_other_environment_are_named_and_nothing_is_kept(connecting,
     quickbooks_sim.state.books(REALM).company.environment = "production"
     before = quickbooks_sim.state.consents.tokens(REALM)
     with pytest.raises(Halt, match=r"\(3100\)") as caught:
-        connecting.connect(consented(connecting))
+        connecting.finish(consented(connecting), other_company=False)
     assert caught.value.exit_code is Exit.MISCONFIGURED
     assert "Development keys" in caught.value.remedy
     assert quickbooks_sim.state.consents.tokens(REALM) == before
     with pytest.raises(Halt, match="no refresh token"):
-        connecting._tokens(consented(connecting)).access_token()
+        connecting._tokens(REALM).access_token()
 
 
 def test_a_company_elsewhere_or_not_set_up_is_a_warning(connecting, quickbooks_sim):
     """Another country, another home currency, VAT off: said, and the company is connected."""
     quickbooks_sim.state.books(REALM).company.update({"Country": "AU", "HomeCurrency": "AUD", "VAT": False})
-    warnings = " ".join(connecting.connect(consented(connecting)).warnings)
+    warnings = " ".join(connecting.finish(consented(connecting), other_company=False).warnings)
     assert all(word in warnings for word in ("AU, not GB", "VAT is switched off", "AUD"))
 
 
@@ -262,6 +263,6 @@ def test_a_company_that_cannot_be_read_now_stays_connected(connecting, quickbook
     impatient = replace(connecting, settings=replace(connecting.settings, max_wait_seconds=0))
     given = consented(impatient)
     with pytest.raises(Halt, match="its tokens are kept") as caught:
-        impatient.connect(given)
+        impatient.finish(given, other_company=False)
     assert caught.value.exit_code is Exit.TRY_LATER
-    assert connecting._tokens(given).state().connected
+    assert connecting._tokens(REALM).state().connected

@@ -14,9 +14,7 @@ from books.core.faults import Reject
 from books.ledgers.contract import Company, Customer, Invoice, Item, Line, NewCustomer, References, TaxCode
 from books.ledgers.quickbooks import mapping
 
-COMPANY = Company(
-    "sandbox:1", "Co", "GB", "GBP", multi_currency=True, vat_on=True, custom_numbers=True, closed_until=None
-)
+COMPANY = Company("sandbox:1", "Co", "GB", "GBP", currencies=None, closed_until=None)
 STANDARD = TaxCode("6", "20.0% S", (("9", Decimal(20)),))
 REDUCED = TaxCode("7", "5.0% R", (("10", Decimal(5)),))
 ZERO = TaxCode("10", "0.0% Z", (("11", Decimal(0)),))

@@ -11,17 +11,17 @@ import pytest
 from recon_runner import ROOT, Compiled
 from recon_world import RUN_AT, World, agreeing, load
 
+from books.ledgers import columns
 from books.opsmerge import api
-from tap_quickbooks_payments import properties
 
 LEDGER = {
-    "postings": properties.POSTINGS,
-    "push_runs": properties.PUSH_RUNS,
-    "payments": properties.PAYMENTS,
-    "invoices": properties.INVOICES,
-    "credit_memos": properties.CREDIT_MEMOS,
-    "customers": properties.CUSTOMERS,
-    "accounts": properties.ACCOUNTS,
+    "postings": columns.POSTINGS,
+    "push_runs": columns.PUSH_RUNS,
+    "payments": columns.PAYMENTS,
+    "invoices": columns.INVOICES,
+    "credit_memos": columns.CREDIT_MEMOS,
+    "customers": columns.CUSTOMERS,
+    "accounts": columns.ACCOUNTS,
 }
 
 STREAMS = {
@@ -42,6 +42,7 @@ UNSEEN = {
         "updated_at": "a time stamp of the system",
     },
     "quickbooks invoice": {
+        "connection": "the company's id says whose it is",
         "customer_name": "a customer is known by its id",
         "exchange_rate": "OpsMerge has no rate to compare with",
         "payment_ids": "payments name their invoices themselves",
@@ -58,6 +59,7 @@ UNSEEN = {
         "updated_at": "a time stamp of the system",
     },
     "quickbooks payment": {
+        "connection": "the company's id says whose it is",
         "id": "found again by reference and amount",
         "exchange_rate": "OpsMerge has no rate to compare with",
         "customer_id": "QuickBooks lets a payment settle its own customer's invoices only",

@@ -28,7 +28,7 @@ create table raw_opsmerge.clients (id varchar, name varchar, email varchar, bill
 create table raw_opsmerge.invoices (id varchar primary key, client_id varchar, client_name varchar,
   client_email varchar, billing_address json, notes varchar, lines json, total decimal(18,2));
 create table raw_opsmerge.payments (id varchar, invoice_id varchar, reference varchar, amount decimal(18,2));
-create table raw_quickbooks.postings (realm_id varchar, opsmerge_invoice_id varchar, external_id varchar,
+create table raw_quickbooks.postings (connection varchar, opsmerge_invoice_id varchar, external_id varchar,
   fault_message varchar);
 create table raw_quickbooks.customers (realm_id varchar, id varchar, display_name varchar, company_name varchar,
   email varchar);
@@ -48,7 +48,7 @@ insert into raw_opsmerge.invoices values
   ('inv_1', 'cl_7', $name, $email, '{"line1": "1 Canary Wharf"}', 'ask Zoë', $lines, 12.00),
   ('inv_2', 'cl_8', $name || ' Hosting', null, null, null, $lines, 24.00);
 insert into raw_opsmerge.payments values ('p1', 'inv_1', 'BACS ZOE', 12.00), ('p2', 'inv_2', 'BACS 2', 24.00);
-insert into raw_quickbooks.postings values ('9', 'inv_1', '101', $name), ('9', 'inv_2', '102', null);
+insert into raw_quickbooks.postings values ('sandbox:9', 'inv_1', '101', $name), ('sandbox:9', 'inv_2', '102', null);
 insert into raw_quickbooks.customers values ('9', '58', $name, $name, $email),
   ('9', '59', $name || ' Hosting', null, null), ('8', '58', 'of another company', null, null);
 insert into raw_quickbooks.invoices values

@@ -98,7 +98,7 @@ def used(world: Any, plugin: Any) -> Ended:
     if plugin is TargetQuickBooks:
         return world.push(invoice(world.number()))
     if plugin is TargetOpsMerge:
-        return world.run(plugin, schema("payments", "realm_id", "id"))
+        return world.run(plugin, schema("payments", "connection", "id"))
     return world.run(plugin)
 
 
@@ -132,10 +132,10 @@ def test_a_disk_that_is_full(sqlite_world, plugin):
         env={key: value for key, value in os.environ.items() if not key.startswith(("TAP_", "TARGET_", "MELTANO"))},
     )  # fmt: skip
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
-    row = {"realm_id": "1", "id": "1", "status": "active", "allocations": [], "sync_token": "0"}
+    row = {"connection": "sandbox:1", "id": "1", "status": "active", "allocations": [], "sync_token": "0"}
     lines = [schema("invoices", "id"), record("invoices", invoice(sqlite_world.number()))]
     if plugin is TargetOpsMerge:
-        lines = [schema("payments", "realm_id", "id"), record("payments", row)]
+        lines = [schema("payments", "connection", "id"), record("payments", row)]
     given = (
         b""
         if plugin is TapQuickBooksPayments

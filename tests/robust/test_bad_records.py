@@ -111,7 +111,7 @@ def block(world: Any, external_id: str) -> tuple[str, dict[str, Any]]:
     line = {"description": "S", "quantity": 1, "unit_price": 100, "service_id": "svc_1", "tax_code_id": "tax_1"}
     made = world.opsmerge.control.deed("create_invoice", client_id="cl_1", lines=[line])
     return made["id"], {
-        "provider": "quickbooks", "connection": f"sandbox:{REALM}", "realm_id": REALM,
+        "provider": "quickbooks", "connection": f"sandbox:{REALM}", "company_id": REALM,
         "opsmerge_invoice_id": made["id"],
         "number": made["number"], "outcome": "created", "external_id": external_id, "fault_code": None,
         "fault_message": None, "remedy": None, "finished_at": "2026-11-02T09:00:00+00:00", "seq": 1,
@@ -122,15 +122,15 @@ def payment(invoice_id: str, external_id: str, key: str) -> dict[str, Any]:
     share = {"transaction_type": "Invoice", "transaction_id": external_id, "invoice_number": None,
              "opsmerge_invoice_id": invoice_id, "amount": 120}  # fmt: skip
     return {
-        "realm_id": REALM, "id": key, "txn_date": "2026-11-02", "total_amount": 120, "currency": "GBP",
+        "connection": f"sandbox:{REALM}", "id": key, "txn_date": "2026-11-02", "total_amount": 120, "currency": "GBP",
         "payment_ref_number": "BACS", "payment_method": "BACS", "status": "active", "allocations": [share],
         "sync_token": "0", "updated_at": "2026-11-02T09:00:00+00:00",
     }  # fmt: skip
 
 
 def balance(external_id: str) -> dict[str, Any]:
-    return {"realm_id": REALM, "id": external_id, "status": "live", "total_amount": 120, "balance": 0,
-            "currency": "GBP", "sync_token": "1", "updated_at": "2026-11-02T09:00:00+00:00"}  # fmt: skip
+    return {"connection": f"sandbox:{REALM}", "id": external_id, "status": "live", "total_amount": 120,
+            "balance": 0, "currency": "GBP", "sync_token": "1", "updated_at": "2026-11-02T09:00:00+00:00"}  # fmt: skip
 
 
 def test_a_bad_row_for_opsmerge_stops_no_other(world):
@@ -140,8 +140,8 @@ def test_a_bad_row_for_opsmerge_stops_no_other(world):
     lines: list[Any] = []
     for stream, keys, sample in (
         ("postings", ("connection", "opsmerge_invoice_id"), row),
-        ("payments", ("realm_id", "id"), payment(invoice_id, external, f"p-{external}")),
-        ("invoices", ("realm_id", "id"), balance(external)),
+        ("payments", ("connection", "id"), payment(invoice_id, external, f"p-{external}")),
+        ("invoices", ("connection", "id"), balance(external)),
     ):
         places: list[Any] = [(field,) for field in [*sample, ""]]
         if stream == "payments":

@@ -85,7 +85,7 @@ def blocks(world: Any) -> list[Any]:
     """Messages that put a block on a new invoice in OpsMerge."""
     made = world.opsmerge.control.deed("create_invoice", client_id="cl_1", lines=[OPSMERGE_LINE])
     row = {
-        "provider": "quickbooks", "connection": "sandbox:9341453000000001", "realm_id": "9341453000000001",
+        "provider": "quickbooks", "connection": "sandbox:9341453000000001", "company_id": "9341453000000001",
         "opsmerge_invoice_id": made["id"], "number": made["number"], "outcome": "created", "external_id": "130",
         "finished_at": "2026-11-02T09:00:00+00:00", "seq": 1,
     }  # fmt: skip
@@ -251,7 +251,7 @@ def posted(world: Any) -> None:
     """One posting in the store."""
     row = {
         "connection": "sandbox:9341453000000001", "opsmerge_invoice_id": "om_1", "provider": "quickbooks",
-        "realm_id": "9341453000000001", "number": "INV-1", "outcome": "created", "external_id": "7", "attempts": 1,
+        "company_id": "9341453000000001", "number": "INV-1", "outcome": "created", "external_id": "7", "attempts": 1,
         "seq": 1, "generation": 0, "content_sha256": "", "seen_sha256": "", "mapping_sha256": "", "record": "{}",
         "retry": False,
     }  # fmt: skip

@@ -111,7 +111,7 @@ class Company:
             "connection": CONNECTION,
             "opsmerge_invoice_id": f"om_{external_id}",
             "provider": "quickbooks",
-            "realm_id": REALM,
+            "company_id": REALM,
             "number": f"INV-{external_id}",
             "outcome": "created",
             "external_id": external_id,
@@ -140,7 +140,7 @@ class Company:
             "unknown",
             "left_out",
             "calls",
-            "metered_reads",
+            "metered",
         )
         row = {
             "connection": CONNECTION,

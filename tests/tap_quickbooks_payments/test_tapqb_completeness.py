@@ -9,9 +9,9 @@ import pytest
 
 from books.core.clock import SystemClock, VirtualClock
 from books.core.faults import Exit, Fault, Halt
-from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks import QuickBooksClient, open_client
 from books.ledgers.quickbooks.reading import CompanyReader, Entity, Position
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 
 INVOICE = Entity("Invoice")

@@ -12,6 +12,7 @@ from books.store.tables_webhooks import webhook_notice
 from books.webhooks.inbox import Inbox
 
 REALM = "9341453000000001"
+CONNECTION = f"sandbox:{REALM}"
 
 
 def event(entity_id: str, kind: str = "payment.updated", realm: str = REALM) -> dict[str, str]:
@@ -28,7 +29,7 @@ def inbox(company):
     """The inbox of the company's store."""
     company.control.real_time()
     store = Store.open(company.store_url)
-    yield Inbox(store)
+    yield Inbox(store, QuickBooksWebhooks(()), "sandbox")
     store.close()
 
 
@@ -38,7 +39,7 @@ def noticed(company, inbox):
 
     def notice(*events):
         time = company.control.clock()
-        inbox.receive("quickbooks", [money.dumps([{**each, "time": time} for each in events]).encode()])
+        inbox.receive([money.dumps([{**each, "time": time} for each in events]).encode()])
 
     return notice
 
@@ -93,7 +94,7 @@ def test_a_replay_costs_one_read(company, payment, noticed, inbox):
     state = old_state(company, payment)
     noticed(event(payment))
     state = read(company, state)[0].state
-    inbox.replay(webhook_notice.c.entity_id == payment)
+    inbox.replay(CONNECTION, webhook_notice.c.entity_id == payment)
     reading, calls = read(company, state)
     assert ([row["id"] for row in reading.rows("payments")], calls) == ([payment], ["cdc", "query"])
     again, calls = read(company, reading.state)
@@ -150,15 +151,15 @@ def test_what_was_handed_on_no_longer_waits(company, payment, noticed, inbox):
 def test_what_webhooks_missed_is_counted(company, payment, inbox, noticed):
     """A payment that a read found and no webhook told of is listed as missed after an hour; the others are not."""
     state = old_state(company, payment)
-    inbox.record_heartbeat("quickbooks")
+    inbox.record_heartbeat()
     lost = company.control.deed("record_payment", invoice="INV-1", amount="1.00")["Id"]
     told = company.control.deed("record_payment", invoice="INV-1", amount="2.00")["Id"]
     noticed(event(told, "payment.created"))
     read(company, state)
     later = Store.open(company.store_url, clock=_Later())
-    assert [row["entity_id"] for row in Inbox(later).missed()] == [lost]
+    assert [row["entity_id"] for row in Inbox(later, QuickBooksWebhooks(()), "sandbox").missed(CONNECTION)] == [lost]
     later.close()
-    assert inbox.missed() == []
+    assert inbox.missed(CONNECTION) == []
 
 
 class _Later:

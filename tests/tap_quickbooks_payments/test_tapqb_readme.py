@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from books.core.settings import QUICKBOOKS_PROPERTIES, TAP_PROPERTIES
+from books.ledgers.quickbooks.settings import QuickBooksPullSettings
 from tap_quickbooks_payments.tap import TapQuickBooksPayments
 
 README = Path(__file__).parents[2] / "tap-quickbooks-payments" / "README.md"
@@ -18,7 +18,7 @@ def first_column(heading: str) -> set[str]:
 
 def test_the_readme_names_every_setting():
     """No setting is missing from the table, and none is made up."""
-    assert first_column("Settings") == set(QUICKBOOKS_PROPERTIES) | set(TAP_PROPERTIES)
+    assert first_column("Settings") == set(QuickBooksPullSettings.properties())
 
 
 def test_the_readme_names_every_stream(tmp_path):

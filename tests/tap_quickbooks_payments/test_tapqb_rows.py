@@ -85,7 +85,7 @@ def test_a_void_and_a_deletion_are_rows(company, invoices, deed, expected):
     row = after.row("payments", paid["Id"])
     assert expected.items() <= row.items()
     if deed == "delete_payment":
-        assert set(row) == {"realm_id", "id", "status", "updated_at"}
+        assert set(row) == {"connection", "realm_id", "id", "status", "updated_at"}
     assert after.row("invoices", invoices["INV-1"])["balance"] == Decimal("120.00")
 
 

@@ -27,7 +27,11 @@ CONNECTION = f"sandbox:{REALM}"
 KEY = "om_sandbox_key"
 TARGET = Path(sys.executable).with_name("target-opsmerge")
 LINE = {"description": "Support", "quantity": 1, "unit_price": 100, "service_id": "svc_1", "tax_code_id": "tax_1"}
-KEYS = {"postings": ["connection", "opsmerge_invoice_id"], "payments": ["realm_id", "id"]}
+KEYS = {
+    "postings": ["connection", "opsmerge_invoice_id"],
+    "payments": ["connection", "id"],
+    "invoices": ["connection", "id"],
+}
 
 
 def schema(stream: str) -> dict[str, Any]:
@@ -91,7 +95,7 @@ class World:
         return {
             "provider": "quickbooks",
             "connection": CONNECTION,
-            "realm_id": REALM,
+            "company_id": REALM,
             "opsmerge_invoice_id": invoice_id,
             "number": "INV-2026-0001",
             "outcome": "created",
@@ -108,7 +112,7 @@ class World:
         """A row of the payments stream, each newer than the last. An allocation: QuickBooks id, OpsMerge id, amount."""
         token = self.sync_tokens[payment_id] = self.sync_tokens.get(payment_id, -1) + 1
         return {
-            "realm_id": REALM,
+            "connection": CONNECTION,
             "id": payment_id,
             "txn_date": "2026-11-02",
             "total_amount": Decimal("0.00"),
@@ -134,7 +138,7 @@ class World:
     def balance(self, external_id: str, owed: str) -> dict[str, Any]:
         """A row of the stream `invoices`: an invoice of 120.00, and what is still owed of it."""
         return {
-            "realm_id": REALM,
+            "connection": CONNECTION,
             "id": external_id,
             "status": "live",
             "total_amount": Decimal("120.00"),
@@ -147,7 +151,7 @@ class World:
     def remainders(self) -> dict[str, Decimal]:
         """What no payment explains, by QuickBooks' id of the invoice."""
         with self.store() as store:
-            return {each.external_id: each.remainder for each in Balances(store).unexplained()}
+            return {each.external_id: each.remainder for each in Balances(store).unexplained(CONNECTION)}
 
     def messages(self, stream: str, *rows: dict[str, Any], complete: bool = False) -> list[dict[str, Any]]:
         told = [schema(stream), *(record(stream, row) for row in rows)]

@@ -49,7 +49,7 @@ class Bookkeeper:
         if deed == "void":
             row["status"] = "voided"
         if deed == "delete":
-            row = {"realm_id": row["realm_id"], "id": payment_id, "status": "deleted"}
+            row = {"connection": row["connection"], "id": payment_id, "status": "deleted"}
         self.versions.append(row)
         self.newest[payment_id] = row
 

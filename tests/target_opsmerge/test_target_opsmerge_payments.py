@@ -84,7 +84,7 @@ def test_a_complete_read_of_nothing(world: Any) -> None:
 def test_a_complete_read_of_nothing_with_two_companies(world: Any) -> None:
     """Where the store knows several companies, an empty complete read names none of them, and nothing is voided."""
     invoice = world.invoice()
-    other = {**world.payment("7", ("9", None, "1.00")), "realm_id": "42"}
+    other = {**world.payment("7", ("9", None, "1.00")), "connection": "sandbox:42"}
     world.payments(world.payment("190", ("130", invoice, "120.00")), other)
     assert world.payments(complete=True).writes == []
 
@@ -114,7 +114,7 @@ def test_an_older_version_changes_nothing(world: Any, order: str) -> None:
     invoice = world.invoice()
     old = world.payment("190", ("130", invoice, "120.00"))
     new = world.payment("190", ("130", invoice, "50.00"))
-    gone = {"realm_id": REALM, "id": "190", "status": "deleted"}
+    gone = {"connection": f"sandbox:{REALM}", "id": "190", "status": "deleted"}
     runs = {
         "old last": [[new, old]],
         "old between runs": [[new], [old]],
@@ -298,7 +298,7 @@ def test_what_was_refused_is_tried_again_when_its_invoice_is_touched(world: Any)
     world.payments(world.payment("190", ("130", invoice, "120.00")))
     world.payments(world.payment("191", ("130", invoice, "120.00")))
     assert world.ledger()[1]["fault_code"] == "conflict"
-    world.payments({"realm_id": REALM, "id": "190", "status": "deleted"})
+    world.payments({"connection": f"sandbox:{REALM}", "id": "190", "status": "deleted"})
     assert world.shown(invoice) == ("paid", "120.00")
     assert world.ledger()[1]["fault_code"] is None
 

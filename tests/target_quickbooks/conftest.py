@@ -123,8 +123,8 @@ class Bridge:
         return list(client.rows(entity, "" if entity == "Invoice" else "Active IN (true,false)"))
 
     def client(self):
-        from books.core.settings import QuickBooksSettings
         from books.ledgers.quickbooks import open_client
+        from books.ledgers.quickbooks.settings import QuickBooksSettings
 
         store = Store.open(self.store_url, self.clock)
         return open_client(QuickBooksSettings.from_config(self.config), store, self.clock)

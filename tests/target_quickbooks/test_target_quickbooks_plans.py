@@ -97,7 +97,7 @@ def test_a_company_that_was_posted_to_before_needs_no_plan(sqlite_bridge, record
     sqlite_bridge.push(record(1), environment="sandbox")
     store = Store.open(sqlite_bridge.store_url)
     with store.begin() as conn:
-        conn.execute(text("UPDATE posting SET connection = 'production:' || realm_id"))
+        conn.execute(text("UPDATE posting SET connection = 'production:' || company_id"))
     store.close()
     sqlite_bridge.push(record(2), **LIVE)
     assert outcomes(sqlite_bridge)["inv_2"] == ("created", None)

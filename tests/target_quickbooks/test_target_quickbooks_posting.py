@@ -17,7 +17,7 @@ def test_an_open_invoice_is_posted_once(bridge, record):
     assert (posting["outcome"], posting["external_id"]) == ("created", invoice["Id"])
     assert (posting["ledger_total"], posting["ledger_tax"]) == (Decimal("120.00"), Decimal("20.00"))
     assert (posting["net"], posting["tax"], posting["total"]) == (Decimal(100), Decimal(20), Decimal(120))
-    assert posting["intuit_tid"]
+    assert posting["vendor_request_id"]
     assert first.states == ['{"upto": 1}']
     again = bridge.push(record(1))
     assert sum(again.calls.values()) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from books.core.settings import QUICKBOOKS_PROPERTIES, TARGET_PROPERTIES
+from books.ledgers.quickbooks.settings import QuickBooksPushSettings
 from books.posting.postings import Outcome
 from books.singer.sink import STREAMS
 
@@ -19,7 +19,7 @@ def first_column(heading):
 
 def test_the_readme_names_every_setting():
     """No setting is missing from the table, and none is made up."""
-    assert first_column("Settings") == set(QUICKBOOKS_PROPERTIES) | set(TARGET_PROPERTIES)
+    assert first_column("Settings") == set(QuickBooksPushSettings.properties())
 
 
 def test_the_readme_names_every_stream_and_outcome():

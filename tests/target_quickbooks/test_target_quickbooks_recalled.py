@@ -17,7 +17,7 @@ RECALLS = {
 def seen_by_the_pull(bridge, external_id, status):
     """What target-opsmerge takes in when tap-quickbooks-payments shows the invoice as voided or deleted."""
     store = Store.open(bridge.store_url, bridge.clock)
-    row = {"realm_id": REALM, "id": external_id, "status": status, "updated_at": "2026-11-27T09:00:00Z"}
+    row = {"connection": f"sandbox:{REALM}", "id": external_id, "status": status, "updated_at": "2026-11-27T09:00:00Z"}
     Balances(store).ingest([row if status == "deleted" else {**row, "sync_token": "9", "total_amount": "0"}])
     store.close()
 

@@ -215,7 +215,7 @@ def test_another_company_gets_nothing_of_the_first(sqlite_bridge, record):
     sqlite_bridge.config |= {"realm_id": OTHER, "refresh_token": f"RT-sandbox-{OTHER}"}
     sqlite_bridge.push(record(3))
     rows = sqlite_bridge.postings()
-    assert {key: (row["realm_id"], row["outcome"]) for key, row in rows.items()} == {
+    assert {key: (row["company_id"], row["outcome"]) for key, row in rows.items()} == {
         "inv_1": (REALM, "held"),
         "inv_2": (REALM, "held"),
         "inv_3": (OTHER, "created"),

@@ -19,14 +19,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from books.core.clock import VirtualClock
-from books.core.settings import QuickBooksSettings, WatchSettings
+from books.ledgers.quickbooks.settings import QuickBooksSettings
+from books.ledgers.registry import vendor
 from books.operations import runs
 from books.operations.alerts import facts, rules
 from books.operations.alerts.check import Checked, check
 from books.operations.alerts.sending import addresses
 from books.operations.runs import Run
+from books.operations.settings import WatchSettings
 from books.store import Store
-from books.store.tables_infra import metered_reads, token
+from books.store.tables_infra import metered, token
 from books.store.tables_posting import posting
 from sandbox.server import running
 
@@ -60,7 +62,9 @@ class World:
 
     @property
     def sources(self) -> facts.Sources:
-        return facts.Sources("production", self.settings, self.store, self.published, JOBS, self.watch)
+        return facts.Sources(
+            "production", vendor("quickbooks"), self.settings, self.store, self.published, JOBS, self.watch
+        )
 
     def facts(self, **other) -> facts.Facts:
         return replace(facts.gather(self.sources, self.clock), **other)
@@ -69,7 +73,7 @@ class World:
         return {cause.key: cause for cause in rules.found(rules.judge(self.facts(**other)))}
 
     def check(self, urls: str = "") -> Checked:
-        return check(self.sources, addresses(urls), self.clock)
+        return check(self.sources, addresses(urls, "bridge"), self.clock)
 
     def hours(self, hours: float) -> None:
         self.clock.advance(hours * 3600)
@@ -100,16 +104,16 @@ class World:
 
     def reads(self, count: int) -> None:
         with self.store.begin() as conn:
-            conn.execute(delete(metered_reads))
+            conn.execute(delete(metered))
             month = self.clock.now().format("YYYY-MM")
-            conn.execute(insert(metered_reads).values(connection=CONNECTION, month=month, reads=count))
+            conn.execute(insert(metered).values(connection=CONNECTION, month=month, calls=count))
 
     def refuse(self, number: str, outcome: str = "rejected", code: str = "missing_service") -> None:
         values = dict.fromkeys(("content_sha256", "seen_sha256", "mapping_sha256"), "0") | {
             "connection": CONNECTION,
             "opsmerge_invoice_id": f"inv_{number}",
             "provider": "quickbooks_online",
-            "realm_id": REALM,
+            "company_id": REALM,
             "number": number,
             "outcome": outcome,
             "fault_code": code,

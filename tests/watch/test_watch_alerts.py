@@ -23,6 +23,9 @@ def rows(world) -> list[dict]:
         return [dict(row) for row in conn.execute(select(alert).order_by(alert.c.id)).mappings()]
 
 
+WHERE = "OpsMerge to QuickBooks (production)"
+
+
 def test_one_message_per_cause_and_one_when_it_is_over(world, hook):
     """Five checks while it lasts: one message. The check after it: one more. Then silence."""
     world.tokens(refused_at=world.clock.now())
@@ -88,7 +91,7 @@ def test_a_message_that_could_not_be_sent_is_sent_by_the_next_check(world, hook)
     world.tokens(refused_at=world.clock.now())
     hook.status = 503
     checked = world.check(hook.url)
-    assert checked.exit_code(sending.addresses(hook.url)) is Exit.TRY_LATER
+    assert checked.exit_code(sending.addresses(hook.url, "bridge")) is Exit.TRY_LATER
     assert "1 JSON" in checked.failures[0]
     assert "503" in checked.failures[0]
     assert checked.open[0].failure == checked.failures[0]
@@ -162,7 +165,7 @@ def test_an_address_that_apprise_does_not_know_is_named_by_its_place(world, hook
     world.tokens(refused_at=world.clock.now())
     urls = f"{hook.url} nosuch://{PASSWORD}@host"
     checked = world.check(urls)
-    assert checked.exit_code(sending.addresses(urls)) is Exit.MISCONFIGURED
+    assert checked.exit_code(sending.addresses(urls, "bridge")) is Exit.MISCONFIGURED
     assert "2 unknown" in checked.failures[0]
     assert PASSWORD not in checked.failures[0]
     assert len(hook.messages) == 1
@@ -195,7 +198,7 @@ def test_no_part_of_an_address_is_in_a_log_the_store_or_a_failure(world, hook, m
     world.check(urls)
     assert len(failed.failures) == 2
     raw = sqlite3.connect(world.store.engine.url.database)
-    left = debug_log.read_text() + "\n".join(raw.iterdump()) + f"{failed}{sending.addresses(urls)}"
+    left = debug_log.read_text() + "\n".join(raw.iterdump()) + f"{failed}{sending.addresses(urls, 'bridge')}"
     raw.close()
     assert "POST" in debug_log.read_text()
     assert [secret for secret in (PASSWORD, PATH_TOKEN) if secret in left] == []
@@ -205,21 +208,21 @@ def test_when_nothing_can_be_looked_at_that_is_told_once_and_its_end_too(tmp_pat
     """The store is gone: it cannot remember what was told, an empty file does."""
     marker = tmp_path / ".books" / "unwatched-production"
     halt = Halt("the state store cannot be opened", exit_code=Exit.TRY_LATER, remedy="check store_url")
-    there = sending.addresses(hook.url)
+    there = sending.addresses(hook.url, "bridge")
     hook.status = 503
-    assert len(notify_monitoring_down(marker, halt, there, "production")) == 1
+    assert len(notify_monitoring_down(marker, halt, there, WHERE)) == 1
     hook.status = 200
     for _check in range(3):
-        notify_monitoring_down(marker, halt, there, "production")
+        notify_monitoring_down(marker, halt, there, WHERE)
     for _check in range(3):
-        notify_monitoring_restored(marker, there, "production")
+        notify_monitoring_restored(marker, there, WHERE)
     assert hook.titles == ["the bridge cannot be watched", "resolved: the bridge can be watched again"]
 
 
 def test_the_test_message_says_that_nothing_is_wrong(hook):
     """`--test` sends it to each address."""
-    [address] = sending.addresses(hook.url)
-    assert sending.send(address, trial("production")) is None
+    [address] = sending.addresses(hook.url, "bridge")
+    assert sending.send(address, trial(WHERE)) is None
     assert hook.titles == ["test"]
     assert "Nothing is wrong" in hook.messages[0]["message"]
 

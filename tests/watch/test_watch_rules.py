@@ -17,7 +17,7 @@ from books.operations.alerts.facts import Disk
 from books.operations.alerts.inbox import InboxLag
 from books.operations.alerts.reconciliation import Reconciliation
 from books.store.tables_infra import token
-from books.transport.governor import Governor, limits_of
+from books.transport.governor import Governor
 from books.webhooks.inbox import Inbox
 
 REALM = "9341453000000001"
@@ -92,7 +92,7 @@ def test_a_rate_limit_is_told_after_hours_not_minutes(world):
 
 def test_a_pause_of_hours_that_lies_ahead_is_told_at_once(world):
     """Retry-After of half a day: nobody has to wait two hours to hear of it."""
-    governor = Governor(world.store, world.clock, limits_of(world.settings))
+    governor = Governor(world.store, world.clock, world.settings.access.limits)
     governor.pause(CONNECTION, 43_200, "HTTP 429")
     assert "12.0 hours" in world.wrong()["rate_limited"].message
 
@@ -211,9 +211,9 @@ def test_silent_webhooks_are_told_where_there_is_a_receiver(world):
 def test_the_inbox_says_what_waits_and_what_no_notice_told_of(world):
     """From the receiver's own log: nothing without a receiver; then the lag, and silence: until a notice comes."""
     assert (world.facts().inbox, world.facts().unnoticed) == (None, None)
-    inbox = Inbox(world.store)
-    inbox.record_heartbeat("quickbooks")
-    inbox.receive("quickbooks", [b"[]"])
+    inbox = Inbox(world.store, QuickBooksWebhooks(()), "sandbox")
+    inbox.record_heartbeat()
+    inbox.receive([b"[]"])
     world.hours(0.5)
     assert (world.facts().inbox.waiting, world.facts().inbox.oldest_seconds) == (1, 1800)
     inbox.record_unnoticed(CONNECTION, "payment", {"17": world.clock.now()})
@@ -221,11 +221,11 @@ def test_the_inbox_says_what_waits_and_what_no_notice_told_of(world):
     world.hours(2)
     assert set(world.wrong()) == {"webhook_silence", "webhooks_stand_still"}
     event = {"id": "1", "type": "qbo.payment.updated.v1", "intuitaccountid": REALM, "intuitentityid": "99"}
-    inbox.receive("quickbooks", [json.dumps([event]).encode()])
-    inbox.split(QuickBooksWebhooks(()), "sandbox", (REALM,))
+    inbox.receive([json.dumps([event]).encode()])
+    inbox.split((REALM,))
     inbox.mark_read(CONNECTION, "payment", inbox.noticed(CONNECTION, "payment", 0).seq)
     assert "webhook_silence" not in world.wrong()
-    assert [row["entity_id"] for row in inbox.missed()] == ["17"]
+    assert [row["entity_id"] for row in inbox.missed(CONNECTION)] == ["17"]
     inbox.record_unnoticed(CONNECTION, "payment", {"18": world.clock.now().add(seconds=1)})
     world.hours(2)
     assert "webhook_silence" in world.wrong()
@@ -286,13 +286,13 @@ def test_a_cut_off_refresh_and_other_companies_do_not_disturb(world):
 
 def test_deliveries_that_nobody_splits_are_told(world):
     """Five minutes after a delivery was kept and not split, and not before, and over once it is."""
-    inbox = Inbox(world.store)
-    inbox.record_heartbeat("quickbooks")
-    inbox.receive("quickbooks", [b"rubbish"])
+    inbox = Inbox(world.store, QuickBooksWebhooks(()), "sandbox")
+    inbox.record_heartbeat()
+    inbox.receive([b"rubbish"])
     assert "webhooks_stand_still" not in world.wrong()
     world.clock.advance(301)
     cause = world.wrong()["webhooks_stand_still"]
     assert "5 minutes" in cause.message
     assert "pull-payments" in cause.remedy
-    inbox.split(QuickBooksWebhooks(()), "sandbox")
+    inbox.split()
     assert "webhooks_stand_still" not in world.wrong()

@@ -24,8 +24,6 @@ sys.path.insert(0, str(Path(__file__).parent))  # so that tests here share `webh
 
 from webhook_bodies import REALM, TOKEN
 
-READS = {"payment": (), "invoice": ("created",)}
-
 
 @dataclass(frozen=True)
 class Running:
@@ -64,15 +62,15 @@ def store(store_url: str, clock: VirtualClock) -> Iterator[Store]:
 
 
 @pytest.fixture
-def inbox(store: Store) -> Inbox:
-    return Inbox(store)
+def inbox(store: Store, dialect: QuickBooksWebhooks) -> Inbox:
+    return Inbox(store, dialect, "sandbox")
 
 
 @pytest.fixture
 def receiver(tmp_path, dialect: QuickBooksWebhooks) -> Iterator[Running]:
     """The receiver on a SQLite store, without a job to start."""
     opened = Store.open(f"sqlite:///{tmp_path}/books/books.db")
-    receiver = Receiver(Inbox(opened), dialect, "sandbox", (REALM,), READS, logging.getLogger("test"))
+    receiver = Receiver(Inbox(opened, dialect, "sandbox"), dialect, (REALM,), logging.getLogger("test"))
     with running(make_app(receiver)) as url:
         yield Running(url, opened, receiver)
     opened.close()

@@ -41,8 +41,8 @@ def take_in(inbox: Inbox, dialect: QuickBooksWebhooks):
     """Keep and split deliveries."""
 
     def take(*bodies: bytes, realms: tuple[str, ...] = (REALM,)):
-        inbox.receive("quickbooks", bodies)
-        return inbox.split(dialect, "sandbox", realms)
+        inbox.receive(bodies)
+        return inbox.split(realms)
 
     return take
 
@@ -154,8 +154,8 @@ def test_what_only_the_store_refuses_is_a_dead_letter_too(inbox, store):
                 Notice(company, "payment", "2", "created", "b", None if body == b"good" else at),
             ]
 
-    inbox.receive("quickbooks", [b"raise", b"late", b"good"])
-    done = inbox.split(Raising(()), "sandbox", (REALM,))
+    inbox.receive([b"raise", b"late", b"good"])
+    done = Inbox(inbox._store, Raising(()), "sandbox").split((REALM,))
     assert (done.deliveries, done.notices, done.dead_letters) == (3, 2, 2)
     assert [(row["place"], row["reason"], row["event"]) for row in rows(store, webhook_dead_letter)] == [
         (-1, "the delivery cannot be split (MemoryError)", "raise"),
@@ -173,12 +173,12 @@ def test_a_delivery_full_of_dead_letters_fills_no_store(take_in, store):
 
 def test_splitting_that_stands_still_is_told(inbox, clock, dialect):
     """Five minutes unsplit: splitting stands still; split, it does not."""
-    inbox.receive("quickbooks", [body_of(cloud_event("190"))])
+    inbox.receive([body_of(cloud_event("190"))])
     clock.advance(299)
     assert not inbox.backlog([]).stands_still
     clock.advance(2)
     assert inbox.backlog([]).stands_still
-    inbox.split(dialect, "sandbox", (REALM,))
+    inbox.split((REALM,))
     assert not inbox.backlog([]).stands_still
 
 
@@ -211,7 +211,7 @@ def test_a_company_that_is_connected_later_gets_its_letters(take_in, inbox, dial
     take_in(body_of(cloud_event("190", intuitaccountid=OTHER)))
     assert notices(store) == []
     assert inbox.revive() == 1
-    inbox.split(dialect, "sandbox", (OTHER,))
+    inbox.split((OTHER,))
     assert notices(store) == [(f"sandbox:{OTHER}", "payment", "190", "created")]
     assert rows(store, webhook_dead_letter) == []
 
@@ -254,13 +254,13 @@ def test_replay_appends_to_the_log(take_in, inbox):
     """Replayed notices come again after every offset, one for each object."""
     take_in(body_of(cloud_event("190"), cloud_event("190", "qbo.payment.voided.v1"), cloud_event("191")))
     offset = inbox.noticed(CONNECTION, "payment", 0).seq
-    assert inbox.replay(webhook_notice.c.entity_id == "190") == 1
+    assert inbox.replay(CONNECTION, webhook_notice.c.entity_id == "190") == 1
     assert list(inbox.noticed(CONNECTION, "payment", offset).changed_at) == ["190"]
 
 
 def test_the_backlog_is_what_waits(take_in, inbox, clock):
     """Deliveries not split and notices not handed on count, with the age of the oldest; read, they no longer do."""
-    inbox.receive("quickbooks", [body_of(cloud_event("190"))])
+    inbox.receive([body_of(cloud_event("190"))])
     clock.advance(30)
     assert (inbox.backlog(["payment"]).unsplit, inbox.backlog(["payment"]).oldest_seconds) == (1, 30)
     take_in()
@@ -277,10 +277,10 @@ def test_the_backlog_is_what_waits(take_in, inbox, clock):
 def test_what_is_old_is_forgotten(take_in, inbox, clock, store):
     """After 90 days deliveries, notices and letters are gone; what is younger, or not split yet, stays."""
     take_in(body_of(cloud_event("190")), b"rubbish")
-    inbox.receive("quickbooks", [body_of(cloud_event("191"))])
+    inbox.receive([body_of(cloud_event("191"))])
     clock.advance(91 * 86_400)
     take_in_later = body_of(cloud_event("192"))
-    inbox.receive("quickbooks", [take_in_later])
+    inbox.receive([take_in_later])
     assert inbox.prune() == 2
     assert notices(store) == []
     assert rows(store, webhook_dead_letter) == []
@@ -296,27 +296,27 @@ class TestMissed:
 
     def test_a_change_without_a_notice_counts_after_an_hour(self, inbox, take_in, clock):
         """A notice may be late; after an hour without one, the change was missed, once."""
-        inbox.record_heartbeat("quickbooks")
+        inbox.record_heartbeat()
         clock.advance(60)
         changed = {"1": clock.now(), "2": clock.now(), "3": None}
         assert inbox.record_unnoticed(CONNECTION, "payment", changed) == 2
         assert inbox.record_unnoticed(CONNECTION, "payment", changed) == 0
-        assert inbox.missed() == []
+        assert inbox.missed(CONNECTION) == []
         take_in(body_of(cloud_event("2", time=clock.now().isoformat())))
         clock.advance(3700)
-        assert [row["entity_id"] for row in inbox.missed()] == ["1"]
+        assert [row["entity_id"] for row in inbox.missed(CONNECTION)] == ["1"]
 
     def test_a_notice_that_came_first_is_no_miss(self, inbox, take_in, clock):
         """A change that was noticed before it was read does not count, nor one from before the receiver."""
         before = clock.now()
         clock.advance(10)
-        inbox.record_heartbeat("quickbooks")
+        inbox.record_heartbeat()
         take_in(body_of(cloud_event("1", time=clock.now().isoformat())))
         assert inbox.record_unnoticed(CONNECTION, "payment", {"1": clock.now(), "2": before}) == 0
 
     def test_a_receiver_that_was_given_up_misses_nothing(self, inbox, clock):
         """Seven days after its last sign of life a receiver is no longer expected to tell of anything."""
-        inbox.record_heartbeat("quickbooks")
+        inbox.record_heartbeat()
         clock.advance(8 * 86_400)
         assert inbox.record_unnoticed(CONNECTION, "payment", {"1": clock.now()}) == 0
 
@@ -367,8 +367,8 @@ BODIES = st.one_of(
 def test_no_body_stops_the_next(body, inbox, dialect, store):
     """Whatever was signed, in either shape, is kept and split, what follows it is read, and so is what it says."""
     number = uuid4().hex
-    inbox.receive("quickbooks", [body, body_of(cloud_event(number))])
-    inbox.split(dialect, "sandbox", (REALM,))
+    inbox.receive([body, body_of(cloud_event(number))])
+    inbox.split((REALM,))
     assert inbox.backlog([]).unsplit == 0
     news = inbox.noticed(CONNECTION, "payment", 0)
     assert number in news.changed_at

@@ -16,6 +16,7 @@ from sqlalchemy import func, select, update
 from webhook_bodies import CONNECTION, TOKEN, body_of, cloud_event
 from webhook_process import FORKING, receive
 
+from books.ledgers.quickbooks.webhook import QuickBooksWebhooks
 from books.store import Store
 from books.store.tables_webhooks import webhook_delivery, webhook_notice
 from books.webhooks import receiver as limits
@@ -93,7 +94,7 @@ def test_a_client_that_leaves_does_no_harm(receiver):
 
 def test_a_store_that_cannot_be_written_is_a_503(receiver, monkeypatch):
     """QuickBooks is told to send it again; once the store can be written, it is taken."""
-    monkeypatch.setattr(limits, "KEEP_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(receiver.receiver, "_seconds", 0.2)
     body = body_of(cloud_event())
     with receiver.store.begin():
         assert receiver.post(body) == 503
@@ -107,7 +108,7 @@ def test_health_shows_how_far_behind_the_reading_is(receiver):
     receiver.post(body_of(cloud_event("190")))
     wait_for(lambda: receiver.health()["lag"]["notices_unread"] == 1)
     assert receiver.health()["lag"]["oldest_seconds"] >= 0
-    inbox = Inbox(receiver.store)
+    inbox = Inbox(receiver.store, receiver.receiver.dialect, "sandbox")
     inbox.mark_read(CONNECTION, "payment", inbox.noticed(CONNECTION, "payment", 0).seq)
     assert receiver.health()["lag"] == {"deliveries_unsplit": 0, "notices_unread": 0, "oldest_seconds": None}
 
@@ -231,7 +232,7 @@ def test_no_acknowledged_delivery_is_lost_over_twenty_kills(process, tmp_path):
     for worker in workers:
         worker.join()
     store = Store.open(f"sqlite:///{tmp_path}/books/books.db")
-    wait_for(lambda: Inbox(store).backlog([]).unsplit == 0, 60)
+    wait_for(lambda: Inbox(store, QuickBooksWebhooks(()), "sandbox").backlog([]).unsplit == 0, 60)
     with store.read() as connection:
         noticed = set(connection.execute(select(webhook_notice.c.entity_id)).scalars())
     store.close()

@@ -31,12 +31,11 @@ def receive(port: Connection, store_url: str, job_words: str | None, request_sec
     trigger.QUIET_SECONDS = 0.5
     lock_file = Path(tempfile.mkdtemp()) / "job.lock"
     job = Job(["sh", "-c", job_words], Path.cwd(), lock_file) if job_words else None
+    dialect = QuickBooksWebhooks((TOKEN,))
     receiver = Receiver(
-        Inbox(Store.open(store_url)),
-        QuickBooksWebhooks((TOKEN,)),
-        "sandbox",
+        Inbox(Store.open(store_url), dialect, "sandbox"),
+        dialect,
         (REALM,),
-        {"payment": ()},
         logger,
         trigger.Trigger(job, logger) if job else None,
     )

@@ -29,23 +29,25 @@
     'id': 'varchar', 'name': 'varchar', 'rate': 'decimal(9,4)', 'quickbooks_tax_code': 'varchar'}, **loaded),
   'raw_opsmerge._loads': loads,
   'raw_quickbooks.postings': dict({
-    'provider': 'varchar', 'connection': 'varchar', 'realm_id': 'varchar', 'opsmerge_invoice_id': 'varchar',
+    'provider': 'varchar', 'connection': 'varchar', 'company_id': 'varchar', 'opsmerge_invoice_id': 'varchar',
     'number': 'varchar', 'outcome': 'varchar', 'external_id': 'varchar', 'fault_code': 'varchar',
     'fault_message': 'varchar', 'remedy': 'varchar', 'currency': 'varchar', 'net': 'decimal(18,2)',
     'tax': 'decimal(18,2)', 'total': 'decimal(18,2)', 'ledger_total': 'decimal(18,2)', 'ledger_tax': 'decimal(18,2)',
-    'payload_sha256': 'varchar', 'request_id': 'varchar', 'intuit_tid': 'varchar', 'attempts': 'bigint',
+    'payload_sha256': 'varchar', 'request_id': 'varchar', 'vendor_request_id': 'varchar', 'attempts': 'bigint',
     'first_attempted_at': 'timestamp with time zone', 'attempted_at': 'timestamp with time zone',
     'finished_at': 'timestamp with time zone', 'seq': 'bigint', 'written_to_opsmerge': 'boolean'}, **loaded),
   'raw_quickbooks.push_runs': dict({
     'connection': 'varchar', 'id': 'varchar', 'started_at': 'timestamp with time zone',
     'finished_at': 'timestamp with time zone', 'complete': 'boolean'}, **loaded),
   'raw_quickbooks.payments': dict({
+    'connection': 'varchar',
     'realm_id': 'varchar', 'id': 'varchar', 'txn_date': 'date', 'total_amount': 'decimal(18,2)',
     'unapplied_amount': 'decimal(18,2)', 'currency': 'varchar', 'exchange_rate': 'decimal(18,6)',
     'customer_id': 'varchar', 'customer_name': 'varchar', 'payment_ref_number': 'varchar', 'payment_method': 'varchar',
     'private_note': 'varchar', 'status': 'varchar', 'allocations': 'json', 'sync_token': 'varchar',
     'created_at': 'timestamp with time zone', 'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.invoices': dict({
+    'connection': 'varchar',
     'realm_id': 'varchar', 'id': 'varchar', 'doc_number': 'varchar', 'txn_date': 'date', 'due_date': 'date',
     'customer_id': 'varchar', 'customer_name': 'varchar', 'currency': 'varchar', 'exchange_rate': 'decimal(18,6)',
     'net_amount': 'decimal(18,2)', 'tax_amount': 'decimal(18,2)', 'total_amount': 'decimal(18,2)',
@@ -53,14 +55,17 @@
     'private_note': 'varchar', 'sync_token': 'varchar', 'created_at': 'timestamp with time zone',
     'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.credit_memos': dict({
+    'connection': 'varchar',
     'realm_id': 'varchar', 'id': 'varchar', 'doc_number': 'varchar', 'txn_date': 'date', 'customer_id': 'varchar',
     'customer_name': 'varchar', 'currency': 'varchar', 'net_amount': 'decimal(18,2)', 'tax_amount': 'decimal(18,2)',
     'total_amount': 'decimal(18,2)', 'remaining_credit': 'decimal(18,2)', 'status': 'varchar',
     'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.customers': dict({
+    'connection': 'varchar',
     'realm_id': 'varchar', 'id': 'varchar', 'display_name': 'varchar', 'email': 'varchar', 'active': 'boolean',
     'status': 'varchar', 'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks.accounts': dict({
+    'connection': 'varchar',
     'realm_id': 'varchar', 'id': 'varchar', 'name': 'varchar', 'account_type': 'varchar', 'currency': 'varchar',
     'current_balance': 'decimal(18,2)', 'status': 'varchar', 'updated_at': 'timestamp with time zone'}, **loaded),
   'raw_quickbooks._loads': loads,

@@ -26,8 +26,14 @@ class StoredSink(BatchSink):
     def __init__(self, target: TargetOpsMerge, *args: Any, **kwargs: Any) -> None:
         super().__init__(target, *args, **kwargs)
         self.writeback = target.writeback
+        self.connection = _connection_of(self.schema)
+        if self.connection:
+            self.writeback.name(self.connection)
         self.rejected = 0
         self._singer_target = target
+
+    required: tuple[str, ...] = ("connection",)
+    """Fields that a row must have beside its key."""
 
     def store(self, records: list[dict[str, Any]]) -> None:
         """Store these rows; OpsMerge is updated before STATE is emitted."""
@@ -38,7 +44,7 @@ class StoredSink(BatchSink):
         self._store([each for each in context.get("records", []) if self._has_key(each)])
 
     def _has_key(self, record: dict[str, Any]) -> bool:
-        for name in self.key_properties:
+        for name in dict.fromkeys((*self.key_properties, *self.required)):
             value = record.get(name)
             if not isinstance(value, (str, int)) or not 0 < len(str(value).strip()) <= KEY_LENGTH_MAX:
                 self._reject(record, f"its {name} is missing or has the wrong type")
@@ -86,6 +92,12 @@ class StoredSink(BatchSink):
         """Parse nothing: times are compared as text."""
 
 
+def _connection_of(schema: dict[str, Any]) -> str | None:
+    """Return the connection that our taps write into their SCHEMA (`books.singer.extracts.OfConnection`)."""
+    found = schema.get("properties", {}).get("connection", {}).get("const")
+    return str(found) if found else None
+
+
 class PostingsSink(StoredSink):
     """The result of each invoice's posting."""
 
@@ -102,7 +114,7 @@ class PaymentsSink(StoredSink):
 
     def setup(self) -> None:
         """Have OpsMerge's payments read in this run, to see what people did to them."""
-        self.writeback.refresh_payments()
+        self.writeback.refresh_payments(self.connection)
 
     def store(self, records: list[dict[str, Any]]) -> None:
         """Store the payments."""
@@ -116,7 +128,9 @@ class PaymentsSink(StoredSink):
 
 
 class InvoicesSink(StoredSink):
-    """What is still owed of each invoice in QuickBooks."""
+    """What is still owed of each invoice in the ledger. OpsMerge's own invoices name no connection, and are ignored."""
+
+    required = ()
 
     def store(self, records: list[dict[str, Any]]) -> None:
         """Store the balances."""

@@ -9,7 +9,7 @@ from singer_sdk import Target
 from singer_sdk.sinks import Sink
 
 from books.core.clock import Clock
-from books.core.settings import TARGET_PROPERTIES, TargetSettings, config_schema
+from books.ledgers.registry import vendor
 from books.singer.endings import TARGET_CAPABILITIES, PluginEndings
 from books.singer.lines import LineReader
 from books.singer.sink import STREAMS, IgnoringSink, Intake, IntakeSink, rejected
@@ -22,15 +22,17 @@ class TargetQuickBooks(PluginEndings, Target):
     """
 
     name = "target-quickbooks"
+    vendor = vendor("quickbooks")
     capabilities = TARGET_CAPABILITIES
     message_reader_class = LineReader
     default_sink_class = IgnoringSink
-    config_jsonschema: ClassVar[dict[str, Any]] = config_schema(TARGET_PROPERTIES)
+    config_jsonschema: ClassVar[dict[str, Any]] = vendor.push_settings.config_schema()
     _MAX_RECORD_AGE_IN_MINUTES = math.inf  # no STATE before the push: it would cover invoices that are not posted yet
 
     def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.intake = Intake(TargetSettings.from_config(self.config), self.logger, clock)
+        settings = self.vendor.push_settings.from_config(self.config)
+        self.intake = Intake(self.vendor, settings, self.logger, clock)
         self.max_parallelism = 1  # sinks only pass records on; threads would gain nothing
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:

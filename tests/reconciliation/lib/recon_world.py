@@ -228,7 +228,7 @@ def _post(world: World, invoice: Row) -> Row:
     world.postings[invoice["id"]] = {
         "provider": "quickbooks",
         "connection": CONNECTION,
-        "realm_id": REALM,
+        "company_id": REALM,
         "opsmerge_invoice_id": invoice["id"],
         "number": invoice["number"],
         "outcome": "created",
@@ -542,7 +542,7 @@ def posted_elsewhere(world: World) -> set[Drift]:
     one = world.take(_exact(world))
     posting = world.postings[one]
     del world.quickbooks[posting["external_id"]]
-    posting.update(connection="sandbox:111", realm_id="111")
+    posting.update(connection="sandbox:111", company_id="111")
     return {("I11", _number(world, one))}
 
 

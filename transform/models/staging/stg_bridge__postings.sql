@@ -2,7 +2,7 @@ with source as (select * from {{ source('raw_quickbooks', 'postings') }})
 
 select
   connection,
-  realm_id,
+  company_id,
   opsmerge_invoice_id,
   number,
   lower(outcome) as outcome,

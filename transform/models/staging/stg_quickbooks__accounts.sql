@@ -1,6 +1,7 @@
 with source as (select * from {{ source('raw_quickbooks', 'accounts') }})
 
 select
+  connection,
   realm_id,
   id as account_id,
   name,

@@ -1,6 +1,7 @@
 with source as (select * from {{ source('raw_quickbooks', 'credit_memos') }})
 
 select
+  connection,
   realm_id,
   id as credit_memo_id,
   doc_number,

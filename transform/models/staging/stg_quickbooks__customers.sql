@@ -1,6 +1,7 @@
 with source as (select * from {{ source('raw_quickbooks', 'customers') }})
 
 select
+  connection,
   realm_id,
   id as customer_id,
   display_name,

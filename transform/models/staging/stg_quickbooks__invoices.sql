@@ -1,6 +1,7 @@
 with source as (select * from {{ source('raw_quickbooks', 'invoices') }})
 
 select
+  connection,
   realm_id,
   id as external_id,
   doc_number,

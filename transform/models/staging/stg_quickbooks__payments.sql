@@ -1,6 +1,7 @@
 with source as (select * from {{ source('raw_quickbooks', 'payments') }})
 
 select
+  connection,
   realm_id,
   id as payment_id,
   cast(txn_date as date) as txn_date,

@@ -1,4 +1,4 @@
-"""`books connect`: a person consents in the browser, and the bridge gets access to their QuickBooks company."""
+"""`books connect`: a person consents in the browser, and the bridge gets access to their company's books."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from books.core import redact
 from books.core.clock import SystemClock
 from books.core.faults import Exit, Halt
 from books.core.paths import environment_file
-from books.ledgers.quickbooks.consent import Answer, Consent, NotTheAnswerError, Redirect
 from books.operations.connect import Connected, Connecting, ConnectSettings
+from books.operations.consent import Consent, NotTheAnswerError, Redirect
 from books.store import Store
+from books.transport.access import Code
 
 PASTES_MAX = 3
 SECONDS = 600
@@ -42,16 +43,16 @@ SECONDS = 600
 def command(
     context: Context, *, no_browser: bool, paste: bool, other_company: bool, timeout: int, as_json: bool
 ) -> None:
-    """Connect a QuickBooks company, or connect it again.
+    """Connect a company, or connect it again.
 
-    Opens Intuit's page in the browser, where a person chooses the company and agrees. The tokens go into the store;
+    Opens the vendor's page in the browser, where a person chooses the company and agrees. The tokens go into the store;
     the company is read, checked and named. It need not be known before: its id is printed for .env.
     """
     redact.install()
     setup, clock = ConnectSettings.read(context.environment), SystemClock()
     store = Store.open(setup.settings.store_url)
-    consent = Consent(setup.settings, setup.redirect, clock, timeout)
-    connecting = Connecting(setup.settings, store, clock, setup.redirect.uri, setup.seeds)
+    consent = Consent(setup.settings.access, setup.redirect, clock, timeout)
+    connecting = Connecting(setup.vendor, setup.settings, store, clock, setup.redirect.uri, setup.seeds)
     finish = partial(connecting.finish, other_company=other_company)
     if paste or setup.redirect.port is None:
         connected = finish(_pasted(consent, setup.redirect, opens=not (no_browser or paste)))
@@ -64,7 +65,7 @@ def command(
 
 
 def _listened(
-    consent: Consent, redirect: Redirect, seconds: float, finish: Callable[[Answer], Connected], *, opens: bool
+    consent: Consent, redirect: Redirect, seconds: float, finish: Callable[[Code], Connected], *, opens: bool
 ) -> Connected:
     """Connect with the answer that the browser brings to this machine."""
     with listening(redirect, consent) as loopback:
@@ -75,7 +76,7 @@ def _listened(
         return connected
 
 
-def _pasted(consent: Consent, redirect: Redirect, *, opens: bool) -> Answer:
+def _pasted(consent: Consent, redirect: Redirect, *, opens: bool) -> Code:
     """Return the answer in the address that a person pastes; after `PASTES_MAX` unusable ones, raise."""
     _show_address(consent, opens=opens)
     _say(f"Afterwards the browser's address begins with {redirect.uri}, whatever page it shows.")
@@ -86,7 +87,7 @@ def _pasted(consent: Consent, redirect: Redirect, *, opens: bool) -> Answer:
     raise _nothing_pasted()
 
 
-def _read_pasted(consent: Consent) -> Answer | None:
+def _read_pasted(consent: Consent) -> Code | None:
     try:
         return consent.read(click.prompt("Paste that whole address here", err=_for_scripts()))
     except NotTheAnswerError as wrong:
@@ -135,7 +136,7 @@ def _as_json(connected: Connected, setup: ConnectSettings) -> dict[str, Any]:
     return {
         "connection": connected.connection,
         "company": connected.company.name,
-        "realm_id": _realm(connected),
+        setup.vendor.words.company_setting: _company_id(connected),
         "country": connected.company.country,
         "home_currency": connected.company.home_currency,
         "refresh_token_dies_at": connected.refresh_expires_at,
@@ -146,13 +147,14 @@ def _as_json(connected: Connected, setup: ConnectSettings) -> dict[str, Any]:
     }
 
 
-def _realm(connected: Connected) -> str:
+def _company_id(connected: Connected) -> str:
     return connected.connection.rpartition(":")[2]
 
 
 def _lines_for_env(connected: Connected, setup: ConnectSettings) -> list[str]:
-    realm_id = _realm(connected)
-    return [] if setup.settings.realm_id == realm_id else [f"QUICKBOOKS_REALM_ID={realm_id}"]
+    company_id = _company_id(connected)
+    variable = setup.vendor.words.company_variable
+    return [] if setup.settings.company_id == company_id else [f"{variable}={company_id}"]
 
 
 def _print(connected: Connected, setup: ConnectSettings) -> None:
@@ -162,7 +164,7 @@ def _print(connected: Connected, setup: ConnectSettings) -> None:
         f"Connection {connected.connection} ({setup.environment})",
         ["what", "now"],
         [
-            ("company id (realm)", _realm(connected)),
+            (f"company id ({setup.vendor.words.company_id})", _company_id(connected)),
             ("country", company.country),
             ("home currency", company.home_currency),
             ("access to accounting", "yes: company and preferences were read"),
@@ -177,9 +179,11 @@ def _print(connected: Connected, setup: ConnectSettings) -> None:
         say(f"Put this into {file} or your secret manager; without it the plugins do not know the company:")
         say("", f"  {line}", "")
     if setup.seeds:
-        say("The refresh token in QUICKBOOKS_REFRESH_TOKEN is no longer used: remove it from the settings.")
+        variable = setup.vendor.words.refresh_token_variable
+        say(f"The refresh token in {variable} is no longer used: remove it from the settings.")
     if connected.formerly_posted:
         say(
             f"{connected.formerly_posted} invoices were posted before the company was disconnected: the next "
-            "`meltano run push-invoices` finds them again by number and adopts them; none is posted twice."
+            f"`meltano run {setup.vendor.jobs['push']}` finds them again by number and adopts them; none is posted "
+            "twice."
         )

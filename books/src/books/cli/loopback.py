@@ -1,4 +1,4 @@
-"""A small server on this machine that receives the browser's redirect from Intuit: one answer, then it stops."""
+"""A small server on this machine that receives the browser's redirect from the vendor: one answer, then it stops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from string import Template
 from urllib.parse import urlsplit
 
 from books.core.faults import Exit, Halt
-from books.ledgers.quickbooks.consent import Answer, Consent, NotTheAnswerError, Redirect, too_late
+from books.operations.consent import Consent, NotTheAnswerError, Redirect, too_late
+from books.transport.access import Code
 
 REQUEST_SECONDS = 10
 POLL_SECONDS = 0.05
@@ -37,7 +38,7 @@ class Loopback:
     def __init__(self, redirect: Redirect, consent: Consent) -> None:
         self._redirect = redirect
         self._consent = consent
-        self._answers: queue.Queue[Answer | Halt] = queue.Queue()
+        self._answers: queue.Queue[Code | Halt] = queue.Queue()
         self._answered = False
         self._decided, self._shown = threading.Event(), threading.Event()
         self._page = ("Nothing was connected", "The command in the terminal has ended. Run it again.", 200)
@@ -63,7 +64,7 @@ class Loopback:
         self._server.shutdown()
         self._server.server_close()
 
-    def wait(self, seconds: float) -> Answer:
+    def wait(self, seconds: float) -> Code:
         """Wait for the answer and return it.
 
         Raises:
@@ -91,7 +92,7 @@ class Loopback:
         if urlsplit(target).path != self._redirect.path:
             return 404, page("Page not found", "This address belongs to `books connect`.")
         try:
-            answer: Answer | Halt = self._consent.read(target)
+            answer: Code | Halt = self._consent.read(target)
         except NotTheAnswerError as stray:
             return 400, page("This is not the answer", f"{stray}.")
         except Halt as halt:
@@ -129,7 +130,7 @@ def _port_taken(port: int, error: OSError) -> Halt:
         exit_code=Exit.MISCONFIGURED,
         code="port_taken",
         remedy="end the program that uses it (perhaps another `books connect`), run `books connect --paste`, or set "
-        "BOOKS_REDIRECT_URI to http://localhost with another port that is registered at Intuit too",
+        "BOOKS_REDIRECT_URI to http://localhost with another port that is registered for the app too",
     )
 
 

@@ -39,7 +39,7 @@ TITLES = {
 def command(context: Context, *, as_json: bool) -> int:
     """Show what would be created, adopted and refused, and keep it as a plan that `books post --plan` can post.
 
-    Every invoice of OpsMerge is considered, whatever earlier pushes have read. QuickBooks is only read.
+    Every invoice of OpsMerge is considered, whatever earlier pushes have read. The ledger is only read.
     """
     session = Session.open(context.environment)
     ended, path = operation.make(session)
@@ -50,11 +50,11 @@ def command(context: Context, *, as_json: bool) -> int:
     if as_json:
         print_json({**plan.document(), "file": str(path), "totals": operation.totals(plan.rows)})
     else:
-        _print(plan, path, is_shut=bool(why_shut(session.store, session.connection)))
+        _print(plan, path, session.vendor.words.ledger, is_shut=bool(why_shut(session.store, session.connection)))
     return ended.code
 
 
-def _print(plan: Plan, path: Path, *, is_shut: bool) -> None:
+def _print(plan: Plan, path: Path, ledger: str, *, is_shut: bool) -> None:
     print_table(
         f"Plan {plan.id} for {plan.connection}, made {_moment(plan.made_at)}",
         ["would be", "invoice", "dated", "customer, or why not", "net", "VAT", "total", ""],
@@ -62,7 +62,7 @@ def _print(plan: Plan, path: Path, *, is_shut: bool) -> None:
         right=AMOUNTS,
     )
     print_table(
-        "In all (VAT and total as QuickBooks will compute them)",
+        f"In all (VAT and total as {ledger} will compute them)",
         ["would be", "invoices", "net", "VAT", "total", ""],
         [
             (TITLES[each["action"]], each["invoices"], each["net"], each["tax"], each["total"], each["currency"])

@@ -10,7 +10,7 @@ from books.cli import Context
 from books.cli.output import json_option, print_json, print_table, say
 from books.core import paths
 from books.core.faults import Exit
-from books.core.settings import TargetSettings
+from books.ledgers.settings import PushSettings
 from books.operations.preflight import Finding, State, inspect
 from books.operations.preflight.findings import Suggestion
 from books.operations.preflight.gather import read
@@ -31,8 +31,8 @@ def command(context: Context, *, write: bool, as_json: bool) -> int:
     Ends with 0 where nothing blocks (warnings or not), with 65 where invoices would be refused.
     """
     session = Session.open(context.environment)
-    settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
-    sides = read(session.configuration.plugin("tap-opsmerge"), settings, session.store)
+    settings = session.push_settings()
+    sides = read(session, settings)
     findings = inspect(sides)
     suggestions = [each.suggestion for each in findings if each.suggestion is not None]
     written = _write(settings, suggestions) if write else []
@@ -51,7 +51,7 @@ def command(context: Context, *, write: bool, as_json: bool) -> int:
     return Exit.REJECTED if blocks else Exit.DONE
 
 
-def _write(settings: TargetSettings, suggestions: Sequence[Suggestion]) -> list[Suggestion]:
+def _write(settings: PushSettings, suggestions: Sequence[Suggestion]) -> list[Suggestion]:
     from books.operations.preflight.writing import write
 
     return write(paths.resolve(settings.mapping_file), suggestions)
@@ -59,7 +59,7 @@ def _write(settings: TargetSettings, suggestions: Sequence[Suggestion]) -> list[
 
 def _print(
     session: Session,
-    settings: TargetSettings,
+    settings: PushSettings,
     findings: Sequence[Finding],
     suggestions: Sequence[Suggestion],
     written: Sequence[Suggestion],
@@ -86,7 +86,7 @@ def _print(
         say("Check the new entries, then run `books preflight` again.")
 
 
-def _print_candidates(settings: TargetSettings, findings: Sequence[Finding]) -> None:
+def _print_candidates(settings: PushSettings, findings: Sequence[Finding]) -> None:
     """Print the entries that a person may choose from, each with both names, as lines of the file."""
     found = [each for finding in findings if finding.suggestion is None for each in finding.candidates]
     if found:

@@ -1,4 +1,4 @@
-"""`books webhooks`: receive QuickBooks' webhooks, list what was received, have objects read again."""
+"""`books webhooks`: receive the ledger's webhooks, list what was received, have objects read again."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from books.cli.output import json_option, print_json, print_table, say
 from books.core import redact
 from books.operations import webhooks
 from books.operations.session import Session
-from books.operations.webhooks import JOB
 
 time_option = click.option("--since", type=click.DateTime(), help="Only what was received at this time (UTC) or later.")
 
 
 @click.group("webhooks")
 def command() -> None:
-    """Receive QuickBooks' webhooks, list what was received, have objects read again."""
+    """Receive the ledger's webhooks, list what was received, have objects read again."""
 
 
 @command.command("serve")
@@ -28,7 +27,7 @@ def command() -> None:
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; put a TLS proxy in front of it."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8030, show_default=True, help="0 takes a free port.")
-@click.option("--start-job/--no-start-job", default=True, help=f"Start {JOB} when there is something to read.")
+@click.option("--start-job/--no-start-job", default=True, help="Start pull-payments when there is something to read.")
 @click.pass_obj
 def serve_command(context: Context, *, host: str, port: int, start_job: bool) -> None:
     """Receive webhooks until stopped: store each, answer, and start pull-payments."""
@@ -38,10 +37,11 @@ def serve_command(context: Context, *, host: str, port: int, start_job: bool) ->
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     redact.install()
     logger = logging.getLogger("books.webhooks")
-    receiver = webhooks.make_receiver(Session.open(context.environment), logger, start_job=start_job)
+    session = Session.open(context.environment)
+    receiver = webhooks.make_receiver(session, logger, start_job=start_job)
     listening = bind(host, port)
     shown = f"[{host}]" if ":" in host else host
-    logger.warning("Listening on http://%s:%d/webhooks/quickbooks", shown, listening.getsockname()[1])
+    logger.warning("Listening on http://%s:%d%s", shown, listening.getsockname()[1], receiver.dialect.path)
     if host not in ("127.0.0.1", "::1", "localhost"):
         logger.warning("This address can be reached from other machines, without TLS: put a TLS proxy in front of it")
     serve(make_app(receiver), listening)
@@ -74,7 +74,7 @@ def log_command(
 
 @command.command("replay")
 @click.option("--entity", help="Only this kind of object, such as Payment.")
-@click.option("--id", "entity_id", help="Only the object with this id in QuickBooks.")
+@click.option("--id", "entity_id", help="Only the object with this id in the ledger.")
 @time_option
 @click.option("--dead", is_flag=True, help="Split the deliveries with dead letters once more, after fixing the cause.")
 @json_option
@@ -93,7 +93,10 @@ def replay_command(
     if as_json:
         print_json({"deliveries" if dead else "objects": count})
     else:
-        say(f"{count} {'deliveries are split' if dead else 'objects are read'} again by the next {JOB}.")
+        say(
+            f"{count} {'deliveries are split' if dead else 'objects are read'} again by the next "
+            f"{session.vendor.jobs['pull']}."
+        )
 
 
 def _in_utc(since: datetime | None) -> pendulum.DateTime | None:

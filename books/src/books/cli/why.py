@@ -79,7 +79,7 @@ def _mapped(story: Mapping[str, Any]) -> Iterator[str]:
 def _sent(story: Mapping[str, Any]) -> Iterator[str]:
     for each in story["tries"]:
         code = f" [{each['fault_code']}]" if each["fault_code"] else ""
-        tid = f", intuit_tid {each['intuit_tid']}" if each["intuit_tid"] else ""
+        tid = f", intuit_tid {each['vendor_request_id']}" if each["vendor_request_id"] else ""
         yield f"Sent {show(each['at'])}: {each['outcome'] or 'no answer'}{code}, request {each['request_id']}{tid}"
 
 

@@ -10,6 +10,11 @@ from typing import Protocol
 import pendulum
 
 
+def text_of(at: pendulum.DateTime) -> str:
+    """Return a time as text in UTC, always of the same width, so that it sorts."""
+    return at.in_timezone("UTC").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 class Clock(Protocol):
     """The clock that a caller is given."""
 

@@ -27,18 +27,11 @@ class Exit(IntEnum):
     MISCONFIGURED = 78
 
 
-RECONNECT = (
-    "reconnect: run `books connect` (or put a new refresh token into the setting refresh_token, "
-    "QUICKBOOKS_REFRESH_TOKEN)"
-)
-"""The remedy for a dead connection."""
-
-
 class Fault(Exception):  # noqa: N818 -- the contract's word
     """A refusal by a vendor or the network, in words that a user can act on.
 
     `code` is the vendor's fault code (or ours, lower_snake), `remedy` what the user should do, `vendor_request_id`
-    the id that the vendor's support asks for (QuickBooks: `intuit_tid`).
+    the id that the vendor's support asks for.
     """
 
     def __init__(self, message: str, *, code: str = "", remedy: str = "", vendor_request_id: str | None = None) -> None:

@@ -49,3 +49,8 @@ def _json_escape(character: str) -> str:
 
 def _escape(character: str) -> str:
     return ascii(character)[1:-1]
+
+
+def possessive(name: str) -> str:
+    """Return for example `QuickBooks'` or `Xero's`."""
+    return f"{name}'" if name.endswith("s") else f"{name}'s"

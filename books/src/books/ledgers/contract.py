@@ -8,13 +8,15 @@ Money is Decimal in the invoice's currency; rates are per cent (20 means 20 %).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+import pendulum
 
 from books.core.faults import Fault
 from books.transport.call import Turn
@@ -112,12 +114,35 @@ class KeyScope(StrEnum):
 
 
 @dataclass(frozen=True)
+class DuplicateNumbers:
+    """A ledger's switch that makes it refuse duplicate numbers, where no API shows it."""
+
+    switch: str
+    """Where a person finds it."""
+    variable: str
+    """The environment variable of the setting that keeps the answer."""
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a vendor's ledger can and cannot do, where posting depends on it."""
 
     provider: str
+    """The vendor's name in the store and in OpsMerge."""
+    ledger: str
+    """The ledger's name in messages."""
+    vendor: str
+    """Whose support helps."""
+    request_id_name: str
+    """What the vendor calls the id of a call, for its support."""
     number_chars_max: int
     lines_max: int
+    currency_remedy: str = ""
+    """What to do where the company does not take an invoice's currency."""
+    rate_remedy: str = ""
+    """What to do where the ledger has no exchange rate for a day."""
+    duplicates: DuplicateNumbers | None = None
+    """What a person has to say of the ledger's own check for duplicate numbers; None where it always makes one."""
     number_taken_code: str = ""
     """The fault code for an invoice number that is already used."""
     name_taken_code: str = ""
@@ -131,6 +156,15 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
+class Obstacle:
+    """A setting of the company that stands in the way of posting, and what to do about it."""
+
+    code: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class Company:
     """The company file behind a connection."""
 
@@ -138,12 +172,18 @@ class Company:
     name: str
     country: str
     home_currency: str
-    multi_currency: bool
-    vat_on: bool
-    custom_numbers: bool
-    """Whether the ledger accepts our invoice numbers; otherwise it assigns its own."""
+    currencies: frozenset[str] | None
+    """The currencies that invoices may have; None means any."""
     closed_until: date | None
     """The last day of the closed period; nothing may be dated on or before it."""
+    obstacles: tuple[Obstacle, ...] = ()
+    """What in the company's settings stands in the way of posting."""
+    is_test: bool | None = None
+    """Whether it is the vendor's test company; None where the vendor does not say."""
+
+    def takes(self, currency: str) -> bool:
+        """Return whether an invoice may have a currency."""
+        return self.currencies is None or currency in self.currencies
 
 
 @dataclass(frozen=True)
@@ -267,7 +307,7 @@ class Spent:
     """The calls of a run so far, and how many of them the vendor meters."""
 
     calls: int = 0
-    metered_reads: int = 0
+    metered: int = 0
 
 
 class Ledger(Protocol):
@@ -363,4 +403,56 @@ class Ledger(Protocol):
         `prove` is called right before the bytes are sent, each time; what it raises is raised, and nothing was sent.
         Raises Retry if the ledger refused the call for now: the batch is not sent again after a wait.
         """
+        ...
+
+
+Row = dict[str, Any]
+"""A row of `ledgers.columns`, without the key columns that name the company."""
+
+
+@dataclass(frozen=True)
+class Extract:
+    """One entity's rows, newest state last. `cursor()`, called after the last row, is where the next read starts."""
+
+    rows: Iterator[Row]
+    is_complete: bool
+    started_at: pendulum.DateTime
+    cursor: Callable[[], pendulum.DateTime]
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A kind of object of the ledger that is read back. `name` is the stream's (`ledgers.columns.STREAMS`)."""
+
+    name: str
+    notices: str
+    """What the vendor's notices call it (`ledgers.notices.fold`)."""
+    is_announced: bool = False
+    """Whether a notice is expected for each change. Not where we write ourselves, unless the vendor says so."""
+
+
+class Books(Protocol):
+    """One company's books, read back: what changed since the last read, everything, or single objects.
+
+    Raises, while reading: Halt, or another fault of `books.core.faults`. An incomplete read never passes as complete.
+    """
+
+    @property
+    def entities(self) -> Sequence[Entity]:
+        """What can be read."""
+        ...
+
+    def changes(self, entity: str) -> Extract:
+        """Return what changed in an entity since its cursor, or everything where the ledger cannot say.
+
+        A deletion is a row with `status: deleted`; it may hold no more than `id` and `updated_at`.
+        """
+        ...
+
+    def everything(self, entity: str) -> Extract:
+        """Return all rows of an entity, counted; each with its newest state last."""
+        ...
+
+    def objects(self, entity: str, ids: Iterable[str]) -> Iterator[Row]:
+        """Yield objects by id as they are now, a missing one as a deletion."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +40,31 @@ class WebhookDialect(Protocol):
     @property
     def provider(self) -> str:
         """The vendor's name in the store."""
+        ...
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's name in messages."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """The path of the receiver to which the vendor sends."""
+        ...
+
+    @property
+    def reads(self) -> Mapping[str, Collection[str]]:
+        """The entities that the pull reads, with the operations to ignore: e.g. an invoice that we just posted."""
+        ...
+
+    @property
+    def answer_seconds(self) -> float:
+        """How long the vendor waits for an answer before it sends a delivery again."""
+        ...
+
+    @property
+    def missed_after_seconds(self) -> float:
+        """How long a notice may take to arrive before its change counts as missed."""
         ...
 
     def is_genuine(self, body: bytes, headers: Mapping[str, str]) -> bool:

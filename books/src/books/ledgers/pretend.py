@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import Enum
 
+import pendulum
+
 from books.core import money
-from books.core.clock import Clock
+from books.core.clock import Clock, text_of
 from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
 from books.ledgers.contract import (
     Account,
     Capabilities,
     Company,
     Customer,
+    Entity,
+    Extract,
     Invoice,
     Item,
     KeyScope,
@@ -32,6 +36,7 @@ from books.ledgers.contract import (
     NewCustomer,
     NewItem,
     References,
+    Row,
     Spent,
     TaxCode,
     Whole,
@@ -91,6 +96,7 @@ class PretendLedger:
         key_scope: KeyScope = KeyScope.MEMBER,
     ) -> None:
         self.invoices: dict[str, LedgerInvoice] = {}
+        self.created_at: dict[str, pendulum.DateTime] = {}
         self.customers: dict[str, Customer] = {}
         self.items: dict[str, Item] = {}
         self._clock = clock
@@ -119,6 +125,9 @@ class PretendLedger:
         binds_call = self._key_scope is KeyScope.CALL
         return Capabilities(
             "pretend",
+            "the pretend ledger",
+            "nobody",
+            "request id",
             number_chars_max=21,
             lines_max=750,
             key_scope=self._key_scope,
@@ -137,9 +146,7 @@ class PretendLedger:
             name="Pretend Ltd",
             country="GB",
             home_currency="GBP",
-            multi_currency=False,
-            vat_on=True,
-            custom_numbers=True,
+            currencies=frozenset({"GBP"}),
             closed_until=None,
         )
 
@@ -304,6 +311,7 @@ class PretendLedger:
             source_id=source_id,
         )
         self.invoices[made.id] = made
+        self.created_at[made.id] = self._clock.now()
         self._answers[(key, member.bid)] = made
         return made
 
@@ -316,3 +324,57 @@ class PretendLedger:
         self._late = [late for late in self._late if late not in due]
         for _, key, members in due:
             self._apply(key, members)
+
+
+class PretendBooks:
+    """The same company, read back: invoices and customers. `cursors`: per entity the time to read from, or None."""
+
+    entities = (Entity("invoices", "invoice"), Entity("customers", "customer"))
+
+    def __init__(self, ledger: PretendLedger, clock: Clock, cursors: Mapping[str, pendulum.DateTime | None]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._cursors = cursors
+
+    def changes(self, entity: str) -> Extract:
+        """Return what was created since the cursor; everything without one."""
+        since = self._cursors.get(entity)
+        if since is None:
+            return self.everything(entity)
+        rows = [row for row in self._rows(entity) if row["created_at"] >= text_of(since)]
+        return self._extract(rows, is_complete=False)
+
+    def everything(self, entity: str) -> Extract:
+        """Return all rows."""
+        return self._extract(self._rows(entity), is_complete=True)
+
+    def objects(self, entity: str, ids: Iterable[str]) -> Iterator[Row]:
+        """Yield objects by id, a missing one as a deletion."""
+        there = {row["id"]: row for row in self._rows(entity)}
+        yield from (there.get(each, {"id": each, "status": "deleted"}) for each in ids)
+
+    def _extract(self, rows: Sequence[Row], *, is_complete: bool) -> Extract:
+        now = self._clock.now()
+        return Extract(iter(rows), is_complete, now, lambda: now)
+
+    def _rows(self, entity: str) -> list[Row]:
+        if entity == "customers":
+            made = text_of(self._clock.now())
+            return [
+                {"id": each.id, "display_name": each.name, "status": "active", "created_at": made}
+                for each in self._ledger.customers.values()
+            ]
+        return [
+            {
+                "id": each.id,
+                "doc_number": each.number,
+                "customer_id": each.customer_id,
+                "currency": each.currency,
+                "net_amount": each.net,
+                "tax_amount": each.tax,
+                "total_amount": each.total,
+                "status": "voided" if each.voided else "live",
+                "created_at": text_of(self._ledger.created_at[each.id]),
+            }
+            for each in self._ledger.invoices.values()
+        ]

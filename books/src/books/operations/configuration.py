@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from books.core.faults import Exit, Halt
 from books.core.paths import check_environment_file, environment_file, project_root
+from books.ledgers import registry
 
 if TYPE_CHECKING:
     from meltano.core.plugin.settings_service import PluginSettingsService
@@ -41,6 +42,14 @@ class Configuration:
         if self.file is not None:
             check_environment_file(self.environment, os.environ, is_loaded=False)
             self._project.refresh(dotenv_file=self.file)
+
+    def vendor(self) -> registry.Vendor:
+        """Return the vendor of the ledger that this environment posts to: the setting `ledger` of `books`.
+
+        Raises:
+            Halt: MISCONFIGURED; there is none of that name.
+        """
+        return registry.vendor(str(self.plugin("books").get("ledger") or registry.DEFAULT))
 
     def plugin(self, name: str) -> dict[str, Any]:
         """Return the settings of one plugin that are set.

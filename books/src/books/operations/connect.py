@@ -1,4 +1,4 @@
-"""Connect a company: exchange the consent for tokens, read the company, and check it."""
+"""Connect a company: exchange the consent for tokens, learn which company it is for, read the company and check it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,20 @@ from books import transport
 from books.core import redact
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt
-from books.core.settings import QuickBooksSettings
+from books.core.printable import possessive
 from books.ledgers.contract import Company
-from books.ledgers.quickbooks import open_client
-from books.ledgers.quickbooks.consent import Answer, Redirect
-from books.ledgers.quickbooks.ledger import QuickBooksLedger
+from books.ledgers.registry import Vendor
 from books.operations.breadcrumbs import is_given_up
 from books.operations.configuration import Configuration
+from books.operations.consent import Redirect
 from books.posting import checks
 from books.posting.journal import SqlJournal
 from books.store import Store
+from books.transport.access import AccessDeniedError, Code, CompanyRef, Meaning
+from books.transport.settings import LedgerSettings
 from books.transport.tokens import TokenStore
 
-NOT_VALID_HERE = "3100"
 HOME_COUNTRIES = ("GB", "UK", "GBR")
-
-
-QUICKBOOKS_PLUGINS = ("target-quickbooks", "tap-quickbooks-payments")
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,8 @@ class ConnectSettings:
     """The settings that `books connect` needs; the company need not be known yet."""
 
     environment: str
-    settings: QuickBooksSettings
+    vendor: Vendor
+    settings: LedgerSettings
     redirect: Redirect
     seeds: tuple[str, ...]
 
@@ -48,14 +46,18 @@ class ConnectSettings:
             Halt: MISCONFIGURED; a setting is missing or wrong.
         """
         configuration = Configuration(environment)
-        settings = QuickBooksSettings.from_config(configuration.plugin("target-quickbooks"), needs_realm=False)
-        redirect = Redirect.read(configuration.plugin("books").get("redirect_uri"), settings.environment)
-        return cls(configuration.environment, settings, redirect, seeds_of(configuration))
+        vendor = configuration.vendor()
+        config = configuration.plugin(vendor.target)
+        settings = vendor.settings.from_config(config, without=vendor.words.company_setting)
+        uri = configuration.plugin("books").get("redirect_uri")
+        redirect = Redirect.read(uri, settings.environment, settings.access)
+        return cls(configuration.environment, vendor, settings, redirect, seeds_of(configuration))
 
 
 def seeds_of(configuration: Configuration) -> tuple[str, ...]:
-    """Return the refresh tokens in the settings of the QuickBooks plugins, and register them as secrets."""
-    found = (configuration.plugin(name).get("refresh_token") for name in QUICKBOOKS_PLUGINS)
+    """Return the refresh tokens in the settings of the ledger's plugins, and register them as secrets."""
+    vendor = configuration.vendor()
+    found = (configuration.plugin(name).get("refresh_token") for name in (vendor.target, vendor.tap))
     seeds = tuple(dict.fromkeys(str(each) for each in found if each))
     redact.register(seeds)
     return seeds
@@ -78,42 +80,62 @@ class Connected:
 class Connecting:
     """Turns a consent into a connection. `seeds` are refresh tokens from the settings, not used any more afterwards."""
 
-    settings: QuickBooksSettings
+    vendor: Vendor
+    settings: LedgerSettings
     store: Store
     clock: Clock
     redirect_uri: str
     seeds: Sequence[str] = ()
 
-    def finish(self, answer: Answer, *, other_company: bool) -> Connected:
-        """Connect the company that was chosen, where it is the one that the settings name or `other_company` is set.
+    def finish(self, answer: Code, *, other_company: bool) -> Connected:
+        """Connect the company of a consent, where it is the one that the settings name or `other_company` is set.
 
         Raises:
-            Halt: MISCONFIGURED; another company was chosen (its consent is revoked). Also as `connect`.
+            Halt: MISCONFIGURED; another company was chosen, or several (the consent is given back). Also as `connect`.
         """
-        wanted = self.settings.realm_id
-        if wanted and answer.realm_id != wanted and not other_company:
-            self.refuse(answer)
-            raise _wrong_company(wanted, answer.realm_id)
-        return self.connect(answer)
+        wanted = "" if other_company else self.settings.company_id
+        if answer.company_id is None:
+            return self._connect_listed(answer, wanted)
+        if wanted and answer.company_id != wanted:
+            self._refuse(answer, answer.company_id)
+            raise self._wrong_company(wanted, answer.company_id)
+        return self.connect(answer, answer.company_id)
 
-    def refuse(self, answer: Answer) -> None:
-        """Revoke a consent that was given for the wrong company, unless the store already has that connection."""
-        tokens = self._tokens(answer)
+    def _refuse(self, answer: Code, company_id: str) -> None:
+        """End a consent that was given for the wrong company, unless the store already has that connection."""
+        tokens = self._tokens(company_id)
         if not tokens.state().connected:
-            tokens.exchange_code(answer.code, self.redirect_uri)
-            tokens.revoke()
+            grant, _companies = tokens.exchange(answer.code, self.redirect_uri)
+            tokens.give_back(grant)
 
-    def connect(self, answer: Answer) -> Connected:
-        """Store the tokens, then check with two reads that they give access to this company.
+    def connect(self, answer: Code, company_id: str) -> Connected:
+        """Store the tokens for a company, then read it to check that they give access to it.
 
         Raises:
             Halt: the code has expired (69); the keys are not for this environment (78; the consent is revoked); the
                 company could not be read now (75; the tokens are kept).
         """
-        settings = self._of(answer)
-        tokens = transport.tokens_of(settings, self.store, self.clock)
-        tokens.exchange_code(answer.code, self.redirect_uri)
+        tokens = self._tokens(company_id, with_seed=True)
+        grant, _companies = tokens.exchange(answer.code, self.redirect_uri)
+        tokens.keep(grant)
+        return self._check(company_id, tokens)
+
+    def _connect_listed(self, answer: Code, wanted: str) -> Connected:
+        """Connect where the vendor tells the companies of a consent only after its code was exchanged."""
+        anonymous = self._tokens(self.settings.company_id)
+        grant, companies = anonymous.exchange(answer.code, self.redirect_uri)
+        chosen = [each for each in companies or () if each.id == wanted or not wanted]
+        if len(chosen) != 1:
+            anonymous.give_back(grant)
+            raise self._not_one_company(wanted, companies or ())
+        tokens = self._tokens(chosen[0].id, with_seed=True)
+        tokens.keep(grant)
+        return self._check(chosen[0].id, tokens)
+
+    def _check(self, company_id: str, tokens: TokenStore) -> Connected:
+        """Read the company with the new tokens."""
         tokens.retire_seeds(self.seeds)
+        settings = self.settings.of_company(company_id)
         company = self._company(settings)
         state = tokens.state()
         return Connected(
@@ -125,22 +147,58 @@ class Connecting:
             warnings=tuple(_warnings(company)),
         )
 
-    def _of(self, answer: Answer) -> QuickBooksSettings:
-        return replace(self.settings, realm_id=answer.realm_id)
+    def _tokens(self, company_id: str, *, with_seed: bool = False) -> TokenStore:
+        """Return a company's token store. The settings' own refresh token may be for another company."""
+        settings = self.settings.of_company(company_id)
+        if not with_seed:
+            settings = replace(settings, refresh_token=None)
+        return transport.tokens_of(settings, self.store, self.clock)
 
-    def _tokens(self, answer: Answer) -> TokenStore:
-        """Return the token store, without the settings' own refresh token: that one is for another company."""
-        return transport.tokens_of(replace(self._of(answer), refresh_token=None), self.store, self.clock)
-
-    def _company(self, settings: QuickBooksSettings) -> Company:
+    def _company(self, settings: LedgerSettings) -> Company:
         SqlJournal(self.store, settings.connection).forget("company", [""])  # cached by an earlier connection
         try:
-            return QuickBooksLedger(open_client(settings, self.store, self.clock), settings.connection).company()
-        except Halt as halt:
-            if halt.code == NOT_VALID_HERE:
+            return self.vendor.open_ledger(settings, self.store, self.clock).company()
+        except AccessDeniedError as denied:
+            if denied.denial.meaning is Meaning.COMPANY_LOST:
                 transport.tokens_of(settings, self.store, self.clock).revoke()
-                raise _other_environment(settings, halt) from halt
+                raise self._other_environment(settings, denied) from denied
+            raise _unreadable(settings, denied) from denied
+        except Halt as halt:
             raise _unreadable(settings, halt) from halt
+
+    def _wrong_company(self, wanted: str, chosen: str) -> Halt:
+        return Halt(
+            f"company {chosen} was chosen, but the settings name company {wanted}: not connected, the consent was "
+            "revoked",
+            exit_code=Exit.MISCONFIGURED,
+            code="other_company",
+            remedy=f"run `books connect` again and choose the company with the id {wanted}; or set "
+            f"{self.vendor.words.company_variable} to {chosen}; or run `books connect --other-company`",
+        )
+
+    def _not_one_company(self, wanted: str, companies: Sequence[CompanyRef]) -> Halt:
+        """Return the fault for a consent that is for no company, several, or others than the one in the settings."""
+        found = ", ".join(f"{each.name} ({each.id})" for each in companies) or "none"
+        variable = self.vendor.words.company_variable
+        return Halt(
+            f"the consent is for {'another company than ' + wanted if wanted else 'no single company'}: {found}; not "
+            "connected, the consent was given back",
+            exit_code=Exit.MISCONFIGURED,
+            code="other_company",
+            remedy=f"run `books connect` again and choose one company; or set {variable} to the id of one of them",
+        )
+
+    def _other_environment(self, settings: LedgerSettings, denied: AccessDeniedError) -> Halt:
+        other = "production" if settings.environment == "sandbox" else "sandbox"
+        words = self.vendor.words
+        return Halt(
+            f"these keys give no access to company {settings.company_id} in {possessive(words.ledger)} environment "
+            f"{settings.environment} ({denied.code}); the consent was revoked",
+            exit_code=Exit.MISCONFIGURED,
+            code=denied.code,
+            remedy=words.other_environment.format(other=other),
+            vendor_request_id=denied.vendor_request_id,
+        )
 
 
 def _formerly_posted(store: Store, connection: str) -> int:
@@ -163,32 +221,10 @@ def _warnings(company: Company) -> list[str]:
     return found
 
 
-def _wrong_company(wanted: str, chosen: str) -> Halt:
+def _unreadable(settings: LedgerSettings, halt: Halt) -> Halt:
     return Halt(
-        f"company {chosen} was chosen, but the settings name company {wanted}: not connected, the consent was revoked",
-        exit_code=Exit.MISCONFIGURED,
-        code="other_company",
-        remedy=f"run `books connect` again and choose the company with the id {wanted}; or set QUICKBOOKS_REALM_ID to "
-        f"{chosen}; or run `books connect --other-company`",
-    )
-
-
-def _other_environment(settings: QuickBooksSettings, halt: Halt) -> Halt:
-    other = "production" if settings.environment == "sandbox" else "sandbox"
-    return Halt(
-        f"these keys give no access to company {settings.realm_id} in QuickBooks' environment {settings.environment} "
-        f"({NOT_VALID_HERE}); the consent was revoked",
-        exit_code=Exit.MISCONFIGURED,
-        code=NOT_VALID_HERE,
-        remedy="use Development keys with QUICKBOOKS_ENVIRONMENT=sandbox and a sandbox company, Production keys with "
-        f"production and a real one: set the other keys, or run `books --environment={other} connect`",
-        vendor_request_id=halt.vendor_request_id,
-    )
-
-
-def _unreadable(settings: QuickBooksSettings, halt: Halt) -> Halt:
-    return Halt(
-        f"company {settings.realm_id} has consented and its tokens are kept, but it could not be read: {halt.message}",
+        f"company {settings.company_id} has consented and its tokens are kept, but it could not be read: "
+        f"{halt.message}",
         exit_code=halt.exit_code,
         code=halt.code,
         remedy=halt.remedy,

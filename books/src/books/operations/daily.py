@@ -15,8 +15,6 @@ from books.operations.session import recorded_run, store_of
 from books.store import Store
 from books.webhooks.inbox import Inbox
 
-JOBS = ("push-invoices", "pull-payments", "reconcile")
-
 
 def run_daily(configuration: Configuration, *, force: bool, on_missed: Callable[[int], None]) -> int:
     """Run the three jobs and return the worst exit code.
@@ -25,10 +23,13 @@ def run_daily(configuration: Configuration, *, force: bool, on_missed: Callable[
     used.
     """
     with closing(store_of(configuration)) as store, recorded_run(configuration, store, "books:daily") as codes:
-        codes += [_run(job, configuration, store, force=force) for job in JOBS]
-        inbox = Inbox(store)
+        vendor = configuration.vendor()
+        names = vendor.jobs
+        codes += [_run(names[each], configuration, store, force=force) for each in ("push", "pull", "reconcile")]
+        connection = vendor.connection_of(configuration.plugin(vendor.target))
+        inbox = Inbox(store, vendor.webhooks(()), connection.partition(":")[0])
         if inbox.is_used():
-            on_missed(len(inbox.missed(since=SystemClock().now().subtract(days=1))))
+            on_missed(len(inbox.missed(connection, since=SystemClock().now().subtract(days=1))))
         return int(runs.worst(codes))
 
 

@@ -14,7 +14,7 @@ from books.operations.connect import seeds_of
 from books.operations.session import Session
 from books.opsmerge import OpsMergeSettings, open_client
 from books.posting.crash import Checkpoint
-from books.writeback.accounting import EFFECTS_LOCK, EFFECTS_WAIT_SECONDS, AccountingBlocks, BlockCounts
+from books.writeback.accounting import EFFECTS_WAIT_SECONDS, AccountingBlocks, BlockCounts, effects_lock
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def disconnect(session: Session, checkpoint: Checkpoint) -> Disconnected:
 
 def _clear_ids(session: Session, blocks: AccountingBlocks) -> BlockCounts:
     try:
-        with session.store.lock(EFFECTS_LOCK, EFFECTS_WAIT_SECONDS):
-            return blocks.write_due(clearing=True)
+        with session.store.lock(effects_lock(session.connection), EFFECTS_WAIT_SECONDS):
+            return blocks.write_due(session.connection, clearing=True)
     except Halt as halt:
         raise Halt(
             f"{session.connection} is disconnected, but not every invoice in OpsMerge was updated: {halt.message}",

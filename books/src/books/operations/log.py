@@ -28,7 +28,7 @@ COLUMNS = (
     "total",
     "ledger_total",
     "attempts",
-    "intuit_tid",
+    "vendor_request_id",
     "attempted_at",
     "finished_at",
     "opsmerge_invoice_id",

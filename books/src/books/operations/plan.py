@@ -13,6 +13,7 @@ from books.core import money
 from books.core.batches import batched
 from books.core.clock import SystemClock
 from books.core.faults import Exit, Halt
+from books.ledgers.registry import Vendor
 from books.operations import jobs
 from books.operations.session import Session
 from books.posting import plan as plans
@@ -22,9 +23,7 @@ from books.posting.postings import IN_THE_BOOKS
 from books.store.tables_posting import posting
 
 FOLDER = "plans"
-PIPELINE = ("tap-opsmerge--plan", "target-quickbooks--plan")
-PREFIXES = ("TARGET_QUICKBOOKS", "TARGET_QUICKBOOKS__PLAN")
-JOB = "push-invoices"
+SOURCE = "tap-opsmerge--plan"
 IDS_IN_ONE_QUERY = 500
 COLUMNS = (
     "opsmerge_invoice_id",
@@ -50,21 +49,23 @@ def make(session: Session) -> tuple[jobs.Ended, Path | None]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stamp = SystemClock().now().format("YYYYMMDDTHHmmss")
     fresh = folder / f"unnamed-{stamp}.json"
-    ended = jobs.run(session.configuration, session.store, PIPELINE, _dry_run(fresh))
+    pipeline = (SOURCE, f"{session.vendor.target}--plan")
+    ended = jobs.run(session.configuration, session.store, pipeline, _dry_run(session.vendor, fresh))
     if ended.code != Exit.DONE or not fresh.exists():
         return ended, None
     named = folder / f"plan-{stamp}-{plans.load(fresh).id}.json"
     return ended, fresh.rename(named)
 
 
-def _dry_run(path: Path) -> dict[str, str]:
+def _dry_run(vendor: Vendor, path: Path) -> dict[str, str]:
     """Return both names of each variable: whichever .env has, a plan never posts."""
     wanted = {"DRY_RUN": "true", "PLAN_FILE": str(path), "PLAN": ""}
-    return {f"{prefix}_{name}": value for prefix in PREFIXES for name, value in wanted.items()}
+    variables = (vendor.variable(name) for name in wanted), (vendor.variable(f"_PLAN_{name}") for name in wanted)
+    return {name: value for names in variables for name, value in zip(names, wanted.values(), strict=True)}
 
 
 def totals(rows: Sequence[PlanRow]) -> list[dict[str, Any]]:
-    """Return per action and currency how many, net, VAT as QuickBooks will compute it, and total."""
+    """Return per action and currency how many, net, VAT as the ledger will compute it, and total."""
     keys = dict.fromkeys((row.action, row.currency) for row in rows)
     return [_total(*key, [row for row in rows if (row.action, row.currency) == key]) for key in keys]
 
@@ -79,12 +80,12 @@ def _total(action: str, currency: str | None, rows: Sequence[PlanRow]) -> dict[s
 
 
 def tax(row: PlanRow) -> Decimal | None:
-    """Return the VAT as QuickBooks will compute it, or did; OpsMerge's where nothing will be there."""
+    """Return the VAT as the ledger will compute it, or did; OpsMerge's where nothing will be there."""
     return row.tax if row.ledger_tax is None else row.ledger_tax
 
 
 def gross(row: PlanRow) -> Decimal | None:
-    """Return the total as QuickBooks will show it, or does; OpsMerge's where nothing will be there."""
+    """Return the total as the ledger will show it, or does; OpsMerge's where nothing will be there."""
     return row.total if row.ledger_total is None else row.ledger_total
 
 
@@ -125,8 +126,8 @@ def post(session: Session, plan: Plan, path: Path, *, force: bool) -> jobs.Ended
             code="plan_refused",
             remedy="Choose the plan's environment with --environment, or make a plan for this one.",
         )
-    words = (*(["--force"] if force else []), "--full-refresh", JOB)
-    settings = {"TARGET_QUICKBOOKS_PLAN": str(path), "TARGET_QUICKBOOKS_DRY_RUN": "false"}
+    words = (*(["--force"] if force else []), "--full-refresh", session.vendor.jobs["push"])
+    settings = {session.vendor.variable("PLAN"): str(path), session.vendor.variable("DRY_RUN"): "false"}
     with jobs.push_lock(session.configuration.root):
         return jobs.run(session.configuration, session.store, words, settings)
 

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from books.core import paths, redact
-from books.core.clock import SystemClock
+from books.core.clock import Clock, SystemClock
 from books.core.faults import Exit, Halt
-from books.core.settings import QuickBooksSettings, WatchSettings
+from books.ledgers.contract import Ledger
+from books.ledgers.registry import Vendor
+from books.ledgers.settings import PushSettings
 from books.operations import runs
 from books.operations.configuration import Configuration
 from books.operations.runs import Run
+from books.operations.settings import WatchSettings
 from books.store import Store
+from books.transport.settings import STORE_URL, LedgerSettings
 
 if TYPE_CHECKING:
     from books.operations.alerts.facts import Sources
@@ -31,12 +35,12 @@ class Session:
     """One environment's configuration, its company and its open store."""
 
     configuration: Configuration
-    settings: QuickBooksSettings
+    settings: LedgerSettings
     store: Store
 
     @classmethod
     def open(cls, environment: str | None) -> Session:
-        """Read Meltano's settings of target-quickbooks and open the store they name.
+        """Read Meltano's settings of the ledger's target and open the store they name.
 
         Raises:
             Halt: MISCONFIGURED; a setting is missing or wrong, or the store cannot be opened.
@@ -45,7 +49,8 @@ class Session:
 
     @classmethod
     def _of(cls, configuration: Configuration) -> Session:
-        settings = QuickBooksSettings.from_config(configuration.plugin("target-quickbooks"))
+        vendor = configuration.vendor()
+        settings = vendor.settings.from_config(configuration.plugin(vendor.target))
         return cls(configuration, settings, Store.open(settings.store_url))
 
     @classmethod
@@ -66,12 +71,30 @@ class Session:
 
         return Sources(
             environment=self.configuration.environment,
+            vendor=self.vendor,
             settings=self.settings,
             store=self.store,
             published=published_of(self.configuration),
             jobs=self.configuration.jobs(),
             watch=WatchSettings.from_config(self.configuration.plugin("books")),
         )
+
+    def push_settings(self) -> PushSettings:
+        """Return the settings of the ledger's target.
+
+        Raises:
+            Halt: MISCONFIGURED; the message names the setting and what it should be.
+        """
+        return self.vendor.push_settings.from_config(self.configuration.plugin(self.vendor.target))
+
+    def open_ledger(self, clock: Clock) -> Ledger:
+        """Return the company's books."""
+        return self.vendor.open_ledger(self.settings, self.store, clock)
+
+    @property
+    def vendor(self) -> Vendor:
+        """Return the vendor of the company's ledger."""
+        return self.configuration.vendor()
 
     @property
     def connection(self) -> str:
@@ -90,7 +113,7 @@ def store_of(configuration: Configuration) -> Store:
     Raises:
         Halt: the store cannot be opened.
     """
-    return Store.open(configuration.plugin("target-quickbooks").get("store_url", "sqlite:///.books/books.db"))
+    return Store.open(configuration.plugin(configuration.vendor().target).get("store_url", STORE_URL))
 
 
 @contextmanager
@@ -106,9 +129,8 @@ def recorded_run(configuration: Configuration, store: Store, step: str) -> Itera
         message = f"{error.message}. {error.remedy}" if isinstance(error, Halt) else f"a bug: {type(error).__name__}"
         raise
     finally:
-        settings, ended_at = configuration.plugin("target-quickbooks"), SystemClock().now()
-        realm = settings.get("realm_id")
-        connection = f"{settings.get('environment', 'sandbox')}:{realm}" if realm else ""
+        vendor, ended_at = configuration.vendor(), SystemClock().now()
+        connection = vendor.connection_of(configuration.plugin(vendor.target))
         run = Run(connection, step, started_at, ended_at, runs.worst(codes), redact.mask(message), step)
         try:
             runs.record(store, run)

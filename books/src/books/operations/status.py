@@ -31,11 +31,8 @@ def status(session: Session) -> dict[str, Any]:
         "connection": facts.connection,
         "environment": facts.environment,
         "tokens": asdict(facts.token),
-        "throttle": {
-            **asdict(limits),
-            "left": {name: max(0, most - limits.used[name]) for name, most in limits.allowed.items()},
-        },
-        "reads": {"used": limits.metered_reads, "allowed": facts.monthly_reads},
+        "throttle": asdict(limits),
+        "reads": {"used": limits.metered, "allowed": facts.monthly_reads},
         "inbox": asdict(facts.inbox) if facts.inbox else None,
         "postings": facts.outcomes,
         "jobs": [asdict(each) for each in facts.job_runs],

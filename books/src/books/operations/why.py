@@ -11,7 +11,6 @@ from sqlalchemy import Connection, func, or_, select
 
 from books.core import money, paths
 from books.core.faults import Reject
-from books.core.settings import TargetSettings
 from books.ledgers.contract import Invoice
 from books.operations.session import Session
 from books.opsmerge import belonging
@@ -63,14 +62,16 @@ def _from_store(conn: Connection, row: Mapping[str, Any]) -> Row:
     return {
         "tries": _rows(conn, attempt, attempt.c.number, connection=key[0], opsmerge_invoice_id=key[1]),
         "seen": {name: seen.get(name) for name in ("status", "issue_date", "client_id", "client_name", "updated_at")},
-        "ended": documents.ended(conn, row["realm_id"], [row["external_id"] or ""]).get(row["external_id"]),
+        "ended": documents.ended(conn, row["connection"], [row["external_id"] or ""]).get(row["external_id"]),
         "mapped": money.loads(row["mapped"]) if row["mapped"] else None,
         "told": next(
             iter(_rows(conn, accounting_block, accounting_block.c.seq, connection=key[0], opsmerge_invoice_id=key[1])),
             None,
         ),
-        "paid": _rows(conn, allocation, allocation.c.payment_id, realm_id=row["realm_id"], opsmerge_invoice_id=key[1]),
-        "opsmerge_payments": _rows(conn, opsmerge_payment, opsmerge_payment.c.updated_at, invoice_id=key[1]),
+        "paid": _rows(conn, allocation, allocation.c.payment_id, connection=key[0], opsmerge_invoice_id=key[1]),
+        "opsmerge_payments": _rows(
+            conn, opsmerge_payment, opsmerge_payment.c.updated_at, connection=key[0], invoice_id=key[1]
+        ),
     }
 
 
@@ -114,7 +115,7 @@ def published(session: Session) -> Path | None:
 
 
 def reasons(session: Session, number: str) -> list[str]:
-    """Return why target-quickbooks may not know a number, most certain first."""
+    """Return why a push may not know a number, most certain first."""
     found = [_in_opsmerge(session, row) for row in _ask(session, SOURCE, (number.strip(),))]
     like = _alike(session, number)
     if like:
@@ -138,9 +139,11 @@ LEFT = {
 def _in_opsmerge(session: Session, row: Row) -> str:
     """Return what OpsMerge has under a number, and why a push leaves it or what a push does with it."""
     document = {**row, **{name: money.loads(row[name]) for name in JSON_COLUMNS if row.get(name)}}
-    settings = TargetSettings.from_config(session.configuration.plugin("target-quickbooks"))
+    settings = session.push_settings()
     try:
-        why = _next_push(records.parse(document), Scope(settings.post_from, session.connection))
+        why = _next_push(
+            records.parse(document), Scope(settings.post_from, session.connection, session.vendor.words.ledger)
+        )
     except Reject as wrong:
         why = f"the next push refuses it: {wrong.message}. {wrong.remedy}"
     return f"OpsMerge has it as {row['status']} (as of the last reconciliation): {why.rstrip('.')}."
@@ -154,10 +157,10 @@ def _next_push(invoice: Invoice, scope: Scope) -> str:
     if reason is not None:
         return LEFT.get(reason, f"its status is {reason}, and only open invoices are posted")
     if is_negative(invoice):
-        refused = negative_total(invoice.total)
+        refused = negative_total(invoice.total, scope.ledger)
         return f"{refused.message}, so the next push refuses it. {refused.remedy}"
     if is_before_go_live(invoice, scope):
-        return f"it is dated before post_from ({scope.post_from}), so it is only adopted where QuickBooks has it"
+        return f"it is dated before post_from ({scope.post_from}), so it is only adopted where {scope.ledger} has it"
     return "the next push takes it up"
 
 
@@ -175,7 +178,7 @@ def _last_push(session: Session) -> str:
     with session.store.read() as conn:
         at = conn.execute(newest).scalar()
     if at is None:
-        return f"No push to {session.connection} has come to its end yet: run push-invoices."
+        return f"No push to {session.connection} has come to its end yet: run {session.vendor.jobs['push']}."
     return (
         f"The last whole push began at {at:%Y-%m-%d %H:%M:%S}Z; what was opened since is due at the next one. Drafts, "
         "invoices opted out, and those dated before post_from are left alone."

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from books.core.faults import Reject
+from books.core.printable import possessive
 from books.ledgers.contract import Company, Invoice, LedgerInvoice
 from books.posting.postings import GONE
 
@@ -92,14 +93,14 @@ def _agrees(found: LedgerInvoice, invoice: Invoice, customer_id: str | None, com
     )
 
 
-def number_taken(found: LedgerInvoice) -> Reject:
+def number_taken(found: LedgerInvoice, ledger: str) -> Reject:
     """Return the conflict of a number that another invoice of the ledger has."""
     what = "a voided invoice" if found.voided else f"a different invoice of {found.total}"
     return Reject(
         f"the number is taken in the books by {what} (id {found.id})",
         code="number_taken",
         field="number",
-        remedy="Compare the two in QuickBooks; renumber or void the one that should not be there, then `books retry`.",
+        remedy=f"Compare the two in {ledger}; renumber or void the one that should not be there, then `books retry`.",
     )
 
 
@@ -113,13 +114,13 @@ def number_twice(other_id: str) -> Reject:
     )
 
 
-def gone(former_id: str | None) -> Reject:
+def gone(former_id: str | None, ledger: str) -> Reject:
     """Return why an invoice is held that was posted before a disconnect or a lost store, and is missing now."""
     under = f"its number and the id {former_id}" if former_id else "its number"
     return Reject(
-        f"it was posted before, and QuickBooks has no invoice under {under} any more",
+        f"it was posted before, and {ledger} has no invoice under {under} any more",
         code=GONE,
         field="number",
-        remedy="See in QuickBooks' audit log whether it was deleted or renumbered. Renumbered: correct the number "
-        "there, then `books retry` adopts it. Deleted: `books retry` posts it again.",
+        remedy=f"See in {possessive(ledger)} audit log whether it was deleted or renumbered. Renumbered: correct the "
+        "number there, then `books retry` adopts it. Deleted: `books retry` posts it again.",
     )

@@ -107,13 +107,13 @@ def identity_of(ledger: Ledger) -> Identity:
 
 def posting_of(candidate: Candidate, identity: Identity) -> Posting:
     """Return the row of a candidate, about its content and mapping as they are now, without any earlier refusal."""
-    connection, provider, realm_id = identity
+    connection, provider, company_id = identity
     invoice = candidate.invoice
     base = candidate.posting or Posting(
         connection=connection,
         opsmerge_invoice_id=candidate.id,
         provider=provider,
-        realm_id=realm_id,
+        company_id=company_id,
         number=candidate.number,
         outcome=Outcome.HELD,
         content_sha256=candidate.content_sha256,

@@ -9,20 +9,16 @@ from books.posting import records
 from books.posting.candidates import Candidate
 from books.posting.postings import Posting
 
-REMEDY = (
-    "Make the same change in QuickBooks, or undo it in OpsMerge; for a new document: void this one in QuickBooks, "
-    "then `books retry`."
-)
 
-
-def changed_after_posting(posting: Posting, candidate: Candidate) -> Reject:
+def changed_after_posting(posting: Posting, candidate: Candidate, ledger: str) -> Reject:
     """Return the conflict of an invoice that OpsMerge changed after it was posted."""
     what = differences(_as_posted(posting), candidate.invoice)
     return Reject(
         f"changed in OpsMerge after it was posted: {', '.join(what) or 'the content'}",
         code="changed_after_posting",
         field=what[0].split(" ", maxsplit=1)[0] if what else "",
-        remedy=REMEDY,
+        remedy=f"Make the same change in {ledger}, or undo it in OpsMerge; for a new document: void this one in "
+        f"{ledger}, then `books retry`.",
     )
 
 

@@ -9,8 +9,6 @@ from books.core.faults import Exit, Halt, Reject
 from books.ledgers.contract import Capabilities, Company, Invoice, Line
 from books.posting.records import TEXT_REMEDY
 
-US_CODES = frozenset({"US", "USA"})
-
 
 def check_company(company: Company) -> None:
     """Raise one clear message before the first write, instead of a refusal per invoice.
@@ -18,42 +16,24 @@ def check_company(company: Company) -> None:
     Raises:
         Halt: MISCONFIGURED; the company is not set up to take these invoices.
     """
-    if company.country.upper() in US_CODES:
-        raise _not_ready(
-            "company_country",
-            f"{company.name} is a US company, whose lines take TAX or NON instead of a VAT code",
-            "Use the UK company: set its realm_id and a refresh token for it.",
-        )
-    if not company.vat_on:
-        raise _not_ready(
-            "vat_off",
-            f"VAT is switched off in {company.name}",
-            "In QuickBooks: Taxes > VAT > set up VAT. The API cannot do it.",
-        )
-    if not company.custom_numbers:
-        raise _not_ready(
-            "custom_numbers_off",
-            f"custom transaction numbers are switched off in {company.name}: QuickBooks would replace our numbers",
-            "In QuickBooks: Account and settings > Sales > Sales form content > Custom transaction numbers: on.",
-        )
+    for obstacle in company.obstacles:
+        raise _not_ready(obstacle.code, obstacle.message, obstacle.remedy)
 
 
-DUPLICATES_SWITCH = "Account and settings > Advanced > Other preferences > Warn if duplicate bill/invoice number"
-"""Where QuickBooks keeps the switch that no API shows."""
-
-
-def check_duplicate_numbers(connection: str, answer: str | None) -> None:
+def check_duplicate_numbers(connection: str, capabilities: Capabilities, answer: str | None) -> None:
     """Ask a person, once, before anything is created in production, what cannot be read.
 
     Raises:
         Halt: MISCONFIGURED; nobody has answered yet.
     """
-    if connection.startswith("production:") and answer is None:
+    asked = capabilities.duplicates
+    if asked is not None and connection.startswith("production:") and answer is None:
         raise _not_ready(
             "duplicate_numbers_unchecked",
-            "nobody has said yet whether QuickBooks warns of duplicate invoice numbers, and its API does not show it",
-            f"Look in QuickBooks: {DUPLICATES_SWITCH}. Where it is on (recommended), set "
-            "TARGET_QUICKBOOKS_DUPLICATE_NUMBERS_CHECKED=yes, else =accepted to go on without it.",
+            f"nobody has said yet whether {capabilities.ledger} warns of duplicate invoice numbers, and its API does "
+            "not show it",
+            f"Look in {capabilities.ledger}: {asked.switch}. Where it is on (recommended), set "
+            f"{asked.variable}=yes, else =accepted to go on without it.",
         )
 
 
@@ -69,7 +49,7 @@ def check_number(invoice: Invoice, capabilities: Capabilities) -> None:
     """
     if len(invoice.number) > capabilities.number_chars_max:
         raise Reject(
-            f"the number has {len(invoice.number)} characters; {capabilities.provider} takes "
+            f"the number has {len(invoice.number)} characters; {capabilities.ledger} takes "
             f"{capabilities.number_chars_max}",
             code="number_too_long",
             field="number",
@@ -84,13 +64,13 @@ def check_invoice(invoice: Invoice, company: Company, capabilities: Capabilities
         Reject: lines, totals, currency or date forbid it; `field` says where.
     """
     _check_lines(invoice, capabilities)
-    _check_totals(invoice)
-    if invoice.currency != company.home_currency and not company.multi_currency:
+    _check_totals(invoice, capabilities)
+    if not company.takes(invoice.currency):
         raise Reject(
             f"the invoice is in {invoice.currency}, and {company.name} keeps its books in {company.home_currency} only",
             code="currency_off",
             field="currency",
-            remedy="Switch on Multicurrency in QuickBooks (it cannot be switched off again), then `books retry`.",
+            remedy=capabilities.currency_remedy,
         )
     if company.closed_until is not None and invoice.issue_date <= company.closed_until:
         raise Reject(
@@ -106,7 +86,7 @@ def _check_lines(invoice: Invoice, capabilities: Capabilities) -> None:
         raise Reject("the invoice has no lines", code="no_lines", field="lines", remedy=TEXT_REMEDY)
     if len(invoice.lines) > capabilities.lines_max:
         raise Reject(
-            f"the invoice has {len(invoice.lines)} lines; {capabilities.provider} takes {capabilities.lines_max}",
+            f"the invoice has {len(invoice.lines)} lines; {capabilities.ledger} takes {capabilities.lines_max}",
             code="too_many_lines",
             field="lines",
             remedy="Split the invoice in OpsMerge.",
@@ -133,19 +113,19 @@ def is_negative(invoice: Invoice) -> bool:
     return invoice.total < 0 or invoice.subtotal < 0
 
 
-def negative_total(total: Decimal) -> Reject:
+def negative_total(total: Decimal, ledger: str) -> Reject:
     """Return why a credit is refused."""
     return Reject(
         f"the total {total} is negative",
         code="negative_total",
         field="total",
-        remedy="Enter it as a credit note in QuickBooks, unless it is there, and opt the invoice out in OpsMerge.",
+        remedy=f"Enter it as a credit note in {ledger}, unless it is there, and opt the invoice out in OpsMerge.",
     )
 
 
-def _check_totals(invoice: Invoice) -> None:
+def _check_totals(invoice: Invoice, capabilities: Capabilities) -> None:
     if is_negative(invoice):
-        raise negative_total(invoice.total)
+        raise negative_total(invoice.total, capabilities.ledger)
     net = sum((line.net for line in invoice.lines), money.ZERO)
     if net != invoice.subtotal or invoice.subtotal + invoice.tax_total != invoice.total:
         raise Reject(

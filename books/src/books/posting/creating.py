@@ -58,7 +58,7 @@ class Creator:
             if missing:
                 self._clock.sleep(self._clock.random() * PAUSE_SECONDS_MAX)
         if missing:
-            raise _not_confirmed("customers")
+            raise _not_confirmed("customers", self._ledger.capabilities.ledger)
 
     def _new_customer(self, invoice: Invoice) -> NewCustomer:
         client = self._judge.choices.catalogue.clients.get(invoice.client_id)
@@ -92,7 +92,9 @@ class Creator:
             elif client_id in lost and found is None:
                 open_[client_id] = new[client_id]
             else:
-                self._known.not_created[client_id] = _customer_not_created(name, found or answer)
+                self._known.not_created[client_id] = _customer_not_created(
+                    name, found or answer, self._ledger.capabilities.ledger
+                )
         self._journal.learn(lessons)
         return open_
 
@@ -110,7 +112,7 @@ class Creator:
             self._checkpoint("items_sent")
             missing = self._keep_items(missing, outcomes)
         if missing:
-            raise _not_confirmed("items")
+            raise _not_confirmed("items", self._ledger.capabilities.ledger)
 
     def _keep_items(self, new: Sequence[NewItem], outcomes: Sequence[Item | Fault]) -> list[NewItem]:
         """Keep what was created or is there after all; return those whose answer was lost and that are not there."""
@@ -138,9 +140,9 @@ class Creator:
         return str(uuid.uuid5(KEYS, "\x1f".join((self._ledger.connection, *names))))
 
 
-def _customer_not_created(name: str, why: Customer | Fault) -> Reject:
+def _customer_not_created(name: str, why: Customer | Fault, ledger: str) -> Reject:
     if isinstance(why, Customer):
-        return inactive_customer(name)
+        return inactive_customer(name, ledger)
     if isinstance(why, Reject) and why.code:
         return Reject(
             f"the customer {name!r} cannot be created: {why.message}",
@@ -153,9 +155,9 @@ def _customer_not_created(name: str, why: Customer | Fault) -> Reject:
     return Reject(message, code="customer_refused", field="client", remedy="`books retry`")
 
 
-def _not_confirmed(what: str) -> Halt:
+def _not_confirmed(what: str, ledger: str) -> Halt:
     return Halt(
-        f"QuickBooks did not confirm new {what}",
+        f"{ledger} did not confirm new {what}",
         exit_code=Exit.TRY_LATER,
         code="not_confirmed",
         remedy="Run again: they are looked up first, and nothing is created twice.",

@@ -343,7 +343,7 @@ def _decide_in_the_ledger(c: Candidate, posting: Posting, context: _Context) -> 
         return _restore(c, posting) if is_conflict else Decision(c, Action.EXISTS)
     if is_conflict and posting.fault_code not in RECALLED and c.content_sha256 == posting.seen_sha256:
         return Decision(c, Action.KNOWN)
-    return context.keep_in_conflict(c, posting, changed_after_posting(posting, c))
+    return context.keep_in_conflict(c, posting, changed_after_posting(posting, c, context.scope.ledger))
 
 
 def _decide_recalled(c: Candidate, posting: Posting, conflict: Reject, context: _Context) -> Decision:
@@ -366,7 +366,7 @@ def _decide_recalled(c: Candidate, posting: Posting, conflict: Reject, context: 
 
 def _decide_refused(c: Candidate, posting: Posting, context: _Context) -> Decision:
     if posting.fault_code == GONE and not posting.retry:
-        return Decision(c, Action.KNOWN, reason=gone(None))
+        return Decision(c, Action.KNOWN, reason=gone(None, context.scope.ledger))
     if not is_wanted(c, context.scope):
         is_known = posting.outcome is Outcome.HELD and posting.fault_code in WITHDRAWALS
         return Decision(c, Action.KNOWN) if is_known else _withdraw(c, context)
@@ -440,7 +440,7 @@ def _adopt_only(c: Candidate, context: _Context) -> Decision:
     if c.posting is None:
         return Decision(c, Action.LEAVE_ALONE)
     # The reason that stood in the row until now is replaced.
-    return replace(context.refuse(c, Outcome.HELD, before_post_from()), action=Action.LEAVE_ALONE)
+    return replace(context.refuse(c, Outcome.HELD, before_post_from(context.scope.ledger)), action=Action.LEAVE_ALONE)
 
 
 @dataclass(frozen=True)
@@ -480,14 +480,14 @@ def _adopt_or_refuse(c: Candidate, looked: _Looked, context: _Context) -> Decisi
     """Return what happens to an invoice that is there, or whose number is taken; None where it is absent."""
     verdict, former = looked.verdict, former_id(c, context.known, context.scope)
     if isinstance(verdict, Taken):
-        decision = _absent(c, Outcome.CONFLICT, number_taken(verdict.found), context)
+        decision = _absent(c, Outcome.CONFLICT, number_taken(verdict.found, context.scope.ledger), context)
     elif isinstance(verdict, Same) and c.posting is not None and c.posting.external_id == verdict.found.id:
         decision = replace(_still_there(c, c.posting, context), found=verdict.found)
     elif isinstance(verdict, Same):
         row = adopted(posting_of(c, context.policy.identity), verdict.found, context.known.now)
         decision = Decision(c, Action.ADOPT, row=row, found=verdict.found)
     elif former is not None and not c.retry:
-        decision = _absent(c, Outcome.HELD, gone(former), context)
+        decision = _absent(c, Outcome.HELD, gone(former, context.scope.ledger), context)
     else:
         return None
     return replace(decision, replaced=looked.replaced)
@@ -497,7 +497,7 @@ def _still_there(c: Candidate, posting: Posting, context: _Context) -> Decision:
     """Keep what was posted on record: a retry of what is still in the ledger sends nothing and adopts nothing."""
     kept = replace(posting, retry=False)
     if not c.is_unchanged:
-        return context.keep_in_conflict(c, kept, changed_after_posting(kept, c))
+        return context.keep_in_conflict(c, kept, changed_after_posting(kept, c, context.scope.ledger))
     row = restored(kept, c.content_sha256, c.record) if kept.outcome is Outcome.CONFLICT else kept
     return Decision(c, Action.STILL_THERE, row=row)
 
@@ -512,7 +512,7 @@ def _settle(c: Candidate, posting: Posting, context: _Context) -> Decision:
     if isinstance(verdict, Same):
         return _settle_found(c, posting, verdict.found, context)
     if isinstance(verdict, Taken) and c.is_unchanged:
-        return _as_sent(c, posting, Outcome.CONFLICT, number_taken(verdict.found), context)
+        return _as_sent(c, posting, Outcome.CONFLICT, number_taken(verdict.found, context.scope.ledger), context)
     if not is_wanted(c, context.scope):
         return _withdraw(c, context)
     if c.is_unchanged and not is_before_go_live(c.invoice, context.scope):
@@ -533,8 +533,10 @@ def _find_again(c: Candidate, context: _Context) -> Decision:
         return _withdraw(c, context)
     lost = replace(posting, settled_outcome=None)
     if isinstance(verdict, Taken):
-        return _as_sent(c, lost, Outcome.CONFLICT, number_taken(verdict.found), context)
-    return _as_sent(c, lost, Outcome.HELD, gone(former_id(c, context.known, context.scope)), context)
+        return _as_sent(c, lost, Outcome.CONFLICT, number_taken(verdict.found, context.scope.ledger), context)
+    return _as_sent(
+        c, lost, Outcome.HELD, gone(former_id(c, context.known, context.scope), context.scope.ledger), context
+    )
 
 
 def _settle_found(c: Candidate, posting: Posting, found: LedgerInvoice, context: _Context) -> Decision:
@@ -629,7 +631,7 @@ def _one_of_each_document(decisions: Sequence[Decision], context: _Context) -> l
         if each.found is not None:
             adopter.setdefault(each.found.id, each.candidate)
     return [
-        _absent(each.candidate, Outcome.CONFLICT, number_taken(each.found), context)
+        _absent(each.candidate, Outcome.CONFLICT, number_taken(each.found, context.scope.ledger), context)
         if each.found is not None and adopter[each.found.id] is not each.candidate
         else each
         for each in decisions

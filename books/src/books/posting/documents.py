@@ -19,34 +19,34 @@ IDS_MAX = 400
 """Bound values of one query."""
 
 
-def ended(conn: Connection, company_id: str, ids: Iterable[str]) -> dict[str, str]:
+def ended(conn: Connection, connection: str, ids: Iterable[str]) -> dict[str, str]:
     """Return `voided` or `deleted` for those that were seen so, by id."""
     found: dict[str, str] = {}
     for some in batched(dict.fromkeys(ids), IDS_MAX):
         statement = select(ended_document.c.transaction_id, ended_document.c.status).where(
-            ended_document.c.realm_id == company_id, ended_document.c.transaction_id.in_(some)
+            ended_document.c.connection == connection, ended_document.c.transaction_id.in_(some)
         )
         found.update((row[0], row[1]) for row in conn.execute(statement))
     return found
 
 
-def note(conn: Connection, company_id: str, statuses: Mapping[str, str]) -> None:
+def note(conn: Connection, connection: str, statuses: Mapping[str, str]) -> None:
     """Write that documents were seen voided or deleted. A deletion is final."""
-    known = ended(conn, company_id, statuses)
+    known = ended(conn, connection, statuses)
     rows = [
-        {"realm_id": company_id, "transaction_id": key, "status": status}
+        {"connection": connection, "transaction_id": key, "status": status}
         for key, status in statuses.items()
         if known.get(key) not in (DELETED, status)
     ]
     upsert(conn, ended_document, rows)
 
 
-def note_live(conn: Connection, company_id: str, ids: Iterable[str]) -> None:
+def note_live(conn: Connection, connection: str, ids: Iterable[str]) -> None:
     """Delete the note that documents were voided: they are valid. A deletion is final."""
     for some in batched(dict.fromkeys(ids), IDS_MAX):
         conn.execute(
             delete(ended_document).where(
-                ended_document.c.realm_id == company_id,
+                ended_document.c.connection == connection,
                 ended_document.c.transaction_id.in_(some),
                 ended_document.c.status != DELETED,
             )

@@ -35,6 +35,8 @@ class Scope:
     """The go-live date; None posts open invoices of any date, and no paid ones."""
     connection: str = ""
     """An invoice that belongs to another production connection in OpsMerge is left."""
+    ledger: str = ""
+    """The ledger's name, for messages."""
 
 
 def reason_to_leave(invoice: Invoice, scope: Scope) -> str | None:
@@ -88,10 +90,10 @@ def belongs_to_another(owner: str | None) -> Reject:
     return Reject(message, code=BELONGS_TO_ANOTHER, field="accounting", remedy=belonging.move(owner))
 
 
-def before_post_from() -> Reject:
+def before_post_from(ledger: str) -> Reject:
     """Return why an invoice from before the go-live date is left alone."""
     return Reject(
-        "dated before the go-live date, and not in QuickBooks",
+        f"dated before the go-live date, and not in {ledger}",
         code=BEFORE_POST_FROM,
         field="issue_date",
         remedy="Nothing is needed; to have it posted, set post_from to an earlier day.",
@@ -108,17 +110,17 @@ def recall(candidate: Candidate, scope: Scope) -> Reject | None:
         return None
     known = next((reason for reason, code in RECALLS.items() if code == posting.fault_code), None)
     reason = reason_to_leave(invoice, scope) if invoice is not None else known
-    return _recalled(reason, posting) if reason in RECALLS else None
+    return _recalled(reason, posting, scope.ledger) if reason in RECALLS else None
 
 
-def _recalled(reason: str, posting: Posting) -> Reject:
+def _recalled(reason: str, posting: Posting, ledger: str) -> Reject:
     words, undo = {
         "voided": ("voided in OpsMerge", "reopen it in OpsMerge"),
         "opted_out": ("opted out in OpsMerge", "clear the opt-out in OpsMerge"),
     }[reason]
     return Reject(
-        f"{words} after it was posted; QuickBooks still counts it (id {posting.external_id})",
+        f"{words} after it was posted; {ledger} still counts it (id {posting.external_id})",
         code=RECALLS[reason],
         field="status" if reason == "voided" else "accounting_excluded",
-        remedy=f"Void it in QuickBooks too, or {undo}. It ends by itself once the pull of payments has seen it.",
+        remedy=f"Void it in {ledger} too, or {undo}. It ends by itself once the pull of payments has seen it.",
     )

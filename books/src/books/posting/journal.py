@@ -117,7 +117,6 @@ class SqlJournal:
     def __init__(self, store: Store, connection: str) -> None:
         self._store = store
         self._connection = connection
-        self._company_id = connection.rpartition(":")[2]
 
     def load(self, invoice_ids: Sequence[str]) -> dict[str, Posting]:
         """See `Journal`."""
@@ -214,14 +213,14 @@ class SqlJournal:
     def ended_documents(self, external_ids: Sequence[str]) -> dict[str, str]:
         """See `Journal`."""
         with self._store.read() as conn:
-            return documents.ended(conn, self._company_id, external_ids)
+            return documents.ended(conn, self._connection, external_ids)
 
     def note_ended(self, statuses: Mapping[str, str]) -> None:
         """See `Journal`."""
         if not statuses:
             return
         with self._store.begin() as conn:
-            documents.note(conn, self._company_id, statuses)
+            documents.note(conn, self._connection, statuses)
 
     def record_run(self, run: Mapping[str, Any]) -> None:
         """See `Journal`."""
@@ -272,7 +271,7 @@ def _attempt_row(each: Posting) -> dict[str, Any]:
         "finished_at": each.finished_at if answered else None,
         "outcome": each.outcome.value if answered else None,
         "fault_code": each.fault_code,
-        "intuit_tid": each.intuit_tid,
+        "vendor_request_id": each.vendor_request_id,
     }
 
 

@@ -87,6 +87,7 @@ class InvoiceJudge:
         self.company = company
         self.choices = choices
         self.known = known
+        self.name = ledger.capabilities.ledger
         self._ledger = ledger
         self._vat_difference = vat_difference
         self._same_name: defaultdict[str, list[str]] = defaultdict(list)
@@ -111,7 +112,7 @@ class InvoiceJudge:
 
     def needs_rate(self, invoice: Invoice) -> bool:
         """Return whether an exchange rate has to be sent with an invoice."""
-        return self.company.multi_currency and invoice.currency != self.company.home_currency
+        return invoice.currency != self.company.home_currency and self.company.takes(invoice.currency)
 
     def customer_to_ask(self, invoice: Invoice) -> Named | None:
         """Return what to ask the ledger for; None where the customer is known already."""
@@ -214,11 +215,11 @@ class InvoiceJudge:
         if customer is None:
             raise _customer_problem(
                 "customer_missing",
-                f"mappings.yml maps client {invoice.client_id} to the customer {chosen}, which QuickBooks lacks",
-                "Correct clients in mappings.yml, or create the customer in QuickBooks.",
+                f"mappings.yml maps client {invoice.client_id} to the customer {chosen}, which {self.name} lacks",
+                f"Correct clients in mappings.yml, or create the customer in {self.name}.",
             )
         if not customer.active:
-            raise inactive_customer(customer.name)
+            raise inactive_customer(customer.name, self.name)
         return customer
 
     def customer_by_name(self, invoice: Invoice) -> Customer | None:
@@ -235,7 +236,7 @@ class InvoiceJudge:
         if customer is None:
             return None
         if not customer.active:
-            raise inactive_customer(name)
+            raise inactive_customer(name, self.name)
         owner = self.owner(customer)
         if owner not in (None, invoice.client_id):
             raise _customer_problem(
@@ -256,7 +257,7 @@ class InvoiceJudge:
         if unsettled:
             raise _customer_problem(
                 "client_names_clash",
-                f"clients {invoice.client_id} and {', '.join(unsettled)} have the same name {name!r} for QuickBooks",
+                f"clients {invoice.client_id} and {', '.join(unsettled)} have the same name {name!r} for {self.name}",
                 "Say under clients in mappings.yml which customer each of them is.",
             )
 
@@ -294,12 +295,12 @@ class InvoiceJudge:
             return usable[0]
         place = f"lines[{index}].service"
         if found:
-            raise _unusable_item(chosen, usable, place)
+            raise _unusable_item(chosen, usable, place, self.name)
         income, expense = self.choices.income_account, self.choices.expense_account
         if chosen.id is None and chosen.name and income and expense and not has_control(chosen.name):
             return NewItem(chosen.name, income, expense)
         raise Reject(
-            f"missing service: QuickBooks has no item {chosen.id or chosen.name!r}",
+            f"missing service: {self.name} has no item {chosen.id or chosen.name!r}",
             code="item_missing",
             field=place,
             remedy=f"Map {line.service_name or line.service_id!r} under services in mappings.yml, or set "
@@ -320,7 +321,7 @@ class InvoiceJudge:
         place = f"lines[{index}].tax_code"
         if code is None:
             raise Reject(
-                f"missing TaxCodeRef: QuickBooks has no active VAT code {chosen.id or chosen.name!r}",
+                f"missing TaxCodeRef: {self.name} has no active VAT code {chosen.id or chosen.name!r}",
                 code="tax_code_missing",
                 field=place,
                 remedy=f"Map {line.tax_code_name or line.tax_code_id!r} under tax_codes in mappings.yml.",
@@ -329,7 +330,7 @@ class InvoiceJudge:
         if rate is not None and rate != code.percent:
             raise Reject(
                 f"the tax code has {plain(rate)} % in OpsMerge, and {code.name!r} has {plain(code.percent)} % in "
-                "QuickBooks",
+                f"{self.name}",
                 code="tax_rate_differs",
                 field=place,
                 remedy="Map it to a code of the same rate under tax_codes in mappings.yml.",
@@ -347,10 +348,10 @@ class InvoiceJudge:
         rate = self.known.rates.get((invoice.currency, invoice.issue_date))
         if rate is None:
             raise Reject(
-                f"QuickBooks has no exchange rate for {invoice.currency} on {invoice.issue_date}",
+                f"{self.name} has no exchange rate for {invoice.currency} on {invoice.issue_date}",
                 code="no_exchange_rate",
                 field="currency",
-                remedy="Enter the rate in QuickBooks (Lists > Currencies), then `books retry`.",
+                remedy=self._ledger.capabilities.rate_remedy,
             )
         return rate
 
@@ -393,22 +394,22 @@ def _customer_problem(code: str, message: str, remedy: str) -> Reject:
     return Reject(message, code=code, field="client", remedy=remedy)
 
 
-def inactive_customer(name: str) -> Reject:
+def inactive_customer(name: str, ledger: str) -> Reject:
     """Return why nothing can be posted to a customer that is inactive."""
     return _customer_problem(
         "customer_inactive",
-        f"the customer {name!r} is inactive in QuickBooks",
-        "Make it active again in QuickBooks and `books retry`, or map the client to another customer under clients in "
+        f"the customer {name!r} is inactive in {ledger}",
+        f"Make it active again in {ledger} and `books retry`, or map the client to another customer under clients in "
         "mappings.yml.",
     )
 
 
-def _unusable_item(chosen: Named, usable: Sequence[Item], place: str) -> Reject:
+def _unusable_item(chosen: Named, usable: Sequence[Item], place: str, ledger: str) -> Reject:
     name = chosen.name or f"id {chosen.id}"
     if usable:
-        problem = f"QuickBooks has several items {name!r}"
+        problem = f"{ledger} has several items {name!r}"
         remedy = "Name its id (item_id) under services in mappings.yml."
     else:
-        problem = f"the item {name!r} is inactive in QuickBooks, or not one that can be sold"
-        remedy = "Make it active in QuickBooks and `books retry`, or map the service to another item in mappings.yml."
+        problem = f"the item {name!r} is inactive in {ledger}, or not one that can be sold"
+        remedy = f"Make it active in {ledger} and `books retry`, or map the service to another item in mappings.yml."
     return Reject(problem, code="item_unusable", field=place, remedy=remedy)

@@ -25,7 +25,8 @@ from books.core.backoff import backoff_seconds
 from books.core.batches import batched
 from books.core.clock import Clock
 from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
-from books.ledgers.contract import Company, KeyScope, Ledger, LedgerInvoice, Member
+from books.core.printable import possessive
+from books.ledgers.contract import Capabilities, Company, KeyScope, Ledger, LedgerInvoice, Member
 from books.posting.adoption import Absent, Same, Taken, Verdict, by_number, fold, identify, number_taken
 from books.posting.candidates import Candidate, identity_of, posting_of
 from books.posting.crash import Checkpoint
@@ -170,7 +171,7 @@ class Outbox:
             external_id=None,
             ledger_total=None,
             ledger_tax=None,
-            intuit_tid=None,
+            vendor_request_id=None,
             settled_outcome=None,
             retry=False,
         )
@@ -192,7 +193,12 @@ class Outbox:
     def _resend_batch(self, postings: Sequence[Posting]) -> None:
         worn = [posting for posting in postings if posting.attempts >= SENDINGS_MAX_EVER]
         fresh = [posting for posting in postings if posting.attempts < SENDINGS_MAX_EVER]
-        self._record([with_fault(posting, Outcome.REJECTED, _gave_up(), self._now()) for posting in worn])
+        self._record(
+            [
+                with_fault(posting, Outcome.REJECTED, _gave_up(self._ledger.capabilities), self._now())
+                for posting in worn
+            ]
+        )
         if not fresh:
             return
         self._checkpoint("before_resend")
@@ -381,7 +387,9 @@ class Outbox:
     def _settled(self, posting: Posting, verdict: Same | Taken) -> Posting:
         if isinstance(verdict, Same):
             return adopted(posting, verdict.found, self._now())
-        return with_fault(posting, Outcome.CONFLICT, number_taken(verdict.found), self._now())
+        return with_fault(
+            posting, Outcome.CONFLICT, number_taken(verdict.found, self._ledger.capabilities.ledger), self._now()
+        )
 
     def _take(self, members: Sequence[Posting], answers: Mapping[str, LedgerInvoice | Fault]) -> list[Posting]:
         """Commit each member's outcome, and return those that are still unknown."""
@@ -506,11 +514,12 @@ def call_id(connection: str, rows: Sequence[Posting]) -> str:
     return str(uuid.uuid5(KEYS, "|".join((connection, *members))))
 
 
-def _gave_up() -> Reject:
+def _gave_up(capabilities: Capabilities) -> Reject:
     return Reject(
         f"sent {SENDINGS_MAX_EVER} times, each time without an outcome, and it is not in the books",
         code="gave_up",
-        remedy="Ask Intuit's support with the intuit_tid, then `books retry`.",
+        remedy=f"Ask {possessive(capabilities.vendor)} support with the {capabilities.request_id_name}, then "
+        "`books retry`.",
     )
 
 

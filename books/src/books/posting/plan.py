@@ -46,7 +46,7 @@ AMOUNTS = ("net", "tax", "total", "ledger_tax")
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One invoice of a plan. `ledger_tax` is the VAT that QuickBooks will compute, or has computed."""
+    """One invoice of a plan. `ledger_tax` is the VAT that the ledger will compute, or has computed."""
 
     opsmerge_invoice_id: str
     number: str
@@ -71,7 +71,7 @@ class PlanRow:
             opsmerge_invoice_id=posting.opsmerge_invoice_id,
             number=posting.number,
             action=action or ACTIONS[posting.outcome],
-            customer=f"in QuickBooks already (id {posting.external_id})" if posting.external_id else "",
+            customer=f"in the books already (id {posting.external_id})" if posting.external_id else "",
             issue_date=posting.issue_date.isoformat() if posting.issue_date else None,
             currency=posting.currency,
             net=posting.net,
@@ -114,7 +114,7 @@ class PlanRow:
 
     @property
     def ledger_total(self) -> Decimal | None:
-        """The total that QuickBooks will show; None where its VAT is not known."""
+        """The total that the ledger will show; None where its VAT is not known."""
         return None if self.net is None or self.ledger_tax is None else self.net + self.ledger_tax
 
     def document(self) -> dict[str, Any]:

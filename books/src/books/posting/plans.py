@@ -37,7 +37,7 @@ def _is(plan: Plan) -> ColumnElement[bool]:
 def why_shut(store: Store, connection: str) -> str:
     """Return why nothing may be created without a plan; empty where it may.
 
-    A company that was posted to before needs none, whether this store knows it or QuickBooks' own invoices say so.
+    A company that was posted to before needs none, whether this store knows it or the ledger's own invoices say so.
     """
     if not connection.startswith(f"{PRODUCTION}:"):
         return ""

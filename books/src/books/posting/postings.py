@@ -55,7 +55,7 @@ class Posting:
     connection: str
     opsmerge_invoice_id: str
     provider: str
-    realm_id: str
+    company_id: str
     number: str
     outcome: Outcome
     content_sha256: str
@@ -75,7 +75,7 @@ class Posting:
     ledger_tax: Decimal | None = None
     payload_sha256: str | None = None
     request_id: str | None = None
-    intuit_tid: str | None = None
+    vendor_request_id: str | None = None
     attempts: int = 0
     first_attempted_at: pendulum.DateTime | None = None
     attempted_at: pendulum.DateTime | None = None
@@ -115,7 +115,7 @@ def with_fault(posting: Posting, outcome: Outcome, fault: Fault, finished_at: pe
         fault_field=(fault.field or None) if isinstance(fault, Reject) else None,
         fault_message=fault.message[:FAULT_TEXT_CHARS_MAX],
         remedy=fault.remedy or None,
-        intuit_tid=fault.vendor_request_id or posting.intuit_tid,
+        vendor_request_id=fault.vendor_request_id or posting.vendor_request_id,
         finished_at=finished_at,
         retry=False,
     )
@@ -143,7 +143,7 @@ def _in_the_ledger(posting: Posting, there: LedgerInvoice, outcome: Outcome, now
         external_id=there.id,
         ledger_total=there.total,
         ledger_tax=there.tax,
-        intuit_tid=there.vendor_request_id or posting.intuit_tid,
+        vendor_request_id=there.vendor_request_id or posting.vendor_request_id,
         finished_at=now,
         settled_outcome=None,
         retry=False,

@@ -23,7 +23,7 @@ from books.posting.postings import Posting
 ROUNDS_MAX = 8
 """How often a chunk is decided before everything is known; each round reads all that the one before needed."""
 LISTS_LAG_MINUTES = 60
-"""How long a new document may be missing from a list of QuickBooks; only an older one counts as deleted."""
+"""How long a new document may be missing from a list of the ledger; only an older one counts as deleted."""
 
 
 def known_to_store(journal: Journal, candidates: Sequence[Candidate], policy: Policy) -> Known:
@@ -62,7 +62,9 @@ def read_documents(
     try:
         there = {each.id: each for each in ledger.find_invoices(ids=list(postings))}
     except Fault as fault:
-        logger.warning("QuickBooks could not be asked about %d voided invoices: %s", len(postings), fault)
+        logger.warning(
+            "%s could not be asked about %d voided invoices: %s", ledger.capabilities.ledger, len(postings), fault
+        )
         return
     ended = {
         key: VOIDED if key in there else DELETED

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+import msgspec
 import pendulum
 
 from books.core import money
@@ -94,14 +96,14 @@ class PushRun:
         self._checkpoint = checkpoint
         self._logger = logger
         self._policy = Policy(
-            Scope(options.post_from, ledger.connection),
+            Scope(options.post_from, ledger.connection, ledger.capabilities.ledger),
             options.settle_seconds,
             options.http_timeout,
             options.gate,
             identity_of(ledger),
         )
         self._opened: _Opened | None = None
-        self.summary = Summary(shut=options.gate.shut)
+        self.summary = Summary(ledger.capabilities.ledger, shut=options.gate.shut)
         self.plan: list[PlanRow] = []
 
     def execute(self, spool: Spool) -> Summary:
@@ -120,7 +122,7 @@ class PushRun:
             raise
         finally:
             spent = self._ledger.spent()
-            self.summary.calls, self.summary.metered_reads = spent.calls, spent.metered_reads
+            self.summary.calls, self.summary.metered = spent.calls, spent.metered
             self.summary.seconds = self._clock.monotonic() - clock_started
         self._record_run(run_id, started_at, self._journal.now())
         self._checkpoint("run_recorded")
@@ -153,7 +155,7 @@ class PushRun:
                 "existing": summary.existing,
                 "left_out": sum(summary.left.values()),
                 "calls": summary.calls,
-                "metered_reads": summary.metered_reads,
+                "metered": summary.metered,
             }
         )
 
@@ -204,7 +206,8 @@ class PushRun:
             self._apply(opened, opened.reader.decide(waiting, Found()))
             return
         if not self._options.gate.shut:  # behind a shut gate nothing is created
-            checks.check_duplicate_numbers(self._ledger.connection, self._options.duplicate_numbers_checked)
+            asked = self._ledger.capabilities, self._options.duplicate_numbers_checked
+            checks.check_duplicate_numbers(self._ledger.connection, *asked)
         with self._ledger.turn() as turn:
             opened.outbox.begin(turn)
             found = Found()
@@ -238,12 +241,11 @@ class PushRun:
         """Return the company, its switches checked before the first write; believed for an hour."""
         lesson = self._journal.lessons("company").get("company")
         if lesson is not None and is_fresh(lesson, self._journal.now(), COMPANY_KEPT_MINUTES):
-            closed = lesson.detail["closed_until"]
-            return Company(**{**lesson.detail, "closed_until": date.fromisoformat(closed) if closed else None})
+            with suppress(msgspec.ValidationError):  # an older version's: asked again
+                return msgspec.convert(lesson.detail, Company)
         company = self._ledger.company()
         checks.check_company(company)
-        closed_until = company.closed_until.isoformat() if company.closed_until else None
-        self._journal.learn([Lesson("company", "company", "", {**asdict(company), "closed_until": closed_until})])
+        self._journal.learn([Lesson("company", "company", "", msgspec.to_builtins(company))])
         return company
 
     # Apply.
@@ -372,5 +374,7 @@ class PushRun:
                 place,
                 printable(posting.fault_message),
                 printable(posting.remedy or ""),
-                f" [intuit_tid {posting.intuit_tid}]" if posting.intuit_tid else "",
+                f" [{self._ledger.capabilities.request_id_name} {posting.vendor_request_id}]"
+                if posting.vendor_request_id
+                else "",
             )

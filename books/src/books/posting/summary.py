@@ -10,7 +10,7 @@ from books.posting.postings import Outcome, Posting
 
 WORDS = {
     Outcome.CREATED: "created",
-    Outcome.ADOPTED: "adopted (already in QuickBooks)",
+    Outcome.ADOPTED: "adopted (already in {ledger})",
     Outcome.REJECTED: "rejected",
     Outcome.CONFLICT: "conflicts",
     Outcome.HELD: "held",
@@ -22,6 +22,8 @@ WORDS = {
 class Summary:
     """Counts of one run. `outcomes` holds the last outcome of each invoice that this run touched."""
 
+    ledger: str = ""
+    """The ledger's name."""
     seen: int = 0
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     existing: int = 0
@@ -30,7 +32,7 @@ class Summary:
     left: Counter[str] = field(default_factory=Counter)
     unreadable: int = 0
     calls: int = 0
-    metered_reads: int = 0
+    metered: int = 0
     seconds: float = 0.0
     halted: str = ""
     shut: str = ""
@@ -54,7 +56,11 @@ class Summary:
     def lines(self) -> list[str]:
         """Return the summary, a line per fact; what did not happen is left out."""
         lines = [f"{self.seen} invoices read"]
-        lines += [f"{self.count(outcome)} {words}" for outcome, words in WORDS.items() if self.count(outcome)]
+        lines += [
+            f"{self.count(outcome)} {words.format(ledger=self.ledger)}"
+            for outcome, words in WORDS.items()
+            if self.count(outcome)
+        ]
         if self.existing:
             lines.append(f"{self.existing} already posted and unchanged")
         lines += [f"{count} still {outcome}" for outcome, count in sorted(self.known.items())]
@@ -63,8 +69,8 @@ class Summary:
             lines.append(f"{self.kept_back} wait for a plan: {self.shut}. What to do: {MAKE_A_PLAN.rstrip('.')}")
         if self.unreadable:
             lines.append(f"{self.unreadable} records without an id, not kept")
-        calls = f"{self.calls} calls to QuickBooks, {self.metered_reads} of them metered reads"
-        lines.append(f"{calls if self.calls else 'no call to QuickBooks'}; {self.seconds:.1f} s")
+        calls = f"{self.calls} calls to {self.ledger}, {self.metered} of them metered reads"
+        lines.append(f"{calls if self.calls else f'no call to {self.ledger}'}; {self.seconds:.1f} s")
         if self.halted:
             lines.append(f"stopped before the end: {self.halted}")
         return lines

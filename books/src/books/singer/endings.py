@@ -42,6 +42,7 @@ from books.core import redact
 from books.core.clock import SystemClock
 from books.core.faults import Exit, Fault, Halt
 from books.core.paths import check_environment_file
+from books.ledgers.registry import Vendor
 from books.operations import runfolder, runs
 from books.operations.runs import Run
 from books.store import Store, troubles
@@ -132,6 +133,8 @@ class PluginEndings:
     name: str
     logger: logging.Logger
     config_jsonschema: ClassVar[dict[str, Any]]
+    vendor: ClassVar[Vendor | None] = None
+    """Of the ledger's own plugins."""
     settings_seen: ClassVar[Mapping[str, Any]] = {}
     _is_run: ClassVar[bool] = False
     _step: ClassVar[str | None] = None
@@ -237,8 +240,7 @@ class PluginEndings:
 
     @classmethod
     def _connection(cls) -> str:
-        realm = cls.settings_seen.get("realm_id")
-        return f"{cls.settings_seen.get('environment', 'sandbox')}:{realm}" if realm else ""
+        return cls.vendor.connection_of(cls.settings_seen) if cls.vendor else ""
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

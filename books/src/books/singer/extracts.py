@@ -12,15 +12,17 @@ at the source. target-duckdb stores both in its table `_loads`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pendulum
 from singer_sdk.singerlib import RecordMessage, SchemaMessage
 from singer_sdk.streams import Stream
 
-from books.core.clock import Clock, SystemClock
+from books.core.clock import Clock, SystemClock, text_of
+
+if TYPE_CHECKING:
+    from books.singer.ledger_tap import LedgerTap
 
 FULL, INCREMENTAL = "full", "incremental"
 
@@ -66,8 +68,8 @@ class Extracts(Stream):
             self._write_activate_version_message(self._stream_version)
         extract = {
             "mode": FULL if full else INCREMENTAL,
-            "started_at": _text(self._started_at),
-            "ended_at": _text(self.clock.now()),
+            "started_at": text_of(self._started_at),
+            "ended_at": text_of(self.clock.now()),
             "rows": self._rows_sent,
             "complete": True,
         }
@@ -76,5 +78,15 @@ class Extracts(Stream):
             self._tap.write_message(EndOfStream(*parts, extract=extract))
 
 
-def _text(at: pendulum.DateTime) -> str:
-    return at.in_timezone("UTC").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+class OfConnection(Extracts):
+    """A stream of one company. Its SCHEMA says which, so that a target knows it where there is no row."""
+
+    tap: LedgerTap
+
+    def _generate_schema_messages(self) -> Generator[SchemaMessage, None, None]:
+        for message in super()._generate_schema_messages():
+            columns = message.schema.get("properties", {})
+            if "connection" in columns:
+                ours = {**columns["connection"], "const": self.tap.connection}
+                message.schema = {**message.schema, "properties": {**columns, "connection": ours}}
+            yield message

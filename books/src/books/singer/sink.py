@@ -18,10 +18,9 @@ from books.core.clock import Clock, SystemClock
 from books.core.faults import Exit, Halt
 from books.core.files import write_text
 from books.core.printable import printable
-from books.core.settings import TargetSettings
 from books.ledgers.contract import Ledger
-from books.ledgers.quickbooks import open_client
-from books.ledgers.quickbooks.ledger import QuickBooksLedger
+from books.ledgers.registry import Vendor
+from books.ledgers.settings import PushSettings
 from books.posting import crash, mappings, plans, records
 from books.posting.choices import Catalogue, Choices
 from books.posting.gate import Gate
@@ -49,8 +48,11 @@ STREAMS = ("invoices", "services", "tax_codes", "clients")
 class Intake:
     """Takes in the records of one run, and pushes them at its end."""
 
-    def __init__(self, settings: TargetSettings, logger: logging.Logger, clock: Clock | None = None) -> None:
+    def __init__(
+        self, vendor: Vendor, settings: PushSettings, logger: logging.Logger, clock: Clock | None = None
+    ) -> None:
         self.settings = settings
+        self._vendor = vendor
         self.checkpoint = crash.from_environment()
         self._logger = logger
         self._clock = clock or SystemClock()
@@ -93,12 +95,11 @@ class Intake:
         Raises:
             Halt: the run ended early; what was done is recorded.
         """
-        store = Store.open(self.settings.quickbooks.store_url, self._clock)
+        store = Store.open(self.settings.ledger.store_url, self._clock)
         try:
             if not self.settings.dry_run:
                 self._look_at_links(store)
-            client = open_client(self.settings.quickbooks, store, self._clock)
-            run = self._run(store, QuickBooksLedger(client, self.settings.quickbooks.connection))
+            run = self._run(store, self._vendor.open_ledger(self.settings.ledger, store, self._clock))
             return self._push(run) if self._plan is None else self._push_plan(run, store, self._plan)
         finally:
             store.close()
@@ -126,7 +127,7 @@ class Intake:
 
     def _look_at_links(self, store: Store) -> None:
         """Have target-opsmerge write again what lost or changed its link in OpsMerge; this run's records show it."""
-        connection = self.settings.quickbooks.connection
+        connection = self.settings.ledger.connection
         marked = sum(mark_changed_links(store, connection, blocks) for blocks in self._spool.blocks(LINKS_CHUNK))
         if marked:
             self._logger.warning(
@@ -144,25 +145,24 @@ class Intake:
         options = Options(
             post_from=settings.post_from,
             settle_seconds=settings.settle_seconds,
-            http_timeout=settings.quickbooks.http_timeout,
-            duplicate_numbers_checked=settings.duplicate_numbers_checked,
+            http_timeout=settings.ledger.http_timeout,
+            duplicate_numbers_checked=settings.duplicate_numbers_answer,
             batch_size=settings.batch_size,
             vat_difference=settings.vat_difference,
             dry_run=settings.dry_run,
             gate=self._gate(store),
         )
-        accounts = (settings.default_income_account, settings.default_expense_account)
-        choices = Choices(self._mappings, self._catalogue, *accounts)
+        choices = Choices(self._mappings, self._catalogue, *settings.item_accounts)
         return PushRun(ledger, journal, self._clock, options, choices, self.checkpoint, self._logger)
 
     def _gate(self, store: Store) -> Gate:
         """Return what a plan lets through; where none is set, whether this company still needs its first one."""
         if self._plan is not None or self.settings.dry_run:
             return Gate(self._plan)
-        return Gate(shut=plans.why_shut(store, self.settings.quickbooks.connection))
+        return Gate(shut=plans.why_shut(store, self.settings.ledger.connection))
 
     def _show(self, run: PushRun, *, whole: bool) -> None:
-        connection = self.settings.quickbooks.connection
+        connection = self.settings.ledger.connection
         if self.settings.dry_run:
             self._logger.info("Plan for %s; nothing was written", connection)
             self._show_plan(run.plan, whole=whole)
@@ -173,7 +173,7 @@ class Intake:
 
     def _show_plan(self, rows: Sequence[PlanRow], *, whole: bool) -> None:
         """Write the plan into the log, and into a file where it is whole: half a plan is not to be posted."""
-        plan = Plan.of(self.settings.quickbooks.connection, self._clock.now().to_iso8601_string(), rows)
+        plan = Plan.of(self.settings.ledger.connection, self._clock.now().to_iso8601_string(), rows)
         for row in plan.rows:
             self._logger.info("  %s", printable(row.line()))
         if self.settings.plan_file and whole:
@@ -183,7 +183,7 @@ class Intake:
             self._logger.info("  The plan %s is in %s", plan.id, path)
 
 
-def _plan_to_post(settings: TargetSettings) -> Plan | None:
+def _plan_to_post(settings: PushSettings) -> Plan | None:
     """Return the plan that the settings name.
 
     Raises:
@@ -193,9 +193,9 @@ def _plan_to_post(settings: TargetSettings) -> Plan | None:
         return None
     path = paths.resolve(settings.plan)
     plan = load_plan(path)
-    if plan.connection != settings.quickbooks.connection:
+    if plan.connection != settings.ledger.connection:
         raise Halt(
-            f"the plan {path} is for {plan.connection}, and this is {settings.quickbooks.connection}",
+            f"the plan {path} is for {plan.connection}, and this is {settings.ledger.connection}",
             exit_code=Exit.MISCONFIGURED,
             code="plan_refused",
             remedy="Name the plan of this company, or choose its environment.",

@@ -7,7 +7,7 @@ import logging
 import pkgutil
 from pathlib import Path
 
-from sqlalchemy import Connection, MetaData, inspect, text
+from sqlalchemy import Column, Connection, MetaData, String, inspect, text
 
 from books.core.faults import Exit, Halt
 
@@ -22,10 +22,18 @@ metadata = MetaData(
 )
 """Every table of the store. Constraints have fixed names, so that a later migration can find them."""
 
-HEAD = "0006"
+CONNECTION_LENGTH = 80
+"""Characters of `<environment>:<company id>`: an environment's name, and up to 64 of the vendor's id."""
+
+HEAD = "0008"
 """The newest revision that this code knows; a test compares it with the migrations folder."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def connection_column(*, key: bool = True) -> Column[str]:
+    """Return the column that says whose a row is: `<environment>:<company id>`, first in the key of what is owned."""
+    return Column("connection", String(CONNECTION_LENGTH), primary_key=key, nullable=False)
 
 
 def load_tables() -> MetaData:

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, String, Table, Text
 
-from books.store.schema import metadata
+from books.store.schema import connection_column, metadata
 from books.store.types import Timestamp
-
-CONNECTION_LENGTH = 64
-"""`<environment>:<realm_id>`; a realm id has at most 20 digits."""
-
-
-def _connection(*, key: bool = True) -> Column[str]:
-    return Column("connection", String(CONNECTION_LENGTH), primary_key=key, nullable=False)
-
 
 token = Table(
     "token",
     metadata,
-    _connection(),
+    connection_column(),
     Column("access_token", Text, doc="encrypted where token_key is set: books.transport.seal"),
     Column("access_expires_at", Timestamp),
     Column("refresh_token", Text),
@@ -33,7 +25,7 @@ token = Table(
 token_seed = Table(
     "token_seed",
     metadata,
-    _connection(),
+    connection_column(),
     Column("sha256", String(64), primary_key=True, doc="of a refresh token that was once in the settings"),
     Column("seen_at", Timestamp, nullable=False),
 )
@@ -42,7 +34,7 @@ call = Table(
     "call",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    _connection(key=False),
+    connection_column(key=False),
     Column("kind", String(16), nullable=False, doc="a CallKind"),
     Column("epoch", String(64), nullable=False, doc="which steady clock `at` belongs to"),
     Column("at", Double, nullable=False, doc="seconds on the steady clock"),
@@ -53,30 +45,63 @@ call = Table(
 pause = Table(
     "pause",
     metadata,
-    _connection(),
+    connection_column(),
     Column("epoch", String(64), nullable=False),
     Column("until", Double, nullable=False, doc="seconds on the steady clock"),
     Column("seconds", Double, nullable=False, doc="its whole length, the most that can be left of it"),
     Column("reason", Text, nullable=False),
+    Column("ends_at", Timestamp, doc="by the wall clock: what is left after a restart, when the steady clock is new"),
 )
 
 breaker = Table(
     "breaker",
     metadata,
-    _connection(),
+    connection_column(),
     Column("failures", Integer, nullable=False, doc="consecutive"),
     Column("epoch", String(64), nullable=False),
     Column("until", Double, nullable=False, doc="no call before this time, after too many failures"),
     Column("seconds", Double, nullable=False),
 )
 
-metered_reads = Table(
-    "metered_reads",
+lease = Table(
+    "lease",
     metadata,
-    _connection(),
-    Column("month", String(7), primary_key=True, doc="YYYY-MM, UTC"),
-    Column("reads", BigInteger, nullable=False),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    connection_column(key=False),
+    Column("name", String(32), nullable=False, doc="the limit's"),
+    Column("epoch", String(64), nullable=False),
+    Column("at", Double, nullable=False, doc="seconds on the steady clock, when the call began"),
+    Index("ix_lease_connection", "connection"),
 )
+"""Calls in flight, where a limit counts them."""
+
+budget = Table(
+    "budget",
+    metadata,
+    connection_column(),
+    Column("name", String(32), primary_key=True, doc="the limit's"),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False, doc="since 1970, UTC, by the store's wall clock"),
+    Column("used", BigInteger, nullable=False),
+)
+"""Calls per hour, where a limit counts those of a day."""
+
+budget_left = Table(
+    "budget_left",
+    metadata,
+    connection_column(),
+    Column("name", String(32), primary_key=True, doc="the limit's"),
+    Column("left", BigInteger, nullable=False, doc="as the vendor said last, less the calls since"),
+    Column("at", Timestamp, nullable=False),
+)
+
+metered = Table(
+    "metered",
+    metadata,
+    connection_column(),
+    Column("month", String(7), primary_key=True, doc="YYYY-MM, UTC"),
+    Column("calls", BigInteger, nullable=False),
+)
+"""Calls that the vendor meters."""
 
 counter = Table(
     "counter",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
 
-from books.store.schema import metadata
+from books.store.schema import connection_column, metadata
 from books.store.types import Timestamp
 
 job_run = Table(
     "job_run",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("connection", String(64), nullable=False, doc="empty if the plugin has none"),
+    connection_column(key=False),  # empty if the plugin has none
     Column("plugin", String(64), nullable=False),
     Column("started_at", Timestamp, nullable=False),
     Column("finished_at", Timestamp, nullable=False),
@@ -26,7 +26,7 @@ alert = Table(
     "alert",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("connection", String(64), nullable=False),
+    connection_column(key=False),
     Column("cause", String(64), nullable=False, doc="e.g. connection_dead; one is open at a time"),
     Column("title", Text, nullable=False),
     Column("message", Text, nullable=False, doc="what is wrong and where, at the last check"),

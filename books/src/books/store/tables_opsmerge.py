@@ -1,7 +1,4 @@
-"""Tables of the write-back: what OpsMerge should show, and what it showed when it was last read.
-
-The payments stream names a realm and no environment, so its ledger is keyed by realm; a store serves one environment.
-"""
+"""Tables of the write-back: what OpsMerge should show, and what it showed when it was last read."""
 
 from __future__ import annotations
 
@@ -9,11 +6,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, false
 
-from books.store.schema import metadata
+from books.store.schema import connection_column, metadata
 from books.store.types import Money, Timestamp
 
-REALM_LENGTH = 20
-CONNECTION_LENGTH = 64
 ID_LENGTH = 255
 MOMENT_LENGTH = 32
 
@@ -32,7 +27,7 @@ def _fault_columns() -> tuple[Column[Any], ...]:
 payment = Table(
     "payment",
     metadata,
-    Column("realm_id", String(REALM_LENGTH), primary_key=True),
+    connection_column(),
     Column("payment_id", String(ID_LENGTH), primary_key=True),
     Column("status", String(8), nullable=False, doc="active, voided, deleted, or missing from a complete read"),
     Column("sync_token", BigInteger, nullable=False, doc="of the newest row seen; -1 if it had none"),
@@ -45,14 +40,14 @@ payment = Table(
     Column("seen_run", String(36), nullable=False, doc="the run that saw it last, for complete reads"),
     Column("fault_message", Text, doc="why its newest row could not be read"),
 )
-"""Payments of QuickBooks: the newest version of each that was processed."""
+"""Payments of the ledger: the newest version of each that was processed."""
 
 allocation = Table(
     "allocation",
     metadata,
-    Column("realm_id", String(REALM_LENGTH), primary_key=True),
+    connection_column(),
     Column("payment_id", String(ID_LENGTH), primary_key=True),
-    Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in QuickBooks"),
+    Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in the ledger"),
     Column(
         "amount", Money, nullable=False, doc="what the payment pays of this invoice now; 0.00 once it no longer does"
     ),
@@ -69,7 +64,7 @@ allocation = Table(
     Column("due", Boolean, nullable=False, server_default=false(), doc="OpsMerge may have to be updated"),
     *_fault_columns(),
     Index("ix_allocation_due", "due"),
-    Index("ix_allocation_transaction", "realm_id", "transaction_id"),
+    Index("ix_allocation_transaction", "connection", "transaction_id"),
     Index("ix_allocation_linked", "linked_payment_id"),
 )
 """How much of which invoice each payment settles now."""
@@ -77,8 +72,8 @@ allocation = Table(
 ledger_balance = Table(
     "ledger_balance",
     metadata,
-    Column("realm_id", String(REALM_LENGTH), primary_key=True),
-    Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in QuickBooks"),
+    connection_column(),
+    Column("transaction_id", String(ID_LENGTH), primary_key=True, doc="the invoice's id in the ledger"),
     Column("total", Money, nullable=False),
     Column("balance", Money, nullable=False),
     Column("currency", String(3)),
@@ -87,11 +82,12 @@ ledger_balance = Table(
     Column("remainder", Money, nullable=False, doc="total - balance - its allocations: should be zero"),
     Index("ix_ledger_balance_remainder", "remainder"),
 )
-"""The balance of each invoice in QuickBooks, which the allocations must explain."""
+"""The balance of each invoice in the ledger, which the allocations must explain."""
 
 opsmerge_payment = Table(
     "opsmerge_payment",
     metadata,
+    connection_column(),
     Column("source", String(ID_LENGTH), primary_key=True, doc="base URL of the OpsMerge API"),
     Column("id", String(ID_LENGTH), primary_key=True),
     Column("invoice_id", String(ID_LENGTH), nullable=False),
@@ -103,14 +99,18 @@ opsmerge_payment = Table(
     Column("reference", Text),
     Column("voided", Boolean, nullable=False),
     Column("updated_at", String(MOMENT_LENGTH), nullable=False),
-    Index("ix_opsmerge_payment_external", "source", "external_id"),
-    Index("ix_opsmerge_payment_invoice", "source", "invoice_id"),
+    Index("ix_opsmerge_payment_external", "connection", "source", "external_id"),
+    Index("ix_opsmerge_payment_invoice", "connection", "source", "invoice_id"),
 )
-"""OpsMerge's payments as last read or answered, whoever entered them."""
+"""OpsMerge's payments as last read for a connection, or as answered to it, whoever entered them.
+
+Each connection reads for itself: two may use different accounts at one address.
+"""
 
 opsmerge_read = Table(
     "opsmerge_read",
     metadata,
+    connection_column(),
     Column("source", String(ID_LENGTH), primary_key=True),
     Column("updated_at", String(MOMENT_LENGTH), nullable=False, doc="how far opsmerge_payment has been read"),
 )
@@ -118,7 +118,7 @@ opsmerge_read = Table(
 accounting_block = Table(
     "accounting_block",
     metadata,
-    Column("connection", String(CONNECTION_LENGTH), primary_key=True),
+    connection_column(),
     Column("opsmerge_invoice_id", String(ID_LENGTH), primary_key=True),
     Column("number", Text),
     Column("outcome", String(16), nullable=False),
@@ -138,8 +138,7 @@ accounting_block = Table(
 nonproduction_company = Table(
     "nonproduction_company",
     metadata,
-    Column("company_id", String(CONNECTION_LENGTH), primary_key=True),
-    Column("connection", String(CONNECTION_LENGTH), nullable=False, doc="as named by an accounting block in OpsMerge"),
+    connection_column(),  # as an accounting block in OpsMerge names it
     Column("seen_at", Timestamp, nullable=False),
 )
 """Companies of non-production connections that OpsMerge's blocks name: their payments are not real money."""

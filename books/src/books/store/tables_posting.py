@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, String, Table, Text
 
-from books.store.schema import metadata
+from books.store.schema import connection_column, metadata
 from books.store.types import Money, Timestamp
-
-
-def _connection() -> Column[str]:
-    return Column("connection", String(64), primary_key=True, nullable=False, doc="<environment>:<realm id>")
-
 
 posting = Table(
     "posting",
     metadata,
-    _connection(),
+    connection_column(),
     Column("opsmerge_invoice_id", String(255), primary_key=True),
     Column("provider", String(32), nullable=False),
-    Column("realm_id", String(32), nullable=False),
+    Column("company_id", String(64), nullable=False),
     Column("number", Text, nullable=False, doc="as sent; as seen if nothing was sent yet"),
     Column("outcome", String(16), nullable=False, doc="created, adopted, rejected, conflict, held or unknown"),
     Column("external_id", String(64), doc="the ledger's id; never removed once known"),
@@ -34,7 +29,7 @@ posting = Table(
     Column("ledger_tax", Money),
     Column("payload_sha256", String(64)),
     Column("request_id", String(64)),
-    Column("intuit_tid", String(128)),
+    Column("vendor_request_id", String(128)),
     Column("attempts", Integer, nullable=False, doc="calls that carried this invoice"),
     Column("first_attempted_at", Timestamp),
     Column("attempted_at", Timestamp),
@@ -60,7 +55,7 @@ posting = Table(
 attempt = Table(
     "attempt",
     metadata,
-    _connection(),
+    connection_column(),
     Column("opsmerge_invoice_id", String(255), primary_key=True),
     Column("number", Integer, primary_key=True, doc="first, second, ... time that this invoice was sent"),
     Column("generation", Integer, nullable=False),
@@ -71,14 +66,14 @@ attempt = Table(
     Column("finished_at", Timestamp),
     Column("outcome", String(16), doc="empty until the answer arrives"),
     Column("fault_code", String(64)),
-    Column("intuit_tid", String(128)),
+    Column("vendor_request_id", String(128)),
 )
 """One row per time that an invoice was sent: the evidence behind `books why`."""
 
 learned = Table(
     "learned",
     metadata,
-    _connection(),
+    connection_column(),
     Column(
         "kind", String(16), primary_key=True, doc="customer, item, tax_codes, company, replaced, posted or former_id"
     ),
@@ -92,7 +87,7 @@ learned = Table(
 left_alone = Table(
     "left_alone",
     metadata,
-    _connection(),
+    connection_column(),
     Column("opsmerge_invoice_id", String(255), primary_key=True),
     Column("content_sha256", String(64), nullable=False),
 )
@@ -101,7 +96,7 @@ left_alone = Table(
 ended_document = Table(
     "ended_document",
     metadata,
-    Column("realm_id", String(32), primary_key=True),
+    connection_column(),
     Column("transaction_id", String(64), primary_key=True, doc="the invoice's id in the ledger"),
     Column("status", String(8), nullable=False, doc="voided or deleted"),
 )
@@ -110,7 +105,7 @@ ended_document = Table(
 push_run = Table(
     "push_run",
     metadata,
-    _connection(),
+    connection_column(),
     Column("id", String(36), primary_key=True),
     Column("started_at", Timestamp, nullable=False),
     Column("finished_at", Timestamp),
@@ -125,14 +120,14 @@ push_run = Table(
     Column("unknown", Integer, nullable=False),
     Column("left_out", Integer, nullable=False),
     Column("calls", Integer, nullable=False),
-    Column("metered_reads", Integer, nullable=False),
+    Column("metered", Integer, nullable=False),
     Index("ix_push_run_connection_started_at", "connection", "started_at"),
 )
 
 push_plan = Table(
     "push_plan",
     metadata,
-    _connection(),
+    connection_column(),
     Column("id", String(64), primary_key=True, doc="of the plan's file, from its content"),
     Column("made_at", Timestamp, nullable=False),
     Column("invoices", Integer, nullable=False, doc="how many it would create"),

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
-from books.store.schema import metadata
+from books.store.schema import connection_column, metadata
 from books.store.types import Timestamp
 
-CONNECTION_LENGTH = 64
 ENTITY_LENGTH = 32
+ENVIRONMENT_LENGTH = 15
 ID_LENGTH = 64
 
 
 def _row_id() -> Column[int]:
     return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
-
-
-def _object(*, key: bool) -> tuple[Column[Any], ...]:
-    """Return the columns that identify an object of a company."""
-    return (
-        Column("connection", String(CONNECTION_LENGTH), primary_key=key, nullable=False),
-        Column("entity", String(ENTITY_LENGTH), primary_key=key, nullable=False, doc="folded: payment, creditmemo"),
-        Column("entity_id", String(ID_LENGTH), primary_key=key, nullable=False),
-    )
 
 
 webhook_delivery = Table(
@@ -37,16 +26,22 @@ webhook_delivery = Table(
     Column("received_at", Timestamp, nullable=False),
     Column("repeats", Integer, nullable=False, doc="how often it was delivered again"),
     Column("split_at", Timestamp, doc="when its notices were written; null until then"),
-    UniqueConstraint("provider", "sha256", name="uq_webhook_delivery_provider"),
+    Column("environment", String(ENVIRONMENT_LENGTH), nullable=False, doc="whose receiver took it in"),
+    UniqueConstraint("provider", "environment", "sha256", name="uq_webhook_delivery_provider"),
     Index("ix_webhook_delivery_split_at", "split_at"),
 )
-"""Deliveries that were acknowledged with 200: each is on the disk before the answer."""
+"""Deliveries that were acknowledged with 200: each is on the disk before the answer.
+
+One may speak of several companies, so it belongs to an environment; its notices belong to connections.
+"""
 
 webhook_notice = Table(
     "webhook_notice",
     metadata,
+    connection_column(),
     Column("seq", BigInteger, primary_key=True, autoincrement=False, doc="increasing in the order of commits"),
-    *_object(key=False),
+    Column("entity", String(ENTITY_LENGTH), nullable=False, doc="folded: payment, creditmemo"),
+    Column("entity_id", String(ID_LENGTH), nullable=False),
     Column("operation", String(16), nullable=False),
     Column("event_id", String(128), nullable=False, doc="the vendor's; the same event again adds no row"),
     Column("occurred_at", Timestamp, nullable=False),
@@ -72,7 +67,7 @@ webhook_dead_letter = Table(
 webhook_reader = Table(
     "webhook_reader",
     metadata,
-    Column("connection", String(CONNECTION_LENGTH), primary_key=True, nullable=False),
+    connection_column(),
     Column("entity", String(ENTITY_LENGTH), primary_key=True, nullable=False),
     Column("seq", BigInteger, nullable=False, doc="the last notice whose object was read"),
     Column("read_at", Timestamp, nullable=False),
@@ -82,6 +77,7 @@ webhook_reader = Table(
 webhook_listener = Table(
     "webhook_listener",
     metadata,
+    Column("environment", String(ENVIRONMENT_LENGTH), primary_key=True, nullable=False),
     Column("provider", String(32), primary_key=True, nullable=False),
     Column("since", Timestamp, nullable=False, doc="when a receiver was first started on this store"),
     Column("seen_at", Timestamp, nullable=False, doc="its last heartbeat"),
@@ -90,7 +86,9 @@ webhook_listener = Table(
 webhook_missed = Table(
     "webhook_missed",
     metadata,
-    *_object(key=True),
+    connection_column(),
+    Column("entity", String(ENTITY_LENGTH), primary_key=True, nullable=False),
+    Column("entity_id", String(ID_LENGTH), primary_key=True, nullable=False),
     Column("changed_at", Timestamp, primary_key=True, nullable=False),
     Column("found_at", Timestamp, nullable=False),
     Column("announced_at", Timestamp, doc="when its notice arrived later"),

@@ -15,7 +15,7 @@ class CallKind(StrEnum):
     """The kind of a call, for the rate limiter and the retry policy."""
 
     READ = "read"
-    """Changes nothing: may be repeated, is metered by Intuit, uses the budget but not the push lock."""
+    """Changes nothing: may be repeated, uses the budget but not the push lock."""
     WRITE = "write"
     """Changes the books: one in flight per company, never blindly repeated."""
     BATCH = "batch"

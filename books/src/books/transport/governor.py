@@ -1,39 +1,41 @@
 """The rate limiter shared by all processes of a company: budgets, pauses, one push at a time, a circuit breaker.
 
-The log of permits is in the store, so that all processes, and with PostgreSQL all machines, count together. A permit
-is stamped by the store's steady clock after the store's lock is held. A stamp that cannot be right (made before a
-restart, on another machine's clock, or before the clock went back) counts as made now: too slow is safe, too fast
-is not. When the store cannot be used there are no permits.
-
-Source of the limits: Intuit, "API call limits and throttles": 500 requests a minute, 10 a second, 40 batches a minute.
+The log of permits is in the store, so that all processes, and with PostgreSQL all machines, count together (`budgets`
+counts). A permit is stamped by the store's steady clock after the store's lock is held. A stamp that cannot be right
+(made before a restart, on another machine's clock, or before the clock went back) counts as made now: too slow is
+safe, too fast is not. When the store cannot be used there are no permits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from books.core.backoff import backoff_seconds
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt
-from books.core.settings import QuickBooksSettings
 from books.store import Steady, Store
-from books.store.tables_infra import breaker, call, metered_reads, pause
-from books.store.upsert import upsert
+from books.store.tables_infra import breaker, metered, pause
+from books.store.upsert import insert_new, upsert
+from books.transport.access import Limit
+from books.transport.budgets import LEASE_SECONDS, Budgets, Count, Wait
 from books.transport.call import CallKind
-
-MARGIN_SECONDS = 0.05
-"""Added to every window: calls do not all take the same time from their permit to the vendor."""
 
 SLEEP_SECONDS_MIN = 0.001
 
 PAUSE_SECONDS_MAX = 86_400.0
 """The longest pause, whatever the vendor says: after a day we ask again."""
+
+WALL_CLOCK_SECONDS_MIN = 60.0
+"""What is left of a pause after a restart of the machine is read off the wall clock, down to so many seconds.
+
+A wall clock may be corrected by seconds; of a pause of hours, the rest matters more.
+"""
 
 BREAKER_FAILURES = 5
 """Consecutive failures (no connection, no answer, 5xx) that open the breaker: then one trial call at a time."""
@@ -43,46 +45,15 @@ BREAKER_SECONDS_MAX = 300.0
 
 PUSHES = frozenset({CallKind.WRITE, CallKind.BATCH})
 
-Permit = tuple[float, CallKind]
-"""When a call was allowed (seconds on the steady clock) and its kind."""
+ROWS = {table: select(table).where(table.c.connection == bindparam("ours")) for table in (pause, breaker)}
 
 
 @dataclass(frozen=True)
-class Limit:
-    """At most so many calls of these kinds in any window of so many seconds."""
+class Permit:
+    """A call that may be made. `at`: seconds on the store's steady clock. `leases`: to be ended with the call."""
 
-    name: str
-    calls: int
-    window_seconds: float
-    kinds: frozenset[CallKind]
-
-
-def limits_of(settings: QuickBooksSettings) -> tuple[Limit, ...]:
-    """Return the three budgets of one company. A batch counts as one request, and as a batch."""
-    every = frozenset(CallKind)
-    return (
-        Limit("requests_per_second", settings.requests_per_second, 1.0, every),
-        Limit("requests_per_minute", settings.requests_per_minute, 60.0, every),
-        Limit("batches_per_minute", settings.batches_per_minute, 60.0, frozenset({CallKind.BATCH})),
-    )
-
-
-def decide(now: float, kind: CallKind, permits: Sequence[Permit], not_before: float, limits: Sequence[Limit]) -> float:
-    """Return the seconds to wait before a call of this kind may be made; 0.0: now.
-
-    `permits` are the past ones in any order, `not_before` is the end of a pause (or any past time). All times are
-    seconds on one steady clock.
-    """
-    waits = [_wait_for(limit, now, permits) for limit in limits if kind in limit.kinds]
-    return max(0.0, not_before - now, *waits)
-
-
-def _wait_for(limit: Limit, now: float, permits: Sequence[Permit]) -> float:
-    """Return the seconds until the oldest of the last `limit.calls` permits leaves the window; negative if it has."""
-    stamps = sorted(stamp for stamp, kind in permits if kind in limit.kinds)
-    if len(stamps) < limit.calls:
-        return 0.0
-    return stamps[-limit.calls] + limit.window_seconds + MARGIN_SECONDS - now
+    at: float
+    leases: tuple[int, ...] = ()
 
 
 def breaker_seconds(failures: int) -> float:
@@ -97,30 +68,45 @@ class GovernorState:
     """The state of one company's rate limiter, for display."""
 
     used: Mapping[str, int]
-    """Permits within each limit's window, by the limit's name."""
+    """Calls that count for each limit now, by the limit's name."""
     allowed: Mapping[str, int]
+    left: Mapping[str, int]
+    """How many more each limit allows; of a day also by what the vendor says."""
     paused_seconds: float
     pause_reason: str
     consecutive_failures: int
     breaker_seconds: float
     push_in_flight: bool
-    metered_reads: int
-    """Successful reads of this calendar month (UTC); Intuit meters them in production."""
+    metered: int
+    """Calls of this calendar month (UTC) that the vendor meters."""
 
 
 class Governor:
-    """Rate limiter shared by all processes through the store; each process has an object of its own."""
+    """Rate limiter shared by all processes through the store; each process has an object of its own.
 
-    def __init__(self, store: Store, clock: Clock, limits: Sequence[Limit]) -> None:
+    `ledger` is its name in messages; `lease_seconds`: after how long a call whose process died is not in flight.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        limits: Sequence[Limit],
+        *,
+        ledger: str = "the ledger",
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._limits = tuple(limits)
+        self._budgets = Budgets(store, limits, lease_seconds)
+        self._ledger = ledger
 
     @contextmanager
-    def slot(self, connection: str, kind: CallKind, deadline: float) -> Iterator[float]:
+    def slot(self, connection: str, kind: CallKind, deadline: float, *, in_flight: bool = True) -> Iterator[float]:
         """Wait for a permit for one call, and hold the company's push lock during it where the call is a push.
 
-        `deadline` is on `clock.monotonic()`. Yields the time of the permit, in seconds of the store's steady clock.
+        `deadline` is on `clock.monotonic()`; `in_flight` as `reserve`. Yields the time of the permit, in seconds of
+        the store's steady clock.
 
         Raises:
             Halt: TRY_LATER; the wait would pass the deadline, or the store cannot be used. No call was made.
@@ -128,7 +114,9 @@ class Governor:
         with ExitStack() as held:
             if kind in PUSHES:
                 held.enter_context(self.push_lock(connection, deadline))
-            yield self.reserve(connection, kind, deadline)
+            permit = self.reserve(connection, kind, deadline, in_flight=in_flight)
+            held.callback(self.end, permit)
+            yield permit.at
 
     @contextmanager
     def push_lock(self, connection: str, deadline: float) -> Iterator[Callable[[], bool]]:
@@ -144,140 +132,158 @@ class Governor:
         """Stop all calls of a company, in every process, for so long; a longer pause that is set already stays."""
         seconds = min(max(seconds, 0.0), PAUSE_SECONDS_MAX)
         with self._locked(connection) as (conn, now):
-            if seconds > _seconds_left(_row(conn, pause, connection), now):
+            if seconds > _seconds_left(self._row(conn, pause, connection, now), now):
                 values = {
                     "connection": connection,
                     "epoch": now.epoch,
                     "until": now.seconds + seconds,
                     "seconds": seconds,
+                    "ends_at": self._store.now(conn).add(seconds=seconds),
                     "reason": reason,
                 }
                 upsert(conn, pause, [values])
 
-    def record_answer(self, connection: str, *, metered: bool) -> None:
-        """Record that the vendor answered: reset its failures, and count a metered read."""
+    def record_answer(self, connection: str, *, metered: bool, left: Mapping[str, int] | None = None) -> None:
+        """Record that the vendor answered: reset its failures, and count a metered call.
+
+        `left` is what the vendor says is left of limits of a day, by the limit's name: it lowers what we think is left.
+        """
         with self._locked(connection) as (conn, _now):
             conn.execute(delete(breaker).where(breaker.c.connection == connection))
             if metered:
-                self._count_read(conn, connection)
+                self._count_metered(conn, connection)
+            self._budgets.hear(conn, connection, left or {})
 
     def record_failure(self, connection: str) -> None:
         """Record a call without a usable answer; from the fifth in a row on, calls stop for a while."""
         with self._locked(connection) as (conn, now):
-            row = _row(conn, breaker, connection)
+            row = self._row(conn, breaker, connection, now)
             failures = 1 + (row["failures"] if row else 0)
             upsert(conn, breaker, [_breaker_values(connection, failures, now)])
 
     def state(self, connection: str) -> GovernorState:
         """Return the current state."""
+        limits = self._budgets.limits
         with self._locked(connection) as (conn, now):
-            permits = _permits(conn, connection)
-            paused, broken = _row(conn, pause, connection), _row(conn, breaker, connection)
-            month = self._month(conn)
-            reads = conn.execute(
-                select(metered_reads.c.reads).where(
-                    metered_reads.c.connection == connection, metered_reads.c.month == month
-                )
-            ).scalar()
-        failures = broken["failures"] if broken else 0
+            count = Count(self._budgets, conn, connection, now)
+            used = {limit.name: count.used(limit) for limit in limits}
+            left = {limit.name: count.left(limit) for limit in limits}
+            paused = self._row(conn, pause, connection, now)
+            broken = self._row(conn, breaker, connection, now)
+            ours = metered.c.connection == connection, metered.c.month == self._month(conn)
+            calls = conn.execute(select(metered.c.calls).where(*ours)).scalar()
+        paused_seconds = _seconds_left(paused, now)
         return GovernorState(
-            used={limit.name: _used(limit, now.seconds, permits) for limit in self._limits},
-            allowed={limit.name: limit.calls for limit in self._limits},
-            paused_seconds=_seconds_left(paused, now),
-            pause_reason=paused["reason"] if paused and _seconds_left(paused, now) else "",
-            consecutive_failures=failures,
+            used=used,
+            allowed={limit.name: limit.calls for limit in limits},
+            left=left,
+            paused_seconds=paused_seconds,
+            pause_reason=paused["reason"] if paused and paused_seconds else "",
+            consecutive_failures=broken["failures"] if broken else 0,
             breaker_seconds=_seconds_left(broken, now),
             push_in_flight=self._store.is_locked(_push_lock(connection)),
-            metered_reads=reads or 0,
+            metered=calls or 0,
         )
 
-    def reserve(self, connection: str, kind: CallKind, deadline: float) -> float:
-        """Sleep until a permit is ours; return its time. The log is read again after each sleep: others wait too.
+    def reserve(self, connection: str, kind: CallKind, deadline: float, *, in_flight: bool = True) -> Permit:
+        """Sleep until a permit is ours; return it. The budgets are read again after each sleep: others wait too.
+
+        `end` must be called with it after the call. Without `in_flight` the call rides on the lease of another permit,
+        which its process holds and uses later: they are never made at the same time.
 
         Raises:
             Halt: TRY_LATER; the wait would pass the deadline, or the store cannot be used. No call was made.
         """
-        while True:
-            wait_seconds, now = self._ask(connection, kind)
-            if not wait_seconds:
-                return now
-            if self._clock.monotonic() + wait_seconds > deadline:
-                failing = self.state(connection).breaker_seconds > 0
-                raise _too_late(connection, wait_seconds, "QuickBooks keeps failing" if failing else "rate limited")
-            self._clock.sleep(max(wait_seconds, SLEEP_SECONDS_MIN))
+        while isinstance(answer := self._ask(connection, kind, in_flight=in_flight), Wait):
+            if self._clock.monotonic() + answer.seconds > deadline:
+                raise self._too_late(connection, answer)
+            self._clock.sleep(max(answer.seconds, SLEEP_SECONDS_MIN))
+        return answer
 
-    def _ask(self, connection: str, kind: CallKind) -> tuple[float, float]:
-        """Take a permit if one is free now; return the seconds to wait (0.0: taken) and the time."""
+    def end(self, permit: Permit) -> None:
+        """End the leases of a call. Where the store cannot be used now, they expire."""
+        if permit.leases:
+            with suppress(SQLAlchemyError, Halt), self._store.begin() as conn:
+                self._budgets.end(conn, permit.leases)
+
+    def _ask(self, connection: str, kind: CallKind, *, in_flight: bool = True) -> Permit | Wait:
+        """Take a permit if one is free now; else return how long to wait."""
         with self._locked(connection) as (conn, now):
-            paused, broken = _row(conn, pause, connection), _row(conn, breaker, connection)
-            not_before = now.seconds + max(_seconds_left(paused, now), _seconds_left(broken, now))
-            wait_seconds = decide(now.seconds, kind, _permits(conn, connection), not_before, self._limits)
-            if not wait_seconds:
-                conn.execute(
-                    insert(call).values(connection=connection, kind=kind.value, epoch=now.epoch, at=now.seconds)
-                )
-                if broken and broken["failures"] >= BREAKER_FAILURES:  # this call is the trial; the others wait on
-                    upsert(conn, breaker, [_breaker_values(connection, broken["failures"], now)])
-            return wait_seconds, now.seconds
+            paused = self._row(conn, pause, connection, now)
+            broken = self._row(conn, breaker, connection, now)
+            count = Count(self._budgets, conn, connection, now)
+            stopped_seconds = max(_seconds_left(paused, now), _seconds_left(broken, now))
+            wait = count.wait(kind, in_flight=in_flight)
+            if stopped_seconds > (wait.seconds if wait else 0.0):
+                wait = Wait(stopped_seconds)
+            if wait is not None:
+                return wait
+            leases = count.take(kind, in_flight=in_flight)
+            if broken and broken["failures"] >= BREAKER_FAILURES:  # this call is the trial; the others wait on
+                upsert(conn, breaker, [_breaker_values(connection, broken["failures"], now)])
+            return Permit(now.seconds, leases)
 
     @contextmanager
     def _locked(self, connection: str) -> Iterator[tuple[Connection, Steady]]:
-        """Open a transaction alone on this company's rows, with stamps that fit the time; yield it and the time."""
+        """Open a transaction alone on this company's rows; yield it and the time."""
         try:
             with self._store.begin() as conn:
                 self._store.serialise(conn, f"governor {connection}")
-                now = self._store.steady(conn)
-                self._tidy(conn, connection, now)
-                yield conn, now
+                yield conn, self._store.steady(conn)
         except SQLAlchemyError as error:
             raise _store_unavailable(error) from error
 
-    def _tidy(self, conn: Connection, connection: str, now: Steady) -> None:
-        """Delete permits older than every window; set impossible stamps to now, and pauses to their full length."""
-        longest = max(limit.window_seconds for limit in self._limits) + MARGIN_SECONDS
-        ours = call.c.connection == connection
-        impossible = or_(call.c.epoch != now.epoch, call.c.at > now.seconds)
-        conn.execute(update(call).where(ours, impossible).values(epoch=now.epoch, at=now.seconds))
-        conn.execute(delete(call).where(ours, call.c.at < now.seconds - longest))
-        for table in (pause, breaker):
-            full = now.seconds + table.c.seconds
-            stale = or_(table.c.epoch != now.epoch, table.c.until > full)
-            conn.execute(
-                update(table).where(table.c.connection == connection, stale).values(epoch=now.epoch, until=full)
-            )
+    def _row(self, conn: Connection, table: Table, connection: str, now: Steady) -> dict[str, Any] | None:
+        """Return the one row of a company in `pause` or `breaker`, with an end on the steady clock of now.
 
-    def _count_read(self, conn: Connection, connection: str) -> None:
-        month = self._month(conn)
-        ours = (metered_reads.c.connection == connection) & (metered_reads.c.month == month)
-        counted = conn.execute(update(metered_reads).where(ours).values(reads=metered_reads.c.reads + 1))
-        if not counted.rowcount:
-            conn.execute(insert(metered_reads).values(connection=connection, month=month, reads=1))
+        An end that cannot be right (another boot's, or further away than the whole length) is set to the whole length
+        from now; after a restart of the machine, to what the wall clock says is left of it.
+        """
+        found = conn.execute(ROWS[table], {"ours": connection}).mappings().first()
+        if found is None:
+            return None
+        row, left_seconds = dict(found), found["seconds"]
+        restarted, ends_at = row["epoch"] != now.epoch, row.get("ends_at")
+        if restarted and ends_at is not None:
+            by_wall_clock = float((ends_at - self._store.now(conn)).total_seconds())
+            left_seconds = min(left_seconds, max(by_wall_clock, WALL_CLOCK_SECONDS_MIN))
+        if restarted or row["until"] > now.seconds + row["seconds"]:
+            right = {"epoch": now.epoch, "until": now.seconds + left_seconds}
+            conn.execute(update(table).where(table.c.connection == connection).values(**right))
+            row |= right
+        return row
+
+    def _count_metered(self, conn: Connection, connection: str) -> None:
+        key = {"connection": connection, "month": self._month(conn)}
+        insert_new(conn, metered, {**key, "calls": 0})
+        ours = [metered.c[name] == value for name, value in key.items()]
+        conn.execute(update(metered).where(*ours).values(calls=metered.c.calls + 1))
 
     def _month(self, conn: Connection) -> str:
         return self._store.now(conn).format("YYYY-MM")
+
+    def _too_late(self, connection: str, wait: Wait) -> Halt:
+        """Return the fault of a wait that is longer than this run may wait."""
+        if wait.in_flight:
+            return _halt(
+                f"rate limited: all of max_wait_seconds as many calls for {connection} were in flight as are allowed",
+                "run again later: other runs work on this company",
+            )
+        failing = self.state(connection).breaker_seconds > 0
+        why = f"{self._ledger} keeps failing" if failing else "rate limited"
+        return _halt(
+            f"{why}: the next call for {connection} may be made in {wait.seconds:.0f} seconds, "
+            "later than max_wait_seconds allows",
+            "run again later; `books status` shows budgets and pauses",
+        )
 
 
 def _push_lock(connection: str) -> str:
     return f"push {connection}"
 
 
-def _permits(conn: Connection, connection: str) -> list[Permit]:
-    rows = conn.execute(select(call.c.at, call.c.kind).where(call.c.connection == connection))
-    return [(row.at, CallKind(row.kind)) for row in rows]
-
-
-def _used(limit: Limit, now: float, permits: Sequence[Permit]) -> int:
-    return sum(1 for stamp, kind in permits if kind in limit.kinds and stamp > now - limit.window_seconds)
-
-
-def _row(conn: Connection, table: Table, connection: str) -> Mapping[str, Any] | None:
-    """Return the one row of a company in `pause` or `breaker`."""
-    row = conn.execute(select(table).where(table.c.connection == connection)).mappings().first()
-    return dict(row) if row else None
-
-
 def _seconds_left(row: Mapping[str, Any] | None, now: Steady) -> float:
-    """Return the seconds left of a pause; its epoch is the current one (see `_tidy`)."""
+    """Return the seconds left of a pause, as `Governor._row` returns it."""
     return max(0.0, row["until"] - now.seconds) if row else 0.0
 
 
@@ -293,14 +299,8 @@ def _breaker_values(connection: str, failures: int, now: Steady) -> dict[str, An
     }
 
 
-def _too_late(connection: str, wait_seconds: float, why: str) -> Halt:
-    return Halt(
-        f"{why}: the next call for {connection} may be made in {wait_seconds:.0f} seconds, "
-        "later than max_wait_seconds allows",
-        exit_code=Exit.TRY_LATER,
-        code="wait_too_long",
-        remedy="run again later; `books status` shows budgets and pauses",
-    )
+def _halt(message: str, remedy: str) -> Halt:
+    return Halt(message, exit_code=Exit.TRY_LATER, code="wait_too_long", remedy=remedy)
 
 
 def _store_unavailable(error: SQLAlchemyError) -> Halt:

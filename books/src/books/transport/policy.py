@@ -14,7 +14,7 @@ from books.transport.call import CallKind, Response
 TRIES_MAX = 5
 
 THROTTLE_SECONDS = 60.0
-"""The wait after a 429 without Retry-After (Intuit, "API call limits and throttles": wait 60 seconds)."""
+"""The wait after a 429 without Retry-After, unless the vendor's `Access` knows better."""
 THROTTLE_JITTER_SECONDS = 6.0
 RETRY_AFTER_SECONDS_MIN = 1.0
 """`Retry-After: 0` would make a loop without a bound."""
@@ -30,13 +30,15 @@ CallResult = Response | Fault
 """The result of one try: an answer of any status, or Retry, Unknown, Halt."""
 
 
-def wait_seconds(kind: CallKind, tries: int, result: CallResult, now: pendulum.DateTime, chance: float) -> float | None:
+def wait_seconds(
+    kind: CallKind, tries: int, result: CallResult, now: pendulum.DateTime, chance: float, usual: float | None = None
+) -> float | None:
     """Return the seconds to wait before the same call is made again; None: the result is final.
 
-    `tries` counts those made, this one included; `chance` is a number in [0, 1).
+    `tries` counts those made, this one included; `chance` is a number in [0, 1); `usual` as `throttle_seconds`.
     """
-    if isinstance(result, Response) and result.status == TOO_MANY_REQUESTS:
-        return throttle_seconds(result.headers, now, chance)  # refused before it ran, so any kind; bounded by time
+    if isinstance(result, Response) and result.status == TOO_MANY_REQUESTS:  # it never ran, so any kind may be repeated
+        return throttle_seconds(result.headers, now, chance, usual)
     if tries >= TRIES_MAX:
         return None
     if isinstance(result, Retry):  # it was never sent, so any kind
@@ -53,10 +55,14 @@ def is_failure(result: CallResult) -> bool:
     return isinstance(result, Unknown | Retry)
 
 
-def throttle_seconds(headers: Mapping[str, str], now: pendulum.DateTime, chance: float) -> float:
-    """Return how many seconds a 429 asks us to wait."""
+def throttle_seconds(
+    headers: Mapping[str, str], now: pendulum.DateTime, chance: float, usual: float | None = None
+) -> float:
+    """Return how many seconds a 429 asks us to wait; `usual` where it names none, by default a minute and jitter."""
     named = retry_after_seconds(headers, now)
-    return THROTTLE_SECONDS + chance * THROTTLE_JITTER_SECONDS if named is None else named
+    if named is not None:
+        return named
+    return THROTTLE_SECONDS + chance * THROTTLE_JITTER_SECONDS if usual is None else usual
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: pendulum.DateTime) -> float | None:

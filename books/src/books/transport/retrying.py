@@ -7,6 +7,7 @@ import logging
 from books.core.clock import Clock
 from books.core.faults import Exit, Halt, Retry, Unknown
 from books.transport import policy
+from books.transport.access import Access
 from books.transport.call import Request, Response, Transport
 from books.transport.policy import CallResult
 
@@ -24,10 +25,11 @@ class Retrying:
         Retry, Unknown: as `inner` raised them last; Unknown at once where the call may not be repeated.
     """
 
-    def __init__(self, inner: Transport, clock: Clock, max_wait_seconds: float) -> None:
+    def __init__(self, inner: Transport, clock: Clock, max_wait_seconds: float, access: Access | None = None) -> None:
         self._inner = inner
         self._clock = clock
         self._max_wait_seconds = max_wait_seconds
+        self._access = access
 
     def send(self, request: Request) -> Response:
         """Send the request, and repeat it where that is safe."""
@@ -43,7 +45,7 @@ class Retrying:
             self._clock.sleep(wait_seconds)
             tries += 1
             result = self._try(request)
-        return _settle(result, wait_seconds)
+        return self._settle(result, wait_seconds)
 
     def _try(self, request: Request) -> CallResult:
         try:
@@ -52,23 +54,25 @@ class Retrying:
             return fault
 
     def _wait_seconds(self, request: Request, tries: int, result: CallResult) -> float | None:
-        return policy.wait_seconds(request.kind, tries, result, self._clock.now(), self._clock.random())
+        usual = None
+        if self._access is not None and isinstance(result, Response):
+            usual = self._access.throttle_seconds(result.headers)
+        return policy.wait_seconds(request.kind, tries, result, self._clock.now(), self._clock.random(), usual)
 
-
-def _settle(result: CallResult, wait_seconds: float | None) -> Response:
-    """Return the final answer, or raise the final fault."""
-    if not isinstance(result, Response):
-        raise result
-    if result.status == policy.TOO_MANY_REQUESTS:
-        raise Halt(
-            f"rate limited (429): the next call may be made in {wait_seconds or 0:.0f} seconds, "
-            "later than max_wait_seconds allows",
-            exit_code=Exit.TRY_LATER,
-            code="429",
-            remedy="run again later",
-            vendor_request_id=result.headers.get("intuit_tid"),
-        )
-    return result
+    def _settle(self, result: CallResult, wait_seconds: float | None) -> Response:
+        """Return the final answer, or raise the final fault."""
+        if not isinstance(result, Response):
+            raise result
+        if result.status == policy.TOO_MANY_REQUESTS:
+            raise Halt(
+                f"rate limited (429): the next call may be made in {wait_seconds or 0:.0f} seconds, "
+                "later than max_wait_seconds allows",
+                exit_code=Exit.TRY_LATER,
+                code="429",
+                remedy="run again later",
+                vendor_request_id=self._access.request_id(result.headers) if self._access else None,
+            )
+        return result
 
 
 def _in_words(result: CallResult) -> str:

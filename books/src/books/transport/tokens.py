@@ -1,16 +1,17 @@
 """Rotating OAuth tokens: refreshed by one process at a time, and stored before anybody uses them.
 
-An access token lives an hour and a refresh token 100 days; each refresh may return a new refresh token, and then the
-old one is invalid (Intuit, "OAuth 2.0"). If the newest one is lost, the user has to consent again. So: lock, read
-again, refresh, commit, use. The moment between Intuit's answer and our commit cannot be closed, but it is made
-visible: `refresh_started_at` is committed before the call and cleared with its outcome.
+An access token lives about an hour; each refresh may return a new refresh token, and then the old one is invalid. If
+the newest one is lost, the user has to consent again. So: lock, read again, refresh, commit, use. The moment between
+the vendor's answer and our commit cannot be closed, but it is made visible: `refresh_started_at` is committed before
+the call and cleared with its outcome. An app that needs nobody's consent (client credentials) has no refresh token:
+it asks for a new access token instead.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
@@ -20,14 +21,15 @@ import pendulum
 from sqlalchemy import Connection, delete, insert, select
 
 from books.core.backoff import backoff_seconds
-from books.core.faults import RECONNECT, Exit, Halt
-from books.core.settings import QuickBooksSettings
+from books.core.faults import Exit, Halt
 from books.store import Store, troubles
 from books.store.tables_infra import token, token_seed
 from books.store.upsert import upsert
+from books.transport.access import CompanyRef, TokenGrant
 from books.transport.call import Transport
-from books.transport.oauth import NOT_REACHED, GrantRefusedError, TokenGrant, TokenService
+from books.transport.oauth import NOT_REACHED, GrantRefusedError, TokenService
 from books.transport.seal import Seal, is_sealed
+from books.transport.settings import LedgerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,9 @@ EARLY_SECONDS = 300
 """An access token with less life left is refreshed: a batch may take two minutes."""
 
 SECONDS_A_DAY = 86_400
+
+CLIENT_CREDENTIALS = "client_credentials"
+"""The grant of an app that acts without anybody's consent (RFC 6749, 4.4)."""
 
 STORE_SECONDS_MIN = 60
 STORE_WAIT_SECONDS = 0.5
@@ -53,14 +58,14 @@ class TokenState:
     access_expires_at: pendulum.DateTime | None
     refreshed_at: pendulum.DateTime | None
     refresh_age_days: float | None
-    """Days since the last refresh; Intuit's refresh token expires after about 100 without one."""
+    """Days since the last refresh; a refresh token that nobody uses expires after some time."""
     refresh_expires_at: pendulum.DateTime | None
     hard_expires_at: pendulum.DateTime | None
     """When the user must consent again, whatever happens."""
     cut_off_at: pendulum.DateTime | None
     """When a refresh began whose outcome was never recorded: if the next one fails, reconnect."""
     refused_at: pendulum.DateTime | None
-    """When Intuit last refused every refresh token we have: reconnect."""
+    """When the vendor last refused every refresh token we have: reconnect."""
 
 
 class TokenStore:
@@ -71,11 +76,12 @@ class TokenStore:
             or TRY_LATER (the token service cannot be used now). The call that needed the token was not made.
     """
 
-    def __init__(self, settings: QuickBooksSettings, store: Store, transport: Transport) -> None:
+    def __init__(self, settings: LedgerSettings, store: Store, transport: Transport) -> None:
         self._settings = settings
+        self._access = settings.access
         self._connection = settings.connection
         self._store = store
-        self._service = TokenService(settings, transport)
+        self._service = TokenService(self._access, transport)
         self._seal = Seal(settings.token_key)
 
     def access_token(self) -> str:
@@ -95,19 +101,34 @@ class TokenStore:
                 current = self._usable(conn, row, rejected)
             return current or self._refresh(row)
 
-    def exchange_code(self, code: str, redirect_uri: str) -> None:
-        """Exchange the code of a consent for tokens, which replace all others."""
+    def exchange(self, code: str, redirect_uri: str) -> tuple[TokenGrant, Sequence[CompanyRef] | None]:
+        """Exchange the code of a consent for tokens; return them, not stored yet, and the companies they are for.
+
+        The companies are None where the callback named the one company of the consent.
+        """
+        try:
+            grant = self._service.exchange(code, redirect_uri)
+        except GrantRefusedError:
+            vendor = self._access.vendor
+            raise self._dead(f"{vendor} refused the code of the consent: it was used already, or is too old") from None
+        return grant, self._service.companies(grant.access_token)
+
+    def keep(self, grant: TokenGrant) -> None:
+        """Store the tokens of a consent; they replace all others."""
         with self._locked():
-            try:
-                grant = self._service.exchange(code, redirect_uri)
-            except GrantRefusedError:
-                raise _dead("Intuit refused the code of the consent: it was used already, or is too old") from None
             self._store_grant(grant, None)
 
-    def revoke(self) -> Halt | None:
-        """Revoke the consent at Intuit and delete the tokens, also those of the settings that were never used.
+    def give_back(self, grant: TokenGrant) -> None:
+        """End a consent whose tokens were not stored. A failure is logged: the consent then stays, unused."""
+        try:
+            self._service.give_back(str(grant.refresh_token or grant.access_token))
+        except (GrantRefusedError, Halt) as fault:
+            logger.warning("A consent that is not used could not be given back: %s", fault)
 
-        If Intuit cannot be reached, the tokens are deleted all the same; returns why it could not be revoked.
+    def revoke(self) -> Halt | None:
+        """End the consent and delete the tokens, also those of the settings that were never used.
+
+        If the vendor cannot be reached, the tokens are deleted all the same; returns why it could not be ended.
         """
         with self._locked():
             trouble = self._revoke_all()
@@ -127,7 +148,7 @@ class TokenStore:
             row, now = self._row(conn), self._store.now(conn)
         refreshed_at = row.get("refreshed_at")
         return TokenState(
-            connected=bool(row.get("refresh_token")) and not row.get("refused_at"),
+            connected=bool(row.get("refresh_token") or self._needs_no_consent) and not row.get("refused_at"),
             encrypted=is_sealed(row.get("refresh_token")),
             access_expires_at=row.get("access_expires_at"),
             refreshed_at=refreshed_at,
@@ -137,6 +158,10 @@ class TokenStore:
             cut_off_at=row.get("refresh_started_at"),
             refused_at=row.get("refused_at"),
         )
+
+    @property
+    def _needs_no_consent(self) -> bool:
+        return self._access.oauth.grant == CLIENT_CREDENTIALS
 
     def _locked(self) -> AbstractContextManager[object]:
         """Lock this company's tokens; other processes wait at most `max_wait_seconds`."""
@@ -172,21 +197,23 @@ class TokenStore:
         return conn.execute(seen).first() is not None
 
     def _refresh(self, row: Row) -> str:
-        """Refresh with the first refresh token that Intuit accepts; the lock is held."""
+        """Refresh with the first refresh token that the vendor accepts; the lock is held."""
+        if self._needs_no_consent:
+            return self._ask_anew(row)
         candidates = self._candidates(row)
         first = next(candidates, None)
         if first is None:
-            raise _dead("there is no refresh token for this company yet")
+            raise self._dead("there is no refresh token for this company yet")
         self._mark(started=True)
         for name, refresh_token in chain((first,), candidates):
             access_token = self._refresh_with(refresh_token)
             if access_token is not None:
                 return access_token
-            logger.warning("Intuit refused %s of %s (invalid_grant)", name, self._connection)
+            logger.warning("%s refused %s of %s (invalid_grant)", self._access.vendor, name, self._connection)
         raise self._refused(row)
 
     def _refresh_with(self, refresh_token: str) -> str | None:
-        """Return a new access token; None where Intuit refuses this refresh token."""
+        """Return a new access token; None where the vendor refuses this refresh token."""
         with self._store.read() as conn:
             refreshed_at = self._row(conn).get("refreshed_at")
         try:
@@ -198,6 +225,14 @@ class TokenStore:
                 self._mark(started=False)
             raise
         return self._store_grant(grant, refresh_token, refreshed_at)
+
+    def _ask_anew(self, row: Row) -> str:
+        """Return an access token of an app that needs nobody's consent."""
+        try:
+            grant = self._service.client_credentials()
+        except GrantRefusedError:
+            raise self._refused(row) from None
+        return self._store_grant(grant, None)
 
     def _candidates(self, row: Row) -> Iterator[tuple[str, str]]:
         """Yield the refresh tokens to try, each once: pasted, stored, stored by another process meanwhile, previous.
@@ -247,7 +282,7 @@ class TokenStore:
                 if halt.code != troubles.UNAVAILABLE:
                     raise
                 if clock.monotonic() >= deadline:
-                    raise _tokens_lost(halt) from halt
+                    raise self._tokens_lost(halt) from halt
                 logger.warning("New tokens of %s could not be stored yet: %s", self._connection, halt.message)
             tries += 1
             clock.sleep(backoff_seconds(tries, first=STORE_WAIT_SECONDS, seconds_max=STORE_WAIT_SECONDS_MAX))
@@ -288,26 +323,38 @@ class TokenStore:
         with self._store.begin() as conn:
             self._put(conn, {"refresh_started_at": cut_off_at, "refused_at": self._store.now(conn)})
         cut_off = f"; a refresh was interrupted at {cut_off_at}, and its tokens are lost" if cut_off_at else ""
-        return _dead(f"token expired: Intuit refused the refresh token (invalid_grant){cut_off}")
+        return self._dead(f"token expired: {self._access.vendor} refused the refresh token (invalid_grant){cut_off}")
 
     def _revoke_all(self) -> Halt | None:
-        """Revoke every refresh token at Intuit; return the fault if one could not be revoked."""
+        """End the consent of every refresh token; return the fault if one could not be ended."""
         try:
             living = dict.fromkeys(filter(None, (self._pasted(), self._stored("refresh_token"))))
             for refresh_token in living:
-                self._service.revoke(refresh_token)
+                self._service.give_back(refresh_token)
         except GrantRefusedError:
             logger.info("The consent of %s had ended already", self._connection)
         except Halt as halt:
             return halt
         return None
 
+    def _dead(self, message: str) -> Halt:
+        remedy = self._access.reconnect
+        return Halt(message, exit_code=Exit.DEAD_CONNECTION, code="dead_connection", remedy=remedy)
+
+    def _tokens_lost(self, halt: Halt) -> Halt:
+        return Halt(
+            f"{halt.message}; new tokens from {self._access.vendor} could not be stored",
+            exit_code=Exit.TRY_LATER,
+            code=halt.code,
+            remedy=f"{halt.remedy}; if the next run reports a refused refresh token, {self._access.reconnect}",
+        )
+
     def _put(self, conn: Connection, values: Mapping[str, Any]) -> None:
         upsert(conn, token, [{"connection": self._connection, **values}])
 
 
 def _nothing_issued(halt: Halt) -> bool:
-    """Return whether Intuit cannot have issued a token that is now lost: it was not reached, or refused the app."""
+    """Return whether the vendor cannot have issued a token that is now lost: it was not reached, or refused the app."""
     return halt.code == NOT_REACHED or halt.exit_code is Exit.MISCONFIGURED
 
 
@@ -317,16 +364,3 @@ def _after(now: pendulum.DateTime, seconds: int | None) -> pendulum.DateTime | N
 
 def _sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _tokens_lost(halt: Halt) -> Halt:
-    return Halt(
-        f"{halt.message}; new tokens from Intuit could not be stored",
-        exit_code=Exit.TRY_LATER,
-        code=halt.code,
-        remedy=f"{halt.remedy}; if the next run reports a refused refresh token, {RECONNECT}",
-    )
-
-
-def _dead(message: str) -> Halt:
-    return Halt(message, exit_code=Exit.DEAD_CONNECTION, code="dead_connection", remedy=RECONNECT)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pendulum
-from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, insert, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from books.core.batches import batched
@@ -47,9 +47,6 @@ IDS_CHUNK = 400
 
 SLACK_SECONDS = 60
 """How far the vendor's times of the change and of its event may differ, either way."""
-
-MISSED_AFTER_SECONDS = 3600
-"""How long a notice may take to arrive: Intuit sends within 5 minutes and retries after 10 s to 20 minutes."""
 
 LISTENER_SILENT_DAYS = 7
 """A receiver without a heartbeat for this long is out of use: no change counts as missed by it."""
@@ -99,26 +96,37 @@ class Backlog:
 
 
 class Inbox:
-    """The tables `webhook_*`. Any number of processes may receive, split and read at once."""
+    """One environment's rows of the tables `webhook_*`. Any number of processes may receive, split and read at once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, dialect: WebhookDialect, environment: str) -> None:
         self._store = store
+        self._dialect = dialect
+        self._environment = environment
+        self._splitting = f"webhook-split {environment}"
 
-    def receive(self, provider: str, bodies: Sequence[bytes]) -> None:
+    def receive(self, bodies: Sequence[bytes]) -> None:
         """Store deliveries durably. A repeated one is only counted."""
         with self._store.begin() as connection:
             now = self._store.now(connection)
             for body in bodies:
-                connection.execute(_keep_delivery(connection, provider, body, now))
+                connection.execute(_keep_delivery(connection, self._key, body, now))
 
-    def split(self, dialect: WebhookDialect, environment: str, realms: Iterable[str] = ()) -> SplitResult:
-        """Turn deliveries into notices. Known companies are `realms` and those with tokens in this store."""
+    @property
+    def _key(self) -> dict[str, str]:
+        return {"provider": self._dialect.provider, "environment": self._environment}
+
+    def _of(self, table: Table) -> list[ColumnElement[bool]]:
+        """Return the condition for this environment's rows of a table without connection."""
+        return [table.c[name] == value for name, value in self._key.items()]
+
+    def split(self, companies: Iterable[str] = ()) -> SplitResult:
+        """Turn deliveries into notices. Known companies are these and those with tokens in this store."""
         done = SplitResult()
         while True:
             with self._store.begin() as connection:
-                self._store.serialise(connection, "webhook-split")
-                splitter = _Splitter(self._store, connection, dialect, environment, realms)
-                part = splitter.split(_unsplit_deliveries(connection, dialect.provider))
+                self._store.serialise(connection, self._splitting)
+                splitter = _Splitter(self._store, connection, self._dialect, self._environment, companies)
+                part = splitter.split(_unsplit_deliveries(connection, self._of(webhook_delivery)))
             done = SplitResult(
                 done.deliveries + part.deliveries,
                 done.notices + part.notices,
@@ -149,24 +157,29 @@ class Inbox:
 
     def has_unread(self, entities: Mapping[str, Collection[str]]) -> bool:
         """Return whether there are unread notices. `entities` holds, per entity, the operations to ignore."""
+        ours = _is_of(webhook_notice, self._environment)
         with self._store.read() as connection:
             return any(
-                connection.execute(select(exists(_unread(entity).where(_is_relevant(ignored))))).scalar_one()
+                connection.execute(select(exists(_unread(entity).where(ours, _is_relevant(ignored))))).scalar_one()
                 for entity, ignored in entities.items()
             )
 
-    def backlog(self, entities: Iterable[str]) -> Backlog:
-        """Return how much was delivered but not split, noticed but not read, and how old the oldest of it is."""
+    def backlog(self, entities: Iterable[str], connection_name: str = "") -> Backlog:
+        """Return how much was delivered but not split, noticed but not read, and how old the oldest of it is.
+
+        `connection_name`: of one company; else of all in the environment. Deliveries not split may be anybody's.
+        """
+        ours = _is_of(webhook_notice, self._environment, connection_name)
         with self._store.read() as connection:
             unsplit, oldest = connection.execute(
                 select(func.count(), func.min(webhook_delivery.c.received_at)).where(
-                    webhook_delivery.c.split_at.is_(None)
+                    *self._of(webhook_delivery), webhook_delivery.c.split_at.is_(None)
                 )
             ).one()
             ages = [] if oldest is None else [oldest]
             unread = 0
             for entity in entities:
-                waiting = _unread(entity).subquery()
+                waiting = _unread(entity).where(ours).subquery()
                 count, first = connection.execute(select(func.count(), func.min(waiting.c.noted_at))).one()
                 unread += count
                 ages += [] if first is None else [first]
@@ -174,13 +187,13 @@ class Inbox:
         waits = [(now - age).total_seconds() for age in ages]
         return Backlog(unsplit, unread, max(waits, default=None), waits[0] if oldest is not None else None)
 
-    def record_heartbeat(self, provider: str) -> None:
+    def record_heartbeat(self) -> None:
         """Record that a receiver is running: from now on a change without a notice counts as missed."""
         with self._store.begin() as connection:
             now = self._store.now(connection)
-            alive = update(webhook_listener).where(webhook_listener.c.provider == provider).values(seen_at=now)
+            alive = update(webhook_listener).where(*self._of(webhook_listener)).values(seen_at=now)
             if connection.execute(alive).rowcount == 0:
-                upsert(connection, webhook_listener, [{"provider": provider, "since": now, "seen_at": now}])
+                upsert(connection, webhook_listener, [{**self._key, "since": now, "seen_at": now}])
 
     def record_unnoticed(
         self, connection_name: str, entity: str, changed: Mapping[str, pendulum.DateTime | None]
@@ -188,7 +201,7 @@ class Inbox:
         """Record changes that a read found and no notice covers; return how many are new (0 without a receiver)."""
         with self._store.begin() as connection:
             now = self._store.now(connection)
-            since = _listening_since(connection, now)
+            since = _listening_since(connection, self._of(webhook_listener), now)
             if since is None:
                 return 0
             fresh = {key: at for key, at in changed.items() if at is not None and at >= since}
@@ -207,21 +220,26 @@ class Inbox:
             ]
             return sum(insert_new(connection, webhook_missed, row) for row in rows)
 
-    def missed(self, *, since: pendulum.DateTime | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """Return the changes without a notice within an hour, newest first."""
+    def missed(
+        self, connection_name: str, *, since: pendulum.DateTime | None = None, limit: int = 1000
+    ) -> list[dict[str, Any]]:
+        """Return a company's changes without a notice in the time that one may take, newest first."""
         columns = webhook_missed.c
         with self._store.read() as connection:
-            overdue = self._store.now(connection).subtract(seconds=MISSED_AFTER_SECONDS)
-            query = select(webhook_missed).where(columns.announced_at.is_(None), columns.found_at < overdue)
+            overdue = self._store.now(connection).subtract(seconds=int(self._dialect.missed_after_seconds))
+            query = select(webhook_missed).where(
+                columns.connection == connection_name, columns.announced_at.is_(None), columns.found_at < overdue
+            )
             if since is not None:
                 query = query.where(columns.changed_at >= since)
             rows = connection.execute(query.order_by(columns.changed_at.desc()).limit(limit)).mappings()
             return [dict(row) for row in rows]
 
     def is_used(self) -> bool:
-        """Return whether a receiver was ever started on this store."""
+        """Return whether a receiver of this vendor was ever started in this environment."""
+        ours = select(webhook_listener).where(*self._of(webhook_listener))
         with self._store.read() as connection:
-            return bool(connection.execute(select(exists(select(webhook_listener)))).scalar_one())
+            return bool(connection.execute(select(exists(ours))).scalar_one())
 
     def silent_about(self, connection_name: str, hours: int) -> list[str]:
         """Return objects whose change in the last hours was missed and after which no notice arrived at all."""
@@ -229,15 +247,16 @@ class Inbox:
             since = self._store.now(connection).subtract(hours=hours)
             of_company = webhook_notice.c.connection == connection_name
             last_notice_at = connection.execute(select(func.max(webhook_notice.c.noted_at)).where(of_company)).scalar()
-        rows = [row for row in self.missed(since=since) if row["connection"] == connection_name]
+        rows = self.missed(connection_name, since=since)
         return [row["entity_id"] for row in rows if last_notice_at is None or last_notice_at < row["changed_at"]]
 
-    def replay(self, *conditions: Any) -> int:
-        """Append matching notices to the log again, so that their objects are read again; return how many."""
+    def replay(self, connection_name: str, *conditions: Any) -> int:
+        """Append a company's matching notices to the log again, to have their objects read again; return how many."""
         columns = webhook_notice.c
         with self._store.begin() as connection:
-            self._store.serialise(connection, "webhook-split")
-            query = select(webhook_notice).where(*conditions).order_by(columns.seq)
+            self._store.serialise(connection, self._splitting)
+            query = select(webhook_notice).where(columns.connection == connection_name, *conditions)
+            query = query.order_by(columns.seq)
             rows = [dict(row) for row in connection.execute(query).mappings()]
             latest = {(row["connection"], row["entity"], row["entity_id"]): row for row in rows}
             now = self._store.now(connection)
@@ -250,12 +269,16 @@ class Inbox:
     def revive(self) -> int:
         """Mark deliveries with dead letters to be split again, after a repair; return how many."""
         dead = select(webhook_dead_letter.c.delivery_id)
+        ours = select(webhook_delivery.c.id).where(*self._of(webhook_delivery), webhook_delivery.c.id.in_(dead))
         with self._store.begin() as connection:
-            self._store.serialise(connection, "webhook-split")
-            again = update(webhook_delivery).where(webhook_delivery.c.id.in_(dead)).values(split_at=None)
-            revived = connection.execute(again).rowcount
-            connection.execute(delete(webhook_dead_letter))
-        return revived
+            self._store.serialise(connection, self._splitting)
+            ids = list(connection.execute(ours).scalars())
+            for some in batched(ids, IDS_CHUNK):
+                connection.execute(
+                    update(webhook_delivery).where(webhook_delivery.c.id.in_(some)).values(split_at=None)
+                )
+                connection.execute(delete(webhook_dead_letter).where(webhook_dead_letter.c.delivery_id.in_(some)))
+        return len(ids)
 
     def prune(self) -> int:
         """Delete what was received more than `RETENTION_DAYS` ago; return how many deliveries."""
@@ -273,14 +296,14 @@ class _Splitter:
     """Splits deliveries within one transaction."""
 
     def __init__(
-        self, store: Store, connection: Connection, dialect: WebhookDialect, environment: str, realms: Iterable[str]
+        self, store: Store, connection: Connection, dialect: WebhookDialect, environment: str, companies: Iterable[str]
     ) -> None:
         self._store = store
         self._connection = connection
         self._dialect = dialect
         self._environment = environment
         with_tokens = set(connection.execute(select(token.c.connection)).scalars())
-        self._known = with_tokens | {f"{environment}:{realm}" for realm in realms}
+        self._known = with_tokens | {f"{environment}:{company}" for company in companies}
         self._now = store.now(connection)
         self._notices = self._dead_letters = 0
 
@@ -362,20 +385,18 @@ def _is_of_store(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and not isinstance(error, (DataError, IntegrityError))
 
 
-def _keep_delivery(connection: Connection, provider: str, body: bytes, now: pendulum.DateTime) -> Any:
+def _keep_delivery(connection: Connection, key: Mapping[str, str], body: bytes, now: pendulum.DateTime) -> Any:
     statement = insert_into(connection, webhook_delivery).values(
-        provider=provider, sha256=hashlib.sha256(body).hexdigest(), body=body, received_at=now, repeats=0
+        **key, sha256=hashlib.sha256(body).hexdigest(), body=body, received_at=now, repeats=0
     )
     return statement.on_conflict_do_update(
-        index_elements=["provider", "sha256"], set_={"repeats": webhook_delivery.c.repeats + 1}
+        index_elements=[*key, "sha256"], set_={"repeats": webhook_delivery.c.repeats + 1}
     )
 
 
-def _unsplit_deliveries(connection: Connection, provider: str) -> Sequence[Any]:
+def _unsplit_deliveries(connection: Connection, ours: Sequence[ColumnElement[bool]]) -> Sequence[Any]:
     columns = webhook_delivery.c
-    query = select(columns.id, columns.body, columns.received_at).where(
-        columns.split_at.is_(None), columns.provider == provider
-    )
+    query = select(columns.id, columns.body, columns.received_at).where(columns.split_at.is_(None), *ours)
     return connection.execute(query.order_by(columns.id).limit(SPLIT_DELIVERIES)).all()
 
 
@@ -400,14 +421,23 @@ def _unread(entity: str) -> Any:
     )
 
 
+def _is_of(table: Table, environment: str, connection_name: str = "") -> ColumnElement[bool]:
+    """Return the condition for one company's rows, or those of all companies in an environment."""
+    if connection_name:
+        return table.c.connection == connection_name
+    return table.c.connection.startswith(f"{environment}:", autoescape=True)
+
+
 def _is_relevant(ignored: Collection[str]) -> Any:
     return webhook_notice.c.operation.not_in(sorted(ignored))
 
 
-def _listening_since(connection: Connection, now: pendulum.DateTime) -> pendulum.DateTime | None:
+def _listening_since(
+    connection: Connection, ours: Sequence[ColumnElement[bool]], now: pendulum.DateTime
+) -> pendulum.DateTime | None:
     alive = webhook_listener.c.seen_at > now.subtract(days=LISTENER_SILENT_DAYS)
     since: pendulum.DateTime | None = connection.execute(
-        select(func.min(webhook_listener.c.since)).where(alive)
+        select(func.min(webhook_listener.c.since)).where(*ours, alive)
     ).scalar()
     return since and max(since, now.subtract(days=COUNTED_DAYS))
 

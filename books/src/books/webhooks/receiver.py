@@ -1,8 +1,8 @@
 """The HTTP side of the receiver: verify the raw bytes of a delivery, store them, answer. Everything else comes later.
 
-QuickBooks expects a 200 within three seconds, holds back later events until it gets one, and repeats a delivery
-without one (Intuit, "Webhooks best practices"). So nothing is parsed before the answer, a delivery that cannot be read
-is answered with 200 too and becomes a dead letter, and if the store cannot be written the answer is 503: send again.
+A vendor expects a 200 within a few seconds (`WebhookDialect.answer_seconds`), may hold back later events until it gets
+one, and repeats a delivery without one. So nothing is parsed before the answer, a delivery that cannot be read is
+answered with 200 too and becomes a dead letter, and if the store cannot be written the answer is 503: send again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +31,8 @@ BODY_BYTES_MAX = 1024 * 1024
 BODY_SECONDS_MAX = 5.0
 """How long a body may take to arrive."""
 
-KEEP_SECONDS_MAX = 2.5
-"""How long storing it may take: half a second less than QuickBooks waits."""
+SPARE_SECONDS = 0.5
+"""Storing may take so much less than the vendor waits for an answer."""
 
 HEARTBEAT_SECONDS = 60.0
 HEARTBEATS_A_DAY = 1440
@@ -54,16 +54,11 @@ class Counts:
 
 @dataclass
 class Receiver:
-    """Receives one vendor's deliveries and stores them in the inbox.
-
-    `reads` are the entities that the triggered job reads, with the operations that it ignores.
-    """
+    """Receives one vendor's deliveries and stores them in the inbox."""
 
     inbox: Inbox
     dialect: WebhookDialect
-    environment: str
-    realms: Collection[str]
-    reads: Mapping[str, Collection[str]]
+    companies: Collection[str]
     logger: logging.Logger
     trigger: Trigger | None = None
     counts: Counts = field(default_factory=Counts)
@@ -72,9 +67,10 @@ class Receiver:
         """Create the event and the writer."""
         self._arrived = asyncio.Event()
         self._writer = Writer(self._receive, self._arrived.set)
+        self._seconds = self.dialect.answer_seconds - SPARE_SECONDS
 
     def _receive(self, bodies: Any) -> None:
-        self.inbox.receive(self.dialect.provider, bodies)
+        self.inbox.receive(bodies)
 
     async def receive(self, request: Request) -> Response:
         """Receive a delivery: 200 once it is on the disk. A refusal reveals no detail."""
@@ -92,12 +88,12 @@ class Receiver:
 
     async def _store(self, body: bytes) -> Response:
         try:
-            await asyncio.wait_for(asyncio.shield(self._writer.write(body)), KEEP_SECONDS_MAX)
+            await asyncio.wait_for(asyncio.shield(self._writer.write(body)), self._seconds)
         except TimeoutError:
-            self.logger.warning("A delivery could not be stored in time. QuickBooks sends it again")
+            self.logger.warning("A delivery could not be stored in time. %s sends it again", self.dialect.ledger)
         except (SQLAlchemyError, Fault) as error:
             self.logger.warning(
-                "A delivery could not be stored: %s. QuickBooks sends it again", redact.mask(str(error))
+                "A delivery could not be stored: %s. %s sends it again", redact.mask(str(error)), self.dialect.ledger
             )
         else:
             self.counts.accepted += 1
@@ -116,7 +112,7 @@ class Receiver:
         """
         del request
         try:
-            backlog = await asyncio.to_thread(self.inbox.backlog, self.reads)
+            backlog = await asyncio.to_thread(self.inbox.backlog, self.dialect.reads)
         except (SQLAlchemyError, Fault):
             return JSONResponse({"status": "store unavailable"}, status_code=503)
         return JSONResponse(
@@ -151,10 +147,10 @@ class Receiver:
                 self._arrived.set()
 
     def _split(self) -> None:
-        done = self.inbox.split(self.dialect, self.environment, self.realms)
+        done = self.inbox.split(self.companies)
         if done.dead_letters:
             self.logger.warning("%d events could not be read. See why: books webhooks log --dead", done.dead_letters)
-        if self.trigger is not None and self.inbox.has_unread(self.reads):
+        if self.trigger is not None and self.inbox.has_unread(self.dialect.reads):
             self._loop.call_soon_threadsafe(self.trigger.poke)
 
     async def beat_forever(self) -> None:
@@ -162,7 +158,7 @@ class Receiver:
         beats = 0
         while True:
             try:
-                await asyncio.to_thread(self.inbox.record_heartbeat, self.dialect.provider)
+                await asyncio.to_thread(self.inbox.record_heartbeat)
                 if beats % HEARTBEATS_A_DAY == 0:
                     await asyncio.to_thread(self.inbox.prune)
             except Exception as error:  # noqa: BLE001 -- as above
@@ -188,10 +184,10 @@ class Receiver:
 
 
 def make_app(receiver: Receiver) -> Starlette:
-    """Return the ASGI application: `POST /webhooks/<provider>` and `GET /healthz`."""
+    """Return the ASGI application: POST at the dialect's path, and `GET /healthz`."""
     return Starlette(
         routes=[
-            Route(f"/webhooks/{receiver.dialect.provider}", receiver.receive, methods=["POST"]),
+            Route(receiver.dialect.path, receiver.receive, methods=["POST"]),
             Route("/healthz", receiver.health, methods=["GET"]),
         ],
         lifespan=receiver.lifespan,

@@ -24,9 +24,7 @@ from books.store.upsert import upsert
 from books.writeback.allocation_store import LEFT, refusal
 from books.writeback.nonproduction import note_nonproduction
 
-EFFECTS_LOCK = "opsmerge-effects"
 EFFECTS_WAIT_SECONDS = 120
-"""Only one process writes to OpsMerge at a time. Where a push and a payments run coincide, one waits."""
 
 CHUNK = 400
 GROUP = 20
@@ -48,6 +46,14 @@ STATUS = {
 
 COMPARED = ("provider", "connection", "external_id", "status", "error")
 """The fields by which two blocks are compared; the time of writing does not matter."""
+
+
+def effects_lock(company: str) -> str:
+    """Return the name of the lock under which a connection writes to OpsMerge.
+
+    One process of it at a time: where a push and a payments run coincide, one waits.
+    """
+    return f"opsmerge-effects {company}"
 
 
 @dataclass
@@ -107,8 +113,8 @@ class AccountingBlocks:
                 changed += _ingest(connection, batch)
         return changed
 
-    def write_due(self, *, clearing: bool = False) -> BlockCounts:
-        """Write the blocks that are due to OpsMerge.
+    def write_due(self, company: str, *, clearing: bool = False) -> BlockCounts:
+        """Write the blocks of a connection that are due to OpsMerge.
 
         `clearing` is for `books disconnect`: a connection that may not write still clears its own ids.
 
@@ -118,7 +124,7 @@ class AccountingBlocks:
         counts = BlockCounts()
         results: list[tuple[Block, Ruling | Fault]] = []
         candidates = []
-        for block in self._due():
+        for block in self._due(company):
             clears = clearing and block.accounting.external_id is None
             if clears or belonging.may_write(block.connection, opsmerge_is_test=self._client.is_test):
                 candidates.append(block)
@@ -147,14 +153,14 @@ class AccountingBlocks:
             named.add(belonging.named_by(record["accounting"]))
             if record["id"] in shown:
                 shown[record["id"]] = record["accounting"]
-        if any(belonging.is_production(block.connection) for block in due):
+        if belonging.is_production(due[0].connection):
             with self._store.begin() as connection:
                 note_nonproduction(connection, named, self._store.now(connection))
         same = [block for block in due if _is_written(shown[block.invoice_id], block.accounting)]
         results += [(block, Ruling(Act.WRITE)) for block in same]
         counts.already += len(same)
-        done = {(block.connection, block.invoice_id) for block in same}
-        return [block for block in due if (block.connection, block.invoice_id) not in done]
+        done = {block.invoice_id for block in same}
+        return [block for block in due if block.invoice_id not in done]
 
     def _write_one(self, block: Block, counts: BlockCounts) -> Ruling | Fault:
         """Write one block where it differs and belongs to its connection; return the ruling, or why it was refused."""
@@ -189,11 +195,12 @@ class AccountingBlocks:
         if belonging.link_of(answer) != belonging.link_of(block.accounting.body()):
             raise _not_as_written(block)
 
-    def _due(self) -> list[Block]:
+    def _due(self, company: str) -> list[Block]:
         with self._store.read() as connection:
             now = self._store.now(connection)
             ripe = accounting_block.c.next_attempt_at.is_(None) | (accounting_block.c.next_attempt_at <= now)
-            query = select(accounting_block).where(accounting_block.c.due, ripe, ~_superseded())
+            ours = accounting_block.c.connection == company
+            query = select(accounting_block).where(ours, accounting_block.c.due, ripe, ~_superseded())
             query = query.order_by(accounting_block.c.seq)
             return [_block(row) for row in connection.execute(query).mappings()]
 
@@ -390,10 +397,9 @@ def _why_left(ruling: Ruling) -> dict[str, Any]:
 
 def _retry_left_payments(block: Block) -> Any:
     """Mark payments as due that were left while the invoice belonged to another connection."""
-    company = block.connection.partition(":")[2]
     return (
         allocation.update()
-        .where(allocation.c.realm_id == company, allocation.c.opsmerge_invoice_id == block.invoice_id)
+        .where(allocation.c.connection == block.connection, allocation.c.opsmerge_invoice_id == block.invoice_id)
         .where(allocation.c.fault_code == LEFT)
         .values(due=True)
     )

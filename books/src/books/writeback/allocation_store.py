@@ -17,11 +17,9 @@ from books.core.backoff import backoff_seconds
 from books.core.batches import batched
 from books.core.faults import Fault, Reject
 from books.core.money import ZERO
-from books.opsmerge import belonging
 from books.opsmerge.belonging import Ruling
 from books.opsmerge.payments import Settlement
 from books.store import Store
-from books.store.tables_infra import token
 from books.store.tables_opsmerge import allocation, payment
 from books.store.tables_posting import posting
 from books.store.upsert import upsert
@@ -38,7 +36,7 @@ RETRY_SECONDS = 300
 RETRY_SECONDS_MAX = 3600
 
 Key = tuple[str, str]
-"""Realm and payment."""
+"""Connection and payment."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,6 @@ class Due:
 
     connection: str
     """Whose payment it is."""
-    realm_id: str
     payment_id: str
     transaction_id: str
     revision: int
@@ -62,7 +59,7 @@ class Due:
     @property
     def external_id(self) -> str:
         """Return the external id of the allocation's payment in OpsMerge."""
-        return allocations.external_id(self.realm_id, self.payment_id, self.transaction_id)
+        return allocations.external_id(self.connection, self.payment_id, self.transaction_id)
 
     @property
     def wanted(self) -> Settlement | None:
@@ -126,16 +123,11 @@ class AllocationStore:
                 _Intake(connection, part, run, result).write()
         return result
 
-    def realms(self) -> list[str]:
-        """Return the realms that have payments here."""
-        with self._store.read() as connection:
-            return list(connection.execute(select(payment.c.realm_id).distinct()).scalars())
-
-    def mark_gone(self, realm_id: str, run: str) -> int:
+    def mark_gone(self, company: str, run: str) -> int:
         """Mark payments as gone that a complete read did not show; return how many."""
         with self._store.begin() as connection:
             missing = and_(
-                payment.c.realm_id == realm_id,
+                payment.c.connection == company,
                 payment.c.seen_run != run,
                 payment.c.status.notin_((DELETED, GONE)),
             )
@@ -144,13 +136,13 @@ class AllocationStore:
             for part in batched(gone, CHUNK):
                 connection.execute(
                     allocation.update()
-                    .where(allocation.c.realm_id == realm_id, allocation.c.payment_id.in_(part))
+                    .where(allocation.c.connection == company, allocation.c.payment_id.in_(part))
                     .where(allocation.c.amount != ZERO)
                     .values(amount=ZERO, revision=allocation.c.revision + 1, **_NEW_TRY)
                 )
         return len(gone)
 
-    def resolve(self) -> int:
+    def resolve(self, company: str) -> int:
         """Find the OpsMerge invoices of allocations that arrived before their posting was known; return how many."""
         found = (
             select(
@@ -158,9 +150,12 @@ class AllocationStore:
             )
             .join(
                 posting,
-                and_(posting.c.realm_id == allocation.c.realm_id, posting.c.external_id == allocation.c.transaction_id),
+                and_(
+                    posting.c.connection == allocation.c.connection,
+                    posting.c.external_id == allocation.c.transaction_id,
+                ),
             )
-            .where(allocation.c.invoice_currency.is_(None))
+            .where(allocation.c.connection == company, allocation.c.invoice_currency.is_(None))
         )
         with self._store.begin() as connection:
             rows = connection.execute(found).mappings().all()
@@ -168,28 +163,30 @@ class AllocationStore:
                 connection.execute(_resolved(row))
         return len(rows)
 
-    def has_due(self) -> bool:
-        """Return whether any allocation is to be written, now or later."""
-        query = select(allocation.c.due).where(allocation.c.due, allocation.c.opsmerge_invoice_id.is_not(None)).limit(1)
+    def has_due(self, company: str) -> bool:
+        """Return whether any allocation of a company is to be written, now or later."""
+        query = select(allocation.c.due).where(
+            allocation.c.connection == company, allocation.c.due, allocation.c.opsmerge_invoice_id.is_not(None)
+        )
         with self._store.read() as connection:
-            return connection.execute(query).first() is not None
+            return connection.execute(query.limit(1)).first() is not None
 
-    def due(self) -> list[Due]:
-        """Return the allocations to write now, in a fixed order.
+    def due(self, company: str) -> list[Due]:
+        """Return a company's allocations to write now, in a fixed order.
 
         One that was refused lately waits, unless another one of the same invoice is due: that may free its amount.
         """
         with self._store.read() as connection:
             ripe = _ripe(allocation, self._store.now(connection))
-            touched = select(allocation.c.opsmerge_invoice_id).where(allocation.c.due, ripe)
+            ours = allocation.c.connection == company
+            touched = select(allocation.c.opsmerge_invoice_id).where(ours, allocation.c.due, ripe)
             query = (
                 select(allocation)
-                .where(allocation.c.due, allocation.c.opsmerge_invoice_id.in_(touched))
-                .order_by(allocation.c.realm_id, allocation.c.payment_id, allocation.c.transaction_id)
+                .where(ours, allocation.c.due, allocation.c.opsmerge_invoice_id.in_(touched))
+                .order_by(allocation.c.payment_id, allocation.c.transaction_id)
             )
             rows = connection.execute(query).mappings().all()
-            connections = {realm: connection_of(connection, realm) for realm in {row["realm_id"] for row in rows}}
-        return [_due(row, connections[row["realm_id"]]) for row in rows]
+        return [_due(row) for row in rows]
 
     def record(self, results: Sequence[WriteResult]) -> None:
         """Record the results of allocations. One that changed meanwhile stays due."""
@@ -200,11 +197,12 @@ class AllocationStore:
             for each in results:
                 connection.execute(_recorded(each, now))
 
-    def count_unknown_invoices(self) -> int:
+    def count_unknown_invoices(self, company: str) -> int:
         """Return how many allocations are to invoices that this bridge did not post: stored, but never written."""
         query = (
             select(func.count())
             .select_from(allocation)
+            .where(allocation.c.connection == company)
             .where(allocation.c.opsmerge_invoice_id.is_(None), allocation.c.amount != ZERO)
         )
         with self._store.read() as connection:
@@ -220,7 +218,7 @@ class _Intake:
         self._connection = connection
         self._run = run
         self._result = result
-        keys = {(str(record["realm_id"]), str(record["id"])) for record in records}
+        keys = {(str(record["connection"]), str(record["id"])) for record in records}
         self._versions = _versions(connection, keys)
         self._rows = _allocation_rows(connection, keys)
         self._payments: dict[Key, dict[str, Any]] = {}
@@ -234,7 +232,7 @@ class _Intake:
         upsert(self._connection, allocation, list(self._changed.values()))
 
     def _ingest(self, record: Mapping[str, Any]) -> None:
-        key = (str(record["realm_id"]), str(record["id"]))
+        key = (str(record["connection"]), str(record["id"]))
         version = allocations.read_version(record)
         known = self._versions.get(key)
         if known and not version.supersedes(known):
@@ -251,7 +249,7 @@ class _Intake:
     def _note(self, key: Key, version: Version, fault: str | None) -> None:
         self._versions[key] = version
         self._payments[key] = {
-            "realm_id": key[0],
+            "connection": key[0],
             "payment_id": key[1],
             "status": version.status,
             "sync_token": version.sync_token,
@@ -276,7 +274,7 @@ class _Intake:
         self, key: Key, transaction_id: str, row: Mapping[str, Any] | None, content: Mapping[str, Any]
     ) -> dict[str, Any]:
         changed = {
-            "realm_id": key[0],
+            "connection": key[0],
             "payment_id": key[1],
             "transaction_id": transaction_id,
             **content,
@@ -327,29 +325,29 @@ _CONTENT = ("amount", "currency", "paid_on", "method", "reference", "invoice_num
 
 def _versions(connection: Connection, keys: Iterable[Key]) -> dict[Key, Version]:
     found: dict[Key, Version] = {}
-    for realm_id, ids in _by_realm(keys):
-        query = select(payment).where(payment.c.realm_id == realm_id, payment.c.payment_id.in_(ids)).with_for_update()
+    for company, ids in _by_company(keys):
+        query = select(payment).where(payment.c.connection == company, payment.c.payment_id.in_(ids)).with_for_update()
         for row in connection.execute(query).mappings():
-            found[realm_id, row["payment_id"]] = Version(row["status"], row["sync_token"], row["updated_at"])
+            found[company, row["payment_id"]] = Version(row["status"], row["sync_token"], row["updated_at"])
     return found
 
 
 def _allocation_rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, dict[str, Mapping[str, Any]]]:
     found: dict[Key, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    for realm_id, ids in _by_realm(keys):
-        query = select(allocation).where(allocation.c.realm_id == realm_id, allocation.c.payment_id.in_(ids))
+    for company, ids in _by_company(keys):
+        query = select(allocation).where(allocation.c.connection == company, allocation.c.payment_id.in_(ids))
         for row in connection.execute(query.with_for_update()).mappings():
-            found[realm_id, row["payment_id"]][row["transaction_id"]] = dict(row)
+            found[company, row["payment_id"]][row["transaction_id"]] = dict(row)
     return found
 
 
-def _by_realm(keys: Iterable[Key]) -> Iterator[tuple[str, Sequence[str]]]:
-    realms: dict[str, list[str]] = defaultdict(list)
-    for realm_id, payment_id in sorted(keys):
-        realms[realm_id].append(payment_id)
-    for realm_id, ids in realms.items():
+def _by_company(keys: Iterable[Key]) -> Iterator[tuple[str, Sequence[str]]]:
+    companies: dict[str, list[str]] = defaultdict(list)
+    for company, payment_id in sorted(keys):
+        companies[company].append(payment_id)
+    for company, ids in companies.items():
         for part in batched(ids, CHUNK):
-            yield realm_id, part
+            yield company, part
 
 
 def _ripe(table: Any, now: pendulum.DateTime) -> Any:
@@ -361,7 +359,7 @@ def _resolved(row: RowMapping) -> Any:
     """Return the update of an allocation whose posting is known now; it is due if its amount is not 0.00."""
     return (
         allocation.update()
-        .where(*_is(row["realm_id"], row["payment_id"], row["transaction_id"]))
+        .where(*_is(row["connection"], row["payment_id"], row["transaction_id"]))
         .values(
             opsmerge_invoice_id=row["opsmerge_invoice_id"] or row["found_id"],
             invoice_currency=row["found_currency"],
@@ -371,34 +369,17 @@ def _resolved(row: RowMapping) -> Any:
     )
 
 
-def _is(realm_id: str, payment_id: str, transaction_id: str) -> tuple[Any, ...]:
+def _is(company: str, payment_id: str, transaction_id: str) -> tuple[Any, ...]:
     return (
-        allocation.c.realm_id == realm_id,
+        allocation.c.connection == company,
         allocation.c.payment_id == payment_id,
         allocation.c.transaction_id == transaction_id,
     )
 
 
-def connection_of(conn: Connection, realm_id: str) -> str:
-    """Return the connection of a company whose payments are here, by its postings, else by its tokens.
-
-    An unknown company counts as non-production, and so does one that has both kinds: money that is not certainly real
-    is written only to a test OpsMerge.
-    """
-    posted = select(posting.c.connection).where(posting.c.realm_id == realm_id).distinct()
-    in_the_books = posted.where(posting.c.external_id.is_not(None))
-    connected = select(token.c.connection).where(token.c.connection.endswith(f":{realm_id}", autoescape=True))
-    for query in (in_the_books, posted, connected):
-        found = sorted(conn.execute(query).scalars(), key=belonging.is_production)
-        if found:
-            return str(found[0])
-    return f"sandbox:{realm_id}"
-
-
-def _due(row: RowMapping, connection: str) -> Due:
+def _due(row: RowMapping) -> Due:
     return Due(
-        connection=connection,
-        realm_id=row["realm_id"],
+        connection=row["connection"],
         payment_id=row["payment_id"],
         transaction_id=row["transaction_id"],
         revision=row["revision"],
@@ -415,7 +396,7 @@ def _due(row: RowMapping, connection: str) -> Due:
 def _recorded(result: WriteResult, now: pendulum.DateTime) -> Any:
     due = result.due
     unchanged = allocation.c.revision == due.revision
-    update = allocation.update().where(*_is(due.realm_id, due.payment_id, due.transaction_id))
+    update = allocation.update().where(*_is(due.connection, due.payment_id, due.transaction_id))
     if result.fault:
         return update.values(**refusal(result.fault, due.attempts + 1, now))
     if result.ruling:

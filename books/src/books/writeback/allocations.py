@@ -58,15 +58,15 @@ class Allocation:
 class Payment:
     """One parsed row of the payments stream."""
 
-    realm_id: str
+    connection: str
     payment_id: str
     version: Version
     allocations: tuple[Allocation, ...]
 
 
-def external_id(realm_id: str, payment_id: str, transaction_id: str) -> str:
-    """Return the external id of an allocation's payment in OpsMerge."""
-    return f"{realm_id}:{payment_id}:{transaction_id}"
+def external_id(connection: str, payment_id: str, transaction_id: str) -> str:
+    """Return the external id of an allocation's payment in OpsMerge: `<company id>:<payment id>:<invoice id>`."""
+    return f"{connection.partition(':')[2]}:{payment_id}:{transaction_id}"
 
 
 def read_version(record: Mapping[str, Any]) -> Version:
@@ -86,7 +86,7 @@ def read_payment(record: Mapping[str, Any]) -> Payment:
     """
     version = read_version(record)
     return Payment(
-        realm_id=str(record["realm_id"]),
+        connection=str(record["connection"]),
         payment_id=str(record["id"]),
         version=version,
         allocations=_allocations(record) if version.status == ACTIVE else (),

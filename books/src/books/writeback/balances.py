@@ -28,7 +28,7 @@ CHUNK = 400
 """Keys in one query: below the limit of bound values of every database, two for each key."""
 
 Key = tuple[str, str]
-"""Realm and the invoice's id in QuickBooks."""
+"""Connection and the invoice's id in the ledger."""
 
 
 @dataclass(frozen=True)
@@ -52,38 +52,38 @@ class Balances:
 
     def ingest(self, records: Sequence[Mapping[str, Any]]) -> list[Key]:
         """Store rows of the stream `invoices`, unless older than the known version; return the invoices' keys."""
-        keys = [(str(record["realm_id"]), str(record["id"])) for record in records]
+        keys = [(str(record["connection"]), str(record["id"])) for record in records]
         for batch in batched(records, CHUNK):
             with self._store.begin() as connection:
                 _ingest(connection, batch)
         return keys
 
-    def forget_all_but(self, shown: Collection[Key], realm_id: str) -> int:
+    def forget_all_but(self, shown: Collection[Key], company: str) -> int:
         """Delete a company's invoices that a complete read did not show; return how many."""
-        gone = sorted(set(self.of_realm(realm_id)) - set(shown))
+        gone = sorted(set(self.of_company(company)) - set(shown))
         for batch in batched(gone, CHUNK):
-            named = tuple_(ledger_balance.c.realm_id, ledger_balance.c.transaction_id).in_(batch)
+            named = tuple_(ledger_balance.c.connection, ledger_balance.c.transaction_id).in_(batch)
             with self._store.begin() as connection:
                 connection.execute(delete(ledger_balance).where(named))
-                documents.note(connection, realm_id, {key: DELETED for _, key in batch})
+                documents.note(connection, company, {key: DELETED for _, key in batch})
         return len(gone)
 
     def settled_by(self, payments: Iterable[Key]) -> list[Key]:
-        """Return the invoices that these payments (realm and payment id) settle, or settled."""
+        """Return the invoices that these payments (connection and payment id) settle, or settled."""
         found: list[Key] = []
         wanted = sorted(set(payments))
         with self._store.read() as connection:
             for batch in batched(wanted, CHUNK):
-                named = tuple_(allocation.c.realm_id, allocation.c.payment_id).in_(batch)
-                query = select(allocation.c.realm_id, allocation.c.transaction_id).where(named)
+                named = tuple_(allocation.c.connection, allocation.c.payment_id).in_(batch)
+                query = select(allocation.c.connection, allocation.c.transaction_id).where(named)
                 found.extend((row[0], row[1]) for row in connection.execute(query))
         return found
 
-    def of_realm(self, realm_id: str) -> list[Key]:
+    def of_company(self, company: str) -> list[Key]:
         """Return every known invoice of a company."""
-        query = select(ledger_balance.c.transaction_id).where(ledger_balance.c.realm_id == realm_id)
+        query = select(ledger_balance.c.transaction_id).where(ledger_balance.c.connection == company)
         with self._store.read() as connection:
-            return [(realm_id, row[0]) for row in connection.execute(query)]
+            return [(company, row[0]) for row in connection.execute(query)]
 
     def update_remainders(self, invoices: Iterable[Key]) -> None:
         """Compute again what the allocations do not explain of these invoices' balances."""
@@ -92,21 +92,23 @@ class Balances:
             with self._store.begin() as connection:
                 _update_remainders(connection, batch)
 
-    def unexplained(self) -> list[Remainder]:
-        """Return the invoices of ours with a remainder, by number."""
+    def unexplained(self, company: str) -> list[Remainder]:
+        """Return a company's invoices of ours with a remainder, by number."""
         ours = and_(
-            posting.c.realm_id == ledger_balance.c.realm_id, posting.c.external_id == ledger_balance.c.transaction_id
+            posting.c.connection == ledger_balance.c.connection,
+            posting.c.external_id == ledger_balance.c.transaction_id,
         )
         columns = (posting.c.number, posting.c.opsmerge_invoice_id, posting.c.external_id)
         amounts = tuple(ledger_balance.c[name] for name in ("currency", "total", "balance", "remainder"))
-        query = select(*columns, *amounts).join(ledger_balance, ours).where(ledger_balance.c.remainder != ZERO)
+        query = select(*columns, *amounts).join(ledger_balance, ours)
+        query = query.where(ledger_balance.c.connection == company, ledger_balance.c.remainder != ZERO)
         with self._store.read() as connection:
             rows = connection.execute(query.order_by(posting.c.number)).mappings()
             return [Remainder(**row) for row in rows]
 
 
 def _ingest(connection: Connection, records: Sequence[Mapping[str, Any]]) -> None:
-    keys = [(str(record["realm_id"]), str(record["id"])) for record in records]
+    keys = [(str(record["connection"]), str(record["id"])) for record in records]
     known = _known(connection, keys)
     rows: dict[Key, dict[str, Any]] = {}
     newest: dict[Key, str] = {}
@@ -127,22 +129,22 @@ def _ingest(connection: Connection, records: Sequence[Mapping[str, Any]]) -> Non
 
 def _note_ended(connection: Connection, statuses: Mapping[Key, str]) -> None:
     """Store which invoices are voided or deleted now, for the push: it asks QuickBooks only when it has to post."""
-    for realm_id in sorted({realm_id for realm_id, _ in statuses}):
-        own = {key: status for (realm, key), status in statuses.items() if realm == realm_id}
-        documents.note_live(connection, realm_id, [key for key, status in own.items() if status not in ENDED])
-        documents.note(connection, realm_id, {key: status for key, status in own.items() if status in ENDED})
+    for company in sorted({company for company, _ in statuses}):
+        own = {key: status for (whose, key), status in statuses.items() if whose == company}
+        documents.note_live(connection, company, [key for key, status in own.items() if status not in ENDED])
+        documents.note(connection, company, {key: status for key, status in own.items() if status in ENDED})
 
 
 def _known(connection: Connection, keys: Sequence[Key]) -> dict[Key, Version]:
     columns = ledger_balance.c
-    query = select(columns.realm_id, columns.transaction_id, columns.sync_token, columns.updated_at)
-    rows = connection.execute(query.where(tuple_(columns.realm_id, columns.transaction_id).in_(keys)))
+    query = select(columns.connection, columns.transaction_id, columns.sync_token, columns.updated_at)
+    rows = connection.execute(query.where(tuple_(columns.connection, columns.transaction_id).in_(keys)))
     return {(row[0], row[1]): Version("live", row[2], row[3]) for row in rows}
 
 
 def _row(key: Key, record: Mapping[str, Any], version: Version) -> dict[str, Any]:
     return {
-        "realm_id": key[0],
+        "connection": key[0],
         "transaction_id": key[1],
         "total": _amount(record.get("total_amount")),
         "balance": _amount(record.get("balance")),
@@ -164,10 +166,10 @@ def _amount(value: Any) -> Decimal:
 
 def _update_remainders(connection: Connection, keys: Sequence[Key]) -> None:
     columns = ledger_balance.c
-    query = select(ledger_balance).where(tuple_(columns.realm_id, columns.transaction_id).in_(keys))
+    query = select(ledger_balance).where(tuple_(columns.connection, columns.transaction_id).in_(keys))
     paid = _paid(connection, keys)
     for row in connection.execute(query).mappings().all():
-        key = (row["realm_id"], row["transaction_id"])
+        key = (row["connection"], row["transaction_id"])
         remainder = row["total"] - row["balance"] - paid.get(key, ZERO)
         if remainder != row["remainder"]:
             connection.execute(update(ledger_balance).where(*_is(key)).values(remainder=remainder))
@@ -175,13 +177,13 @@ def _update_remainders(connection: Connection, keys: Sequence[Key]) -> None:
 
 def _paid(connection: Connection, keys: Sequence[Key]) -> dict[Key, Decimal]:
     """Return what the payments pay of each invoice now. Summed here: SQLite would add text as floats."""
-    named = tuple_(allocation.c.realm_id, allocation.c.transaction_id).in_(keys)
-    query = select(allocation.c.realm_id, allocation.c.transaction_id, allocation.c.amount).where(named)
+    named = tuple_(allocation.c.connection, allocation.c.transaction_id).in_(keys)
+    query = select(allocation.c.connection, allocation.c.transaction_id, allocation.c.amount).where(named)
     given: dict[Key, Decimal] = {}
-    for realm_id, transaction_id, amount in connection.execute(query):
-        given[realm_id, transaction_id] = given.get((realm_id, transaction_id), ZERO) + amount
+    for company, transaction_id, amount in connection.execute(query):
+        given[company, transaction_id] = given.get((company, transaction_id), ZERO) + amount
     return given
 
 
 def _is(key: Key) -> tuple[Any, ...]:
-    return ledger_balance.c.realm_id == key[0], ledger_balance.c.transaction_id == key[1]
+    return ledger_balance.c.connection == key[0], ledger_balance.c.transaction_id == key[1]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, false, or_, select
 
 from books.core.batches import batched
 from books.core.money import ZERO
@@ -23,22 +23,23 @@ from books.store.tables_posting import posting
 from books.store.upsert import upsert
 from books.writeback.allocation_store import CHUNK, Due
 from books.writeback.allocations import OpsMergeState
-from books.writeback.nonproduction import nonproduction_companies
+from books.writeback.nonproduction import company_of, nonproduction_companies
 
 OVERLAP_SECONDS = 300
 """How far each read reaches back: a change may become visible a little after its time."""
 
 ID_PARTS = 3
-"""`<realm>:<payment>:<invoice>`"""
+"""`<company id>:<payment>:<invoice>`"""
 
 
 class Mirror:
-    """The table `opsmerge_payment` for one OpsMerge."""
+    """The rows of `opsmerge_payment` that one connection has read of one OpsMerge."""
 
-    def __init__(self, store: Store, client: OpsMergeClient) -> None:
+    def __init__(self, store: Store, client: OpsMergeClient, company: str) -> None:
         self._store = store
         self._client = client
-        self._source = client.source
+        self._company = company
+        self._key = {"connection": company, "source": client.source}
 
     def refresh(self) -> int:
         """Read what changed since the last time and mark its allocations as due; return the number of rows."""
@@ -50,41 +51,43 @@ class Mirror:
             count += len(chunk)
         return count
 
-    def adopt_orphans(self, realm_id: str) -> int:
-        """After a complete read of a realm: mark our payments that no allocation explains for voiding; return how many.
+    def adopt_orphans(self) -> int:
+        """After a complete read: mark our payments that no allocation explains for voiding; return how many.
 
-        They exist where the store was lost while payments were deleted in QuickBooks.
+        They exist where the store was lost while payments were deleted in the ledger. An id in OpsMerge names no
+        environment; before one is voided, the invoice's block decides whose it is.
         """
-        prefix = f"{realm_id}:"
-        query = select(opsmerge_payment).where(
-            opsmerge_payment.c.source == self._source,
-            opsmerge_payment.c.external_id.startswith(prefix, autoescape=True),
-            opsmerge_payment.c.voided.is_(False),
-        )
-        known = select(allocation.c.payment_id, allocation.c.transaction_id).where(allocation.c.realm_id == realm_id)
+        company_id = company_of(self._company)
+        known = select(allocation.c.payment_id, allocation.c.transaction_id)
+        known = known.where(allocation.c.connection == self._company)
         with self._store.begin() as connection:
-            explained = {tuple(row) for row in connection.execute(known)}
-            live = connection.execute(query).mappings().all()
-            orphans = [row for row in live if _ours(row["external_id"])[1:] not in explained]
-            upsert(connection, allocation, [_orphan(row) for row in orphans if _ours(row["external_id"])])
+            explained = {(company_id, *row) for row in connection.execute(known)}
+            orphans = [each for each in self._live(connection, company_id) if _ours(each.external_id) not in explained]
+            upsert(connection, allocation, [_orphan(self._company, each) for each in orphans])
         return len(orphans)
 
-    def of_nonproduction(self) -> tuple[list[str], list[Entry]]:
-        """Return this store's production connections, and the live payments of companies whose money is not real."""
-        ours = select(posting.c.connection).where(posting.c.connection.like(f"{belonging.PRODUCTION}%")).distinct()
+    def of_nonproduction(self) -> list[Entry]:
+        """Return the live payments of companies whose money is not real, for a production connection that posts."""
+        if not belonging.is_production(self._company):
+            return []
+        posts = select(posting.c.connection).where(posting.c.connection == self._company).limit(1)
         with self._store.read() as connection:
-            production = sorted(connection.execute(ours).scalars())
-            prefixes = [f"{company}:" for company in nonproduction_companies(connection)] if production else []
-            live = [entry for prefix in prefixes for entry in self._live(connection, prefix)]
-        return production, live
+            if connection.execute(posts).first() is None:
+                return []
+            return [entry for each in nonproduction_companies(connection) for entry in self._live(connection, each)]
 
-    def _live(self, connection: Connection, prefix: str) -> list[Entry]:
+    def _live(self, connection: Connection, company_id: str) -> list[Entry]:
+        """Return the payments in OpsMerge that a bridge wrote for a company and that are not voided."""
         query = select(opsmerge_payment).where(
-            opsmerge_payment.c.source == self._source,
-            opsmerge_payment.c.external_id.startswith(prefix, autoescape=True),
+            *self._of(opsmerge_payment),
+            opsmerge_payment.c.external_id.startswith(f"{company_id}:", autoescape=True),
             opsmerge_payment.c.voided.is_(False),
         )
         return [_entry(row) for row in connection.execute(query).mappings() if _ours(row["external_id"])]
+
+    def _of(self, table: Table) -> list[ColumnElement[bool]]:
+        """Return the condition for this connection's rows of a table."""
+        return [table.c[name] == value for name, value in self._key.items()]
 
     def view(self, due: Sequence[Due]) -> View:
         """Return what OpsMerge shows for these allocations."""
@@ -96,17 +99,17 @@ class Mirror:
                 (opsmerge_payment.c.invoice_id, [each.invoice_id for each in due]),
             ):
                 view.add(self._entries(connection, column, values))
-            view.linked |= _linked(connection, view.by_hand_ids())
+            view.linked |= self._linked(connection, view.by_hand_ids())
         return view
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Store what OpsMerge answered to our writes, so that the next read of them marks nothing as due."""
         with self._store.begin() as connection:
-            rows = [{**_row(self._source, entry), "updated_at": ""} for entry in entries]
+            rows = [{**self._key, **_row(entry), "updated_at": ""} for entry in entries]
             upsert(connection, opsmerge_payment, rows)
 
     def _since(self) -> dict[str, str]:
-        query = select(opsmerge_read.c.updated_at).where(opsmerge_read.c.source == self._source)
+        query = select(opsmerge_read.c.updated_at).where(*self._of(opsmerge_read))
         with self._store.read() as connection:
             read_to = connection.execute(query).scalar()
         if read_to is None:
@@ -121,18 +124,45 @@ class Mirror:
         changed = [entry for entry in entries.values() if _matters(entry, before.get(entry.id))]
         rows = {
             record["id"]: {
-                **_row(self._source, entries[record["id"]]),
+                **self._key,
+                **_row(entries[record["id"]]),
                 "updated_at": kinds.moment(record["updated_at"]),
             }
             for record in records
         }
         upsert(connection, opsmerge_payment, list(rows.values()))
-        _mark_due(connection, changed)
-        upsert(connection, opsmerge_read, [{"source": self._source, "updated_at": records[-1]["updated_at"]}])
+        for entry in changed:
+            about = allocation.update().where(allocation.c.connection == self._company, *self._about(entry))
+            connection.execute(about.values(due=True, next_attempt_at=None))
+        upsert(connection, opsmerge_read, [{**self._key, "updated_at": records[-1]["updated_at"]}])
+
+    def _about(self, entry: Entry) -> tuple[ColumnElement[bool], ...]:
+        """Return the condition for the allocations that a payment concerns: its own, or the one linked to it.
+
+        A payment entered by hand may also be the reason why OpsMerge refused others of the invoice.
+        """
+        ours = _ours(entry.external_id)
+        if not ours:
+            refused = and_(allocation.c.opsmerge_invoice_id == entry.invoice_id, allocation.c.attempts > 0)
+            return (or_(allocation.c.linked_payment_id == entry.id, refused),)
+        company_id, payment_id, transaction_id = ours
+        if company_id != company_of(self._company):
+            return (false(),)
+        return (allocation.c.payment_id == payment_id, allocation.c.transaction_id == transaction_id)
+
+    def _linked(self, connection: Connection, ids: Sequence[str]) -> set[str]:
+        """Return those of these payments that an allocation is linked to."""
+        found: set[str] = set()
+        for batch in batched(ids, CHUNK):
+            query = select(allocation.c.linked_payment_id).where(
+                allocation.c.connection == self._company, allocation.c.linked_payment_id.in_(batch)
+            )
+            found.update(str(identifier) for identifier in connection.execute(query).scalars())
+        return found
 
     def _entries(self, connection: Connection, column: Any, values: Sequence[str]) -> Iterator[Entry]:
         for batch in batched(values, CHUNK):
-            query = select(opsmerge_payment).where(opsmerge_payment.c.source == self._source, column.in_(batch))
+            query = select(opsmerge_payment).where(*self._of(opsmerge_payment), column.in_(batch))
             for row in connection.execute(query).mappings():
                 yield _entry(row)
 
@@ -173,15 +203,6 @@ class View:
         )
 
 
-def _linked(connection: Connection, ids: Sequence[str]) -> set[str]:
-    """Return those of these payments that an allocation is linked to."""
-    found: set[str] = set()
-    for batch in batched(ids, CHUNK):
-        query = select(allocation.c.linked_payment_id).where(allocation.c.linked_payment_id.in_(batch))
-        found.update(str(identifier) for identifier in connection.execute(query).scalars())
-    return found
-
-
 def _matters(entry: Entry, before: Entry | None) -> bool:
     """Return whether a payment changed in a way that decides what we write."""
     if before is None:
@@ -193,52 +214,27 @@ def _matters(entry: Entry, before: Entry | None) -> bool:
     )
 
 
-def _mark_due(connection: Connection, changed: Sequence[Entry]) -> None:
-    """Mark the allocations of these payments as due at once."""
-    for entry in changed:
-        update = allocation.update().where(*_about(entry)).values(due=True, next_attempt_at=None)
-        connection.execute(update)
-
-
-def _about(entry: Entry) -> tuple[ColumnElement[bool], ...]:
-    """Return the condition for the allocations that a payment concerns: its own, or the one linked to it.
-
-    A payment entered by hand may also be the reason why OpsMerge refused others of the invoice.
-    """
-    ours = _ours(entry.external_id)
-    if not ours:
-        refused = and_(allocation.c.opsmerge_invoice_id == entry.invoice_id, allocation.c.attempts > 0)
-        return (or_(allocation.c.linked_payment_id == entry.id, refused),)
-    realm_id, payment_id, transaction_id = ours
-    return (
-        allocation.c.realm_id == realm_id,
-        allocation.c.payment_id == payment_id,
-        allocation.c.transaction_id == transaction_id,
-    )
-
-
 def _ours(external_id: str | None) -> tuple[str, ...]:
-    """Return realm, payment and invoice of an external id that this bridge made; empty for any other."""
+    """Return company id, payment and invoice of an external id that this bridge made; empty for any other."""
     parts = tuple((external_id or "").split(":"))
     return parts if len(parts) == ID_PARTS else ()
 
 
-def _orphan(row: RowMapping) -> dict[str, Any]:
-    realm_id, payment_id, transaction_id = _ours(row["external_id"])
+def _orphan(company: str, entry: Entry) -> dict[str, Any]:
+    _company_id, payment_id, transaction_id = _ours(entry.external_id)
     return {
-        "realm_id": realm_id,
+        "connection": company,
         "payment_id": payment_id,
         "transaction_id": transaction_id,
         "amount": ZERO,
-        "opsmerge_invoice_id": row["invoice_id"],
+        "opsmerge_invoice_id": entry.invoice_id,
         "revision": 1,
         "due": True,
     }
 
 
-def _row(source: str, entry: Entry) -> dict[str, Any]:
+def _row(entry: Entry) -> dict[str, Any]:
     return {
-        "source": source,
         "id": entry.id,
         "invoice_id": entry.invoice_id,
         "external_id": entry.external_id,

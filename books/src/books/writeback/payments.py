@@ -9,7 +9,7 @@ commit    in small groups; what a crash leaves uncommitted is found by the next 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -50,32 +50,32 @@ class PaymentCounts:
 
 
 class Payments:
-    """Writes what is due to OpsMerge. The caller holds the store's effects lock meanwhile."""
+    """Writes what is due of one connection to OpsMerge. The caller holds its effects lock meanwhile."""
 
-    def __init__(self, store: Store, client: OpsMergeClient) -> None:
+    def __init__(self, store: Store, client: OpsMergeClient, company: str) -> None:
         self._client = client
+        self._company = company
         self._allocations = AllocationStore(store)
-        self._mirror = Mirror(store, client)
+        self._mirror = Mirror(store, client, company)
 
-    def write_due(self, *, refresh: bool, complete_realms: Iterable[str] = ()) -> PaymentCounts:
+    def write_due(self, *, refresh: bool, complete: bool = False) -> PaymentCounts:
         """Write the payments that are due.
 
-        `refresh` reads OpsMerge even when nothing is due, to see what people did there; `complete_realms` are those
-        whose payments were all read in this run.
+        `refresh` reads OpsMerge even when nothing is due, to see what people did there; `complete`: all payments of
+        the company were read in this run.
 
         Raises:
             Halt: OpsMerge cannot be used now; what was written until then is recorded.
         """
-        complete = tuple(complete_realms)
-        self._allocations.resolve()
-        if not (refresh or complete or self._allocations.has_due()):
+        self._allocations.resolve(self._company)
+        if not (refresh or complete or self._allocations.has_due(self._company)):
             return PaymentCounts()
         self._mirror.refresh()
-        for realm_id in complete:
-            self._mirror.adopt_orphans(realm_id)
+        if complete:
+            self._mirror.adopt_orphans()
         counts = PaymentCounts()
         self._void_nonproduction(counts)
-        due = self._allocations.due()
+        due = self._allocations.due(self._company)
         writing = _WritePass(self._client, self._allocations, self._mirror, self._mirror.view(due), counts)
         try:
             for each in writing.in_order(due):
@@ -85,14 +85,12 @@ class Payments:
         return counts
 
     def _void_nonproduction(self, counts: PaymentCounts) -> None:
-        """Void payments of non-production companies, where a production connection of ours may write the invoice."""
-        ours, live = self._mirror.of_nonproduction()
+        """Void payments of non-production companies, where this connection is a production one and may write."""
         try:
-            for entry in live:
+            for entry in self._mirror.of_nonproduction():
                 try:
                     block = self._client.invoice(entry.invoice_id).get("accounting")
-                    rulings = [belonging.decide(block, each, opsmerge_is_test=self._client.is_test) for each in ours]
-                    if any(ruling.writes for ruling in rulings):
+                    if belonging.decide(block, self._company, opsmerge_is_test=self._client.is_test).writes:
                         self._client.void_payment(entry.invoice_id, str(entry.external_id))
                         counts.nonproduction.append(replace(entry, voided=True))
                 except Reject as fault:

@@ -7,12 +7,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import select, union
+
 from books.core.faults import Reject
 from books.core.printable import printable
 from books.opsmerge import OpsMergeClient
 from books.opsmerge.payments import Entry
 from books.store import Store
-from books.writeback.accounting import EFFECTS_LOCK, EFFECTS_WAIT_SECONDS, AccountingBlocks, BlockCounts, Left
+from books.store.tables_opsmerge import accounting_block, payment
+from books.writeback.accounting import EFFECTS_WAIT_SECONDS, AccountingBlocks, BlockCounts, Left, effects_lock
 from books.writeback.allocation_store import AllocationStore
 from books.writeback.balances import Balances
 from books.writeback.payments import PaymentCounts, Payments
@@ -29,34 +32,46 @@ class WriteBack:
 
     def __init__(self, store: Store, client: OpsMergeClient, logger: logging.Logger) -> None:
         self._store = store
+        self._client = client
         self._logger = logger
         self._blocks = AccountingBlocks(store, client)
         self._allocations = AllocationStore(store)
         self._balances = Balances(store)
-        self._payments = Payments(store, client)
         self._run = str(uuid.uuid4())
-        self._realms: set[str] = set()
+        self._named: set[str] = set()
+        self._paying: set[str] = set()
         self._to_explain: set[tuple[str, str]] = set()
         self._invoices: set[tuple[str, str]] = set()
         self._complete: set[str] = set()
         self._refresh = False
         self._is_pending = True
 
+    def name(self, connection: str) -> None:
+        """Write what is due of a connection, also where no row names it."""
+        self._named.add(connection)
+        self._is_pending = True
+
     def ingest_postings(self, records: Sequence[Record]) -> None:
         """Store rows of the stream `postings`."""
         changed = self._blocks.ingest(records)
+        self._named |= {str(record["connection"]) for record in records}
         self._is_pending = True
         self._logger.info("Received %d postings, %d of them new", len(records), changed)
 
-    def refresh_payments(self) -> None:
-        """Read OpsMerge's payments in this run even if nothing is due, to see what people did to them."""
+    def refresh_payments(self, connection: str | None = None) -> None:
+        """Read OpsMerge's payments in this run even if nothing is due, to see what people did to them.
+
+        `connection`: whose payments come, also where there is no row.
+        """
         self._refresh = self._is_pending = True
+        if connection:
+            self._paying.add(connection)
 
     def ingest_payments(self, records: Sequence[Record]) -> None:
         """Store rows of the stream `payments`."""
         result = self._allocations.ingest(records, self._run)
-        self._realms |= {str(record["realm_id"]) for record in records}
-        named = [(str(record["realm_id"]), str(record["id"])) for record in records]
+        self._paying |= {str(record["connection"]) for record in records}
+        named = [(str(record["connection"]), str(record["id"])) for record in records]
         self._to_explain |= set(self._balances.settled_by(named))
         self._is_pending = True
         self._logger.info(
@@ -65,31 +80,31 @@ class WriteBack:
         self._log_refused(result.refused)
 
     def ingest_invoices(self, records: Sequence[Record]) -> None:
-        """Store rows of the stream `invoices`: what is still owed in QuickBooks. Another tap's invoices are ignored."""
-        of_quickbooks = [record for record in records if record.get("realm_id") and record.get("id")]
-        named = set(self._balances.ingest(of_quickbooks))
+        """Store rows of the stream `invoices`: what is still owed in the ledger. Another tap's invoices are ignored."""
+        of_the_ledger = [record for record in records if record.get("connection") and record.get("id")]
+        named = set(self._balances.ingest(of_the_ledger))
         self._invoices |= named
         self._to_explain |= named
-        self._is_pending |= bool(of_quickbooks)
+        self._is_pending |= bool(of_the_ledger)
 
     def invoices_complete(self) -> None:
         """Delete the balances of invoices that this run's complete read did not show."""
-        realms = {realm_id for realm_id, _ in self._invoices}
-        gone = sum(self._balances.forget_all_but(self._invoices, realm_id) for realm_id in realms)
+        connections = {connection for connection, _ in self._invoices}
+        gone = sum(self._balances.forget_all_but(self._invoices, each) for each in connections)
         self._logger.info("All invoices were read; %d no longer exist", gone)
         self._is_pending |= gone > 0
 
     def payments_complete(self) -> None:
         """Mark payments as gone that this run's complete read did not show.
 
-        A read without rows names no realm; then the store must have exactly one.
+        A read without rows may name no company; then the store must have exactly one.
         """
-        realms = sorted(self._realms) or self._only_realm()
-        for realm_id in realms:
-            gone = self._allocations.mark_gone(realm_id, self._run)
-            self._logger.info("All payments of company %s were read; %d no longer exist", realm_id, gone)
-            self._to_explain |= set(self._balances.of_realm(realm_id))
-        self._complete |= set(realms)
+        connections = self._written_for(self._paying)
+        for each in connections:
+            gone = self._allocations.mark_gone(each, self._run)
+            self._logger.info("All payments of %s were read; %d no longer exist", each, gone)
+            self._to_explain |= set(self._balances.of_company(each))
+        self._complete |= set(connections)
         self._is_pending = True
 
     def write_due(self) -> None:
@@ -100,25 +115,37 @@ class WriteBack:
         """
         if not self._is_pending:
             return
-        with self._store.lock(EFFECTS_LOCK, EFFECTS_WAIT_SECONDS):
-            blocks = self._blocks.write_due()
-            payments = self._payments.write_due(refresh=self._refresh, complete_realms=self._complete)
-            self._balances.update_remainders(self._to_explain)
+        named = self._named | self._paying | {connection for connection, _ in self._invoices}
+        for company in self._written_for(named):
+            self._write_due(company)
         self._complete.clear()
         self._to_explain.clear()
         self._refresh = self._is_pending = False
-        self._summarise(blocks, payments)
 
-    def _only_realm(self) -> list[str]:
-        realms = self._allocations.realms()
-        if len(realms) > 1:
+    def _written_for(self, named: set[str]) -> list[str]:
+        """Return the connections that the input named; where it named none, the store's, if there is just one."""
+        if named:
+            return sorted(named)
+        query = union(select(payment.c.connection), select(accounting_block.c.connection))
+        with self._store.read() as connection:
+            known = sorted(connection.execute(query).scalars())
+        if len(known) > 1:
             self._logger.warning(
-                "The complete read had no payments and so names no company; the store has several: nothing is voided"
+                "The input names no company, and the store has several: nothing is written or voided in OpsMerge"
             )
             return []
-        return realms
+        return known
 
-    def _summarise(self, blocks: BlockCounts, payments: PaymentCounts) -> None:
+    def _write_due(self, company: str) -> None:
+        with self._store.lock(effects_lock(company), EFFECTS_WAIT_SECONDS):
+            blocks = self._blocks.write_due(company)
+            payments = Payments(self._store, self._client, company).write_due(
+                refresh=self._refresh, complete=company in self._complete
+            )
+            self._balances.update_remainders(key for key in self._to_explain if key[0] == company)
+        self._summarise(company, blocks, payments)
+
+    def _summarise(self, company: str, blocks: BlockCounts, payments: PaymentCounts) -> None:
         self._logger.info(
             "OpsMerge invoices: %d updated, %d of them taken over from a non-production connection, %d already up to "
             "date, %d left, %d refused",
@@ -137,7 +164,7 @@ class WriteBack:
             payments.already,
             len(payments.left),
             len(payments.refused),
-            self._allocations.count_unknown_invoices(),
+            self._allocations.count_unknown_invoices(company),
         )
         self._log_nonproduction(payments.nonproduction)
         self._log_not_written("were not changed", [*blocks.left, *payments.left])
@@ -146,7 +173,7 @@ class WriteBack:
             [*blocks.shown, *payments.shown],
         )
         self._log_refused([*blocks.refused, *payments.refused])
-        self._log_remainders()
+        self._log_remainders(company)
 
     def _log_nonproduction(self, voided: Sequence[Entry]) -> None:
         for entry in voided[:REFUSALS_SHOWN_MAX]:
@@ -174,8 +201,8 @@ class WriteBack:
                 ruling.remedy,
             )
 
-    def _log_remainders(self) -> None:
-        found = self._balances.unexplained()
+    def _log_remainders(self, company: str) -> None:
+        found = self._balances.unexplained(company)
         for each in found[:REFUSALS_SHOWN_MAX]:
             self._logger.warning(
                 "%s: in QuickBooks %s %s of %s is still owed; payments and credit notes do not explain %s. "

@@ -1,10 +1,10 @@
-"""QuickBooks Online as a ledger: its API, queries, batches, faults, webhooks, consent, and the JSON of invoices."""
+"""QuickBooks Online as a ledger: settings, API, queries, batches, faults, webhooks, OAuth, and the JSON of invoices."""
 
 from __future__ import annotations
 
 from books.core.clock import Clock
-from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks.client import BatchAnswer, BatchItem, QuickBooksClient
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.store import Store
 
 __all__ = ["BatchAnswer", "BatchItem", "QuickBooksClient", "open_client"]

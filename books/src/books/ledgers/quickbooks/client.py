@@ -15,8 +15,8 @@ import pendulum
 
 from books.core import money
 from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError, Unknown
-from books.core.settings import QuickBooksSettings
 from books.ledgers.quickbooks import faults, query
+from books.ledgers.quickbooks.settings import QuickBooksSettings
 from books.transport.call import CallKind, Request, Response, Transport, Turn, Turns
 
 MINOR_VERSION = "75"
@@ -59,7 +59,7 @@ def _turn_without_lock() -> AbstractContextManager[Turn]:
 
 
 class QuickBooksClient:
-    """Calls on one company file. `calls` and `metered_reads` count what this client has sent.
+    """Calls on one company file. `calls` and `metered` count what this client has sent.
 
     Raises, from every method: the four kinds of `books.core.faults`. A read raises only Reject (the object does not
     exist) and Halt.
@@ -70,7 +70,7 @@ class QuickBooksClient:
         self._base = f"{settings.api_base}/v3/company/{settings.realm_id}"
         self._transport = transport
         self.calls = 0
-        self.metered_reads = 0
+        self.metered = 0
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Read one address below the company, e.g. `preferences` or `payment/190`."""
@@ -122,7 +122,7 @@ class QuickBooksClient:
         request = replace(request, prove=prove)
         response = self._send(request)
         answer = faults.read(response)
-        tid = response.headers.get("intuit_tid")
+        tid = response.headers.get(faults.REQUEST_ID_HEADER)
         return BatchAnswer(_by_bid(items, answer.get("BatchItemResponse"), tid), server_time(answer), tid)
 
     def _read(self, request: Request) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class QuickBooksClient:
         self.calls += 1
         response = self._transport.send(request)
         if request.kind is CallKind.READ and response.status < 300:  # noqa: PLR2004 -- Intuit meters reads that succeed
-            self.metered_reads += 1
+            self.metered += 1
         return response
 
     def _post_request(self, path: str, body: bytes, params: Mapping[str, str] | None, kind: CallKind) -> Request:

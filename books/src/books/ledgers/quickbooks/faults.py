@@ -14,9 +14,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from books.core.faults import RECONNECT, Exit, Fault, Halt, Reject, Retry, ServerError
+from books.core.faults import Exit, Fault, Halt, Reject, Retry, ServerError
 from books.transport.call import Response
 
+RECONNECT = (
+    "reconnect: run `books connect` (or put a new refresh token into the setting refresh_token, "
+    "QUICKBOOKS_REFRESH_TOKEN)"
+)
+"""The remedy for a dead connection."""
+
+REQUEST_ID_HEADER = "intuit_tid"
+"""The header with the id of a call that Intuit's support asks for."""
+
+EXPIRED = "3200"
+COMPANY_LOST = "3100"
 DUPLICATE_NUMBER = "6140"
 DUPLICATE_NAME = "6240"
 STALE_REFERENCES = frozenset({"610", "2500"})
@@ -48,7 +59,7 @@ class Rule:
 
 
 CHECK_CONNECTION = f"Check that environment, realm_id and the app's keys belong together, or {RECONNECT}."
-REPORT = "This is a defect of the bridge: please report it with the invoice number and the intuit_tid."
+REPORT = f"This is a defect of the bridge: please report it with the invoice number and the {REQUEST_ID_HEADER}."
 TAX_REMEDY = "Map the line's tax code to an active VAT code of this company under tax_codes in mappings.yml."
 
 RULES: Mapping[str, Rule] = {
@@ -245,7 +256,7 @@ def read(response: Response) -> dict[str, Any]:
         Fault: the answer is an error, by its status, by a fault inside, or because it cannot be read.
     """
     payload, errors = _open(response)
-    tid = response.headers.get("intuit_tid")
+    tid = response.headers.get(REQUEST_ID_HEADER)
     if response.status == 429:  # noqa: PLR2004 -- Too Many Requests, whatever the body is
         raise Retry("rate limited (3001)", code="3001", remedy=RULES["3001"].remedy, vendor_request_id=tid)
     if response.status >= 500:  # noqa: PLR2004 -- whatever the body says, a 5xx does not prove that nothing happened
@@ -257,6 +268,12 @@ def read(response: Response) -> dict[str, Any]:
     if payload is None:
         raise ServerError("QuickBooks' answer could not be read", code="unreadable", vendor_request_id=tid)
     return payload
+
+
+def is_company_lost(response: Response) -> bool:
+    """Return whether a 403 says that the login is not valid for this company; so does one that names no code."""
+    _payload, errors = _open(response)
+    return not errors or any(error.code == COMPANY_LOST for error in errors)
 
 
 def _open(response: Response) -> tuple[dict[str, Any] | None, list[VendorError]]:

@@ -16,6 +16,7 @@ from books.ledgers.contract import (
     Capabilities,
     Company,
     Customer,
+    DuplicateNumbers,
     Invoice,
     Item,
     LedgerInvoice,
@@ -31,10 +32,19 @@ from books.ledgers.quickbooks import faults, mapping, query
 from books.ledgers.quickbooks.client import BATCH_ITEMS_MAX, BatchItem, QuickBooksClient
 from books.transport.call import Turn
 
+DUPLICATES_SWITCH = "Account and settings > Advanced > Other preferences > Warn if duplicate bill/invoice number"
+"""Where QuickBooks keeps the switch that no API shows."""
+
 CAPABILITIES = Capabilities(
     provider="quickbooks",
+    ledger="QuickBooks",
+    vendor="Intuit",
+    request_id_name=faults.REQUEST_ID_HEADER,
     number_chars_max=mapping.NUMBER_CHARS_MAX,
     lines_max=mapping.LINES_MAX,
+    currency_remedy="Switch on Multicurrency in QuickBooks (it cannot be switched off again), then `books retry`.",
+    rate_remedy="Enter the rate in QuickBooks (Lists > Currencies), then `books retry`.",
+    duplicates=DuplicateNumbers(DUPLICATES_SWITCH, "TARGET_QUICKBOOKS_DUPLICATE_NUMBERS_CHECKED"),
     number_taken_code=faults.DUPLICATE_NUMBER,
     name_taken_code=faults.DUPLICATE_NAME,
     stale_reference_codes=faults.STALE_REFERENCES,
@@ -73,7 +83,7 @@ class QuickBooksLedger:
 
     def spent(self) -> Spent:
         """Return the calls that the client has counted."""
-        return Spent(self.client.calls, self.client.metered_reads)
+        return Spent(self.client.calls, self.client.metered)
 
     def company(self) -> Company:
         """Return the company, from CompanyInfo and Preferences: two reads."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,7 @@ from books.ledgers.contract import (
     LedgerInvoice,
     Line,
     NewCustomer,
+    Obstacle,
     References,
     TaxCode,
 )
@@ -46,6 +47,8 @@ DELETED_SUFFIX = " (deleted)"
 NOTE_PREFIX = "OpsMerge invoice "
 _NOTE = re.compile(re.escape(NOTE_PREFIX) + r"(\S+)")
 _VOIDED = "Voided"
+
+US_CODES = frozenset({"US", "USA"})
 
 
 def note(invoice_id: str) -> str:
@@ -275,16 +278,39 @@ def read_tax_code(
 def read_company(connection: str, info: Mapping[str, Any], preferences: Mapping[str, Any]) -> Company:
     """Return the company, from its `CompanyInfo` and its `Preferences`."""
     currency = preferences.get("CurrencyPrefs") or {}
+    home = _reference(currency, "HomeCurrency") or "GBP"
+    name, country = str(info.get("CompanyName") or ""), str(info.get("Country") or "")
     return Company(
         connection=connection,
-        name=str(info.get("CompanyName") or ""),
-        country=str(info.get("Country") or ""),
-        home_currency=_reference(currency, "HomeCurrency") or "GBP",
-        multi_currency=currency.get("MultiCurrencyEnabled") is True,
-        vat_on=(preferences.get("TaxPrefs") or {}).get("UsingSalesTax") is True,
-        custom_numbers=(preferences.get("SalesFormsPrefs") or {}).get("CustomTxnNumbers") is True,
+        name=name,
+        country=country,
+        home_currency=home,
+        currencies=None if currency.get("MultiCurrencyEnabled") is True else frozenset({home}),
+        obstacles=tuple(_obstacles(name, country, preferences)),
         closed_until=_day((preferences.get("AccountingInfoPrefs") or {}).get("BookCloseDate")),
     )
+
+
+def _obstacles(name: str, country: str, preferences: Mapping[str, Any]) -> Iterator[Obstacle]:
+    """Yield what keeps this company from taking invoices of a UK business with their own numbers."""
+    if country.upper() in US_CODES:
+        yield Obstacle(
+            "company_country",
+            f"{name} is a US company, whose lines take TAX or NON instead of a VAT code",
+            "Use the UK company: set its realm_id and a refresh token for it.",
+        )
+    if (preferences.get("TaxPrefs") or {}).get("UsingSalesTax") is not True:
+        yield Obstacle(
+            "vat_off",
+            f"VAT is switched off in {name}",
+            "In QuickBooks: Taxes > VAT > set up VAT. The API cannot do it.",
+        )
+    if (preferences.get("SalesFormsPrefs") or {}).get("CustomTxnNumbers") is not True:
+        yield Obstacle(
+            "custom_numbers_off",
+            f"custom transaction numbers are switched off in {name}: QuickBooks would replace our numbers",
+            "In QuickBooks: Account and settings > Sales > Sales form content > Custom transaction numbers: on.",
+        )
 
 
 def amount(value: Any) -> Decimal:

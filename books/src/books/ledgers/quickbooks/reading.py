@@ -18,7 +18,7 @@ Sources: Intuit, "Change data capture" and "Data queries".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ import pendulum
 
 from books.core.clock import Clock
 from books.core.faults import Exit, Fault, Halt, Reject
+from books.ledgers.contract import Extract, Row
 from books.ledgers.quickbooks import faults, query
 from books.ledgers.quickbooks.client import QuickBooksClient, server_time
 
@@ -45,8 +46,6 @@ CREATED = "MetaData.CreateTime"
 ACTIVE_OR_NOT = "Active IN (true, false)"
 """Lists leave out inactive rows unless they are requested."""
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Entity:
@@ -55,16 +54,6 @@ class Entity:
     name: str
     where: str = ""
     has_changes: bool = True
-
-
-@dataclass(frozen=True)
-class Extract:
-    """One entity's rows, newest state last. `cursor()`, called after the last row, is where the next read starts."""
-
-    rows: Iterator[Row]
-    is_complete: bool
-    started_at: pendulum.DateTime
-    cursor: Callable[[], pendulum.DateTime]
 
 
 class CompanyReader:

@@ -7,34 +7,25 @@ objects"). A deleted one has only an id; its row leaves out every other column.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import pendulum
 
+from books.core.clock import text_of
 from books.ledgers.quickbooks.mapping import DELETED_SUFFIX
 from books.ledgers.quickbooks.reading import is_deleted
 
 Json = Mapping[str, Any]
 Row = dict[str, Any]
 
-INVOICE = "Invoice"
 _SUBTOTAL, _GROUP, _DISCOUNT = "SubTotalLineDetail", "GroupLineDetail", "DiscountLineDetail"
 
 
-@dataclass(frozen=True)
-class Posted:
-    """An invoice in the ledger that we posted."""
-
-    opsmerge_invoice_id: str
-    number: str
-
-
-def payment(row: Json, home_currency: str, posted: Mapping[str, Posted]) -> Row:
-    """Return a payment with its allocations. `posted` is keyed by the ledger's invoice id."""
+def payment(row: Json, home_currency: str) -> Row:
+    """Return a payment with its allocations."""
     total = number(row.get("TotalAmt"))
-    allocations = list(_allocations(row, posted))
+    allocations = list(_allocations(row))
     voided = _is_voided(row) and not allocations
     return {
         "txn_date": row.get("TxnDate"),
@@ -51,30 +42,17 @@ def payment(row: Json, home_currency: str, posted: Mapping[str, Posted]) -> Row:
     }
 
 
-def _allocations(row: Json, posted: Mapping[str, Posted]) -> Iterator[Row]:
+def _allocations(row: Json) -> Iterator[Row]:
     """Yield an allocation for each link of each line. If a line has several, its amount goes to the first."""
     for line in row.get("Line") or []:
         for place, link in enumerate(line.get("LinkedTxn") or []):
-            kind, transaction_id = link.get("TxnType"), str(link.get("TxnId"))
-            ours = posted.get(transaction_id) if kind == INVOICE else None
             yield {
-                "transaction_type": kind,
-                "transaction_id": transaction_id,
-                "invoice_number": ours.number if ours else _reference_number(line),
-                "opsmerge_invoice_id": ours.opsmerge_invoice_id if ours else None,
+                "transaction_type": link.get("TxnType"),
+                "transaction_id": str(link.get("TxnId")),
+                "invoice_number": _reference_number(line),
+                "opsmerge_invoice_id": None,
                 "amount": number(line.get("Amount")) if place == 0 else Decimal(0),
             }
-
-
-def linked_invoices(rows: Iterable[Json]) -> set[str]:
-    """Return the ids of all invoices that payments are applied to."""
-    return {
-        str(link.get("TxnId"))
-        for row in rows
-        for line in row.get("Line") or []
-        for link in line.get("LinkedTxn") or []
-        if link.get("TxnType") == INVOICE
-    }
 
 
 def _reference_number(line: Json) -> str | None:
@@ -199,9 +177,9 @@ def tombstone(row: Json) -> Row:
     return {"status": "deleted", "updated_at": _time(row, "LastUpdatedTime")}
 
 
-def keyed(realm_id: str, row: Json, live: Row) -> Row:
-    """Return the row with its key: `live`, or a tombstone if the object was deleted."""
-    return {"realm_id": realm_id, "id": str(row["Id"]), **(tombstone(row) if is_deleted(row) else live)}
+def keyed(row: Json, live: Row) -> Row:
+    """Return the row with its id: `live`, or a tombstone if the object was deleted."""
+    return {"id": str(row["Id"]), **(tombstone(row) if is_deleted(row) else live)}
 
 
 def number(value: Any) -> Decimal:
@@ -251,11 +229,6 @@ def _moment(row: Json, name: str) -> pendulum.DateTime | None:
     text = (row.get("MetaData") or {}).get(name)
     parsed = pendulum.parse(text) if text else None
     return parsed if isinstance(parsed, pendulum.DateTime) else None
-
-
-def text_of(at: pendulum.DateTime) -> str:
-    """Return a time as text in UTC, always of the same width, so that it sorts."""
-    return at.in_timezone("UTC").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _reference(row: Json, name: str) -> Json:

@@ -47,6 +47,13 @@ class QuickBooksWebhooks:
     """Verifies and parses webhooks. With several verifier tokens, one can be rotated without losing a delivery."""
 
     provider = "quickbooks"
+    ledger = "QuickBooks"
+    path = "/webhooks/quickbooks"
+    reads = READS
+    answer_seconds = 3.0
+    """Intuit, "Webhooks best practices"."""
+    missed_after_seconds = 3600.0
+    """Intuit sends within 5 minutes and repeats after 10 s to 20 minutes."""
 
     def __init__(self, verifier_tokens: Sequence[str]) -> None:
         self._keys = [token.encode() for token in verifier_tokens]

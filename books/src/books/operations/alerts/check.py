@@ -12,7 +12,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from books.core import paths, redact
 from books.core.clock import Clock, SystemClock
 from books.core.faults import Exit, Halt
-from books.core.settings import WatchSettings
 from books.operations.alerts import messages, sending, sent
 from books.operations.alerts.facts import Sources, gather
 from books.operations.alerts.messages import Message
@@ -21,6 +20,7 @@ from books.operations.alerts.sending import Address
 from books.operations.alerts.sent import Alert
 from books.operations.configuration import Configuration
 from books.operations.session import Session
+from books.operations.settings import WatchSettings
 from books.store import Store
 
 LOCK_SECONDS = 120
@@ -56,17 +56,18 @@ def check_environment(
         Halt: the check is not possible: the store or a setting is in trouble.
     """
     watch = WatchSettings.from_config(configuration.plugin("books"))
-    addresses = sending.addresses(watch.alert_urls)
+    addresses = sending.addresses(watch.alert_urls, messages.bridge(configuration.vendor()))
+    where = messages.place(configuration.vendor(), configuration.environment)
     marker = paths.resolve(f".books/unwatched-{configuration.environment}")
     try:
         with Session.opened(configuration) as session:
             checked = check(session.sources(), addresses, SystemClock())
     except (Halt, SQLAlchemyError) as error:
         halt = error if isinstance(error, Halt) else _store_trouble(error)
-        for failure in notify_monitoring_down(marker, halt, addresses, configuration.environment):
+        for failure in notify_monitoring_down(marker, halt, addresses, where):
             on_unsent(failure)
         raise halt from None
-    checked.failures += notify_monitoring_restored(marker, addresses, configuration.environment)
+    checked.failures += notify_monitoring_restored(marker, addresses, where)
     return addresses, checked
 
 
@@ -76,14 +77,15 @@ def send_test(configuration: Configuration) -> list[tuple[Address, str | None]]:
     Raises:
         Halt: MISCONFIGURED; no addresses are set.
     """
-    addresses = sending.addresses(WatchSettings.from_config(configuration.plugin("books")).alert_urls)
+    watch = WatchSettings.from_config(configuration.plugin("books"))
+    addresses = sending.addresses(watch.alert_urls, messages.bridge(configuration.vendor()))
     if not addresses:
         raise Halt(
             "no alert_urls are set, so no message can be sent",
             exit_code=Exit.MISCONFIGURED,
             remedy="set BOOKS_ALERT_URLS, for example mailtos://user:password@example.com?to=you@example.com",
         )
-    message = messages.trial(configuration.environment)
+    message = messages.trial(messages.place(configuration.vendor(), configuration.environment))
     return [(each, sending.send(each, message)) for each in addresses]
 
 
@@ -110,16 +112,17 @@ def check(sources: Sources, addresses: Sequence[Address], clock: Clock) -> Check
             if not addresses:
                 sent.drop_closing_messages(conn, connection)
             due = sent.due(conn, connection)
-        failures = [failure for one in due for failure in _send(store, one, addresses, sources.environment)]
+        where = messages.place(sources.vendor, sources.environment)
+        failures = [failure for one in due for failure in _send(store, one, addresses, where)]
         with store.read() as conn:
             return Checked(changed, sent.current(conn, connection), failures)
 
 
-def _send(store: Store, alert: Alert, addresses: Sequence[Address], environment: str) -> list[str]:
+def _send(store: Store, alert: Alert, addresses: Sequence[Address], where: str) -> list[str]:
     """Send an alert's message to each address that has not received it; commit the result before the next message."""
     if not addresses:
         return []
-    message = messages.of(alert, environment)
+    message = messages.of(alert, where)
     missing = [each for each in addresses if each.name not in alert.reached]
     tried = {each.name: sending.send(each, message) for each in missing}
     failures = [failure for failure in tried.values() if failure is not None]
@@ -133,7 +136,7 @@ def _send(store: Store, alert: Alert, addresses: Sequence[Address], environment:
 # sent. An empty file does: it needs no room on a full disk.
 
 
-def notify_monitoring_down(marker: Path, halt: Halt, addresses: Sequence[Address], environment: str) -> list[str]:
+def notify_monitoring_down(marker: Path, halt: Halt, addresses: Sequence[Address], where: str) -> list[str]:
     """Send one message that the bridge cannot be watched; return the failures.
 
     A message that reached no address is tried again by the next check.
@@ -141,7 +144,7 @@ def notify_monitoring_down(marker: Path, halt: Halt, addresses: Sequence[Address
     if marker.exists():
         return []
     body = f"The alerts cannot be checked: {halt.message}.\n\nWhat to do: {halt.remedy or 'run `books status`.'}"
-    title = f"OpsMerge to QuickBooks ({environment}): the bridge cannot be watched"
+    title = f"{where}: the bridge cannot be watched"
     failures = _send_all(Message("failure", title, body), addresses)
     if addresses and len(failures) < len(addresses):
         with suppress(OSError):  # then the next check sends it again: once too often rather than never
@@ -150,11 +153,11 @@ def notify_monitoring_down(marker: Path, halt: Halt, addresses: Sequence[Address
     return failures
 
 
-def notify_monitoring_restored(marker: Path, addresses: Sequence[Address], environment: str) -> list[str]:
+def notify_monitoring_restored(marker: Path, addresses: Sequence[Address], where: str) -> list[str]:
     """Send one message that the bridge can be watched again; return the failures."""
     if not marker.exists():
         return []
-    title = f"OpsMerge to QuickBooks ({environment}): resolved: the bridge can be watched again"
+    title = f"{where}: resolved: the bridge can be watched again"
     failures = _send_all(Message("success", title, "The alerts are checked again."), addresses)
     if len(failures) < len(addresses) or not addresses:
         marker.unlink()

@@ -1,4 +1,4 @@
-"""Gather the facts that `books status` shows and the alerts judge, without a call to QuickBooks or OpsMerge."""
+"""Gather the facts that `books status` shows and the alerts judge, without a call to the ledger or OpsMerge."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from sqlalchemy import Connection, func, select
 
 from books import transport
 from books.core.clock import Clock
-from books.core.settings import QuickBooksSettings, WatchSettings
+from books.ledgers.registry import Vendor
 from books.operations import runs
 from books.operations.alerts import inbox, reconciliation
 from books.operations.alerts.inbox import InboxLag
 from books.operations.alerts.reconciliation import Reconciliation
 from books.operations.runs import JobRun, Run, Streak
+from books.operations.settings import WatchSettings
 from books.store import Store
 from books.store.tables_posting import posting
+from books.transport.access import Access
 from books.transport.governor import GovernorState
+from books.transport.settings import LedgerSettings
 from books.transport.tokens import TokenState
 
 REFUSED_MAX = 10_000
@@ -36,7 +39,8 @@ class Sources:
     """Where facts are read from: one company's settings, its store, this machine's warehouse, the jobs."""
 
     environment: str
-    settings: QuickBooksSettings
+    vendor: Vendor
+    settings: LedgerSettings
     store: Store
     published: Path
     jobs: Mapping[str, Sequence[str]]
@@ -69,6 +73,8 @@ class Facts:
 
     now: pendulum.DateTime
     environment: str
+    vendor: Vendor
+    access: Access
     connection: str
     token: TokenState
     governor: GovernorState
@@ -85,11 +91,16 @@ class Facts:
     inbox: InboxLag | None = None
     unnoticed: Sequence[str] | None = None
 
+    @property
+    def ledger(self) -> str:
+        """Return the ledger's name."""
+        return self.vendor.words.ledger
+
 
 def gather(sources: Sources, clock: Clock) -> Facts:
     """Return all facts, read from the store, the published warehouse and the disk."""
     settings, store = sources.settings, sources.store
-    connection = settings.connection
+    connection, dialect = settings.connection, sources.vendor.webhooks(())
     steps = runs.streaks(store)
     with store.read() as conn:
         now = store.now(conn)
@@ -97,6 +108,8 @@ def gather(sources: Sources, clock: Clock) -> Facts:
     return Facts(
         now=now,
         environment=sources.environment,
+        vendor=sources.vendor,
+        access=settings.access,
         connection=connection,
         token=transport.tokens_of(settings, store, clock).state(),
         governor=transport.governor_of(settings, store, clock).state(connection),
@@ -110,8 +123,8 @@ def gather(sources: Sources, clock: Clock) -> Facts:
         job_runs=[runs.last_run(job, of_job, steps) for job, of_job in sources.jobs.items()],
         disk=_disk(sources.published),
         reconciliation=reconciliation.read(sources.published),
-        inbox=inbox.lag(store),
-        unnoticed=inbox.unnoticed(store, connection),
+        inbox=inbox.lag(store, dialect, connection),
+        unnoticed=inbox.unnoticed(store, dialect, connection),
     )
 
 

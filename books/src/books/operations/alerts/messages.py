@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from books.ledgers.registry import Vendor
 from books.operations.alerts.rules import listed, moment
 from books.operations.alerts.sent import MORE, OVER, Alert
 
@@ -21,9 +22,18 @@ class Message:
     body: str
 
 
-def of(alert: Alert, environment: str) -> Message:
-    """Return the message that an alert still has to send."""
-    where = f"OpsMerge to QuickBooks ({environment})"
+def bridge(vendor: Vendor) -> str:
+    """Return the bridge's name."""
+    return f"OpsMerge to {vendor.words.ledger}"
+
+
+def place(vendor: Vendor, environment: str) -> str:
+    """Return which bridge a message is about."""
+    return f"{bridge(vendor)} ({environment})"
+
+
+def of(alert: Alert, where: str) -> Message:
+    """Return the message that an alert still has to send; `where` as `place` names it."""
     if alert.due == OVER:
         resolved_at = alert.resolved_at or alert.seen_at
         lasted = (resolved_at - alert.opened_at).in_words()
@@ -34,10 +44,10 @@ def of(alert: Alert, environment: str) -> Message:
     return Message("failure", f"{where}: {alert.title}", "\n".join(_lines(alert)))
 
 
-def trial(environment: str) -> Message:
+def trial(where: str) -> Message:
     """Return the message of `books alerts --test`."""
     body = "This is the test message you asked for. Alerts of this bridge reach you here. Nothing is wrong."
-    return Message("info", f"OpsMerge to QuickBooks ({environment}): test", body)
+    return Message("info", f"{where}: test", body)
 
 
 def _lines(alert: Alert) -> Iterator[str]:

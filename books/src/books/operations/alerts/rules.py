@@ -12,16 +12,14 @@ from dataclasses import dataclass, field
 
 import pendulum
 
-from books.core.faults import RECONNECT, Exit
+from books.core.faults import Exit
+from books.core.printable import possessive
 from books.operations.alerts.facts import Facts
 from books.operations.alerts.inbox import InboxLag
 from books.operations.runs import Streak
 
 EXPIRY_DAYS = (60, 30, 7)
 """Days left at which a message is sent, largest first."""
-
-IDLE_DAYS = 100
-"""Days without a refresh after which a refresh token expires, where Intuit named no date."""
 
 READ_PERCENTS = (80, 95, 100)
 
@@ -41,8 +39,6 @@ CODE_WORDS: Mapping[int, str] = {
     Exit.DEAD_CONNECTION: "69: the connection is dead",
     Exit.TRY_LATER: "75: stopped early by a rate limit or an outage",
 }
-
-HOW_TO_RECONNECT = f"{RECONNECT[0].upper()}{RECONNECT[1:]}."
 
 
 @dataclass(frozen=True)
@@ -94,10 +90,15 @@ def _dead(facts: Facts) -> Cause | None:
         return None
     return Cause(
         "connection_dead",
-        "The connection to QuickBooks is dead",
-        f"QuickBooks has refused the tokens of {facts.connection} since {moment(refused_at)}. Nothing is posted.",
-        HOW_TO_RECONNECT,
+        f"The connection to {facts.ledger} is dead",
+        f"{facts.ledger} has refused the tokens of {facts.connection} since {moment(refused_at)}. Nothing is posted.",
+        _how_to_reconnect(facts),
     )
+
+
+def _how_to_reconnect(facts: Facts) -> str:
+    text = facts.access.reconnect
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _ended_dead_at(facts: Facts) -> pendulum.DateTime | None:
@@ -111,14 +112,17 @@ def _idle(facts: Facts) -> Cause | None:
     token = facts.token
     if token.refreshed_at is None or token.refused_at is not None:
         return None
-    ends_at = token.refresh_expires_at or token.refreshed_at.add(days=IDLE_DAYS)
+    idle_days = facts.access.oauth.idle_days
+    ends_at = token.refresh_expires_at or (token.refreshed_at.add(days=idle_days) if idle_days else None)
+    if ends_at is None:
+        return None
     return _expiry(
         facts,
         ends_at,
         key="idle_expiry",
-        title="The connection to QuickBooks will die unless it is used",
+        title=f"The connection to {facts.ledger} will die unless it is used",
         what=f"The tokens of {facts.connection} were last refreshed on {day(token.refreshed_at)}; unused they expire",
-        remedy="Run `meltano run pull-payments`, and find out why the scheduled jobs do not run.",
+        remedy=f"Run `meltano run {facts.vendor.jobs['pull']}`, and find out why the scheduled jobs do not run.",
     )
 
 
@@ -129,9 +133,9 @@ def _hard(facts: Facts) -> Cause | None:
         facts,
         facts.token.hard_expires_at,
         key="hard_expiry",
-        title="The consent to QuickBooks expires",
+        title=f"The consent to {facts.ledger} expires",
         what=f"The consent for {facts.connection} expires, even if it is used,",
-        remedy=HOW_TO_RECONNECT,
+        remedy=_how_to_reconnect(facts),
     )
 
 
@@ -154,7 +158,7 @@ def _limited(facts: Facts) -> Cause | None:
     ahead = facts.governor.paused_seconds / 3600
     if max(hours, ahead) < LIMITED_HOURS:
         return None
-    reason = f" QuickBooks said: {facts.governor.pause_reason}." if facts.governor.pause_reason else ""
+    reason = f" {facts.ledger} said: {facts.governor.pause_reason}." if facts.governor.pause_reason else ""
     pause = f" Calls are paused for another {ahead:.1f} hours." if ahead >= 0.1 else ""  # noqa: PLR2004 -- six minutes
     return Cause(
         "rate_limited",
@@ -166,7 +170,7 @@ def _limited(facts: Facts) -> Cause | None:
 
 
 def _reads(facts: Facts) -> Cause | None:
-    used, most = facts.governor.metered_reads, facts.monthly_reads
+    used, most, vendor = facts.governor.metered, facts.monthly_reads, facts.vendor.words.vendor
     passed = [percent for percent in READ_PERCENTS if used * 100 >= most * percent]
     if not passed:
         return None
@@ -174,9 +178,9 @@ def _reads(facts: Facts) -> Cause | None:
         "reads_running_out",
         "Metered reads of this month are running out",
         f"{used:,} of {most:,} reads of {facts.connection} are used ({used * 100 // most} %). "
-        "Above the limit Intuit refuses reads until the month ends.",
-        "Read less often until then (pull-payments every half hour), or move the Intuit app to a higher tier and set "
-        "monthly_reads. Other companies of the same Intuit app share the limit.",
+        f"Above the limit {vendor} refuses reads until the month ends.",
+        f"Read less often until then ({facts.vendor.jobs['pull']} every half hour), or move the {vendor} app to a "
+        f"higher tier and set monthly_reads. Other companies of the same {vendor} app share the limit.",
         {str(percent): "" for percent in passed},
     )
 
@@ -225,7 +229,7 @@ def _critical_breaks(facts: Facts) -> Cause | None:
         return None
     return Cause(
         "critical_breaks",
-        "Critical breaks between OpsMerge and QuickBooks",
+        f"Critical breaks between OpsMerge and {facts.ledger}",
         f"{count(len(run.critical), 'critical break')} in the reconciliation of {moment(run.run_at)}.",
         "`books report --show` says what happened and what to do, for each.",
         run.critical,
@@ -295,11 +299,12 @@ def _webhook_silence(facts: Facts) -> Cause | None:
         return None
     return Cause(
         "webhook_silence",
-        "QuickBooks sends no webhooks",
+        f"{facts.ledger} sends no webhooks",
         f"{count(len(facts.unnoticed), 'payment')} of {facts.connection} changed within a day and were found by "
         "scheduled reads: no webhook announced them, and no other webhook has come since.",
         "Payments still come back, only later. `books webhooks log --missed` lists them. Check that the receiver runs "
-        "and can be reached from outside, and that the subscription is active in Intuit's developer portal.",
+        "and can be reached from outside, and that the subscription is active in "
+        f"{possessive(facts.vendor.words.vendor)} developer portal.",
     )
 
 

@@ -33,8 +33,11 @@ class Address:
         return self.service is not None
 
 
-def addresses(alert_urls: str) -> list[Address]:
-    """Return the addresses of the setting, in its order, and register every part of them as a secret."""
+def addresses(alert_urls: str, app: str) -> list[Address]:
+    """Return the addresses of the setting, in its order, and register every part of them as a secret.
+
+    `app` is the sender's name.
+    """
     if not alert_urls.strip():
         return []
     from apprise.utils.parse import parse_urls
@@ -43,7 +46,7 @@ def addresses(alert_urls: str) -> list[Address]:
         urls: list[str] = parse_urls(alert_urls) or [alert_urls]  # type: ignore[no-untyped-call] # Apprise's
         for url in urls:
             redact.register(_pieces(url))
-        return [_address(place, url) for place, url in enumerate(urls, start=1)]
+        return [_address(place, url, app) for place, url in enumerate(urls, start=1)]
 
 
 def send(address: Address, message: Message) -> str | None:
@@ -52,7 +55,7 @@ def send(address: Address, message: Message) -> str | None:
         return f"{address.name}: Apprise does not know this kind of address; correct it in BOOKS_ALERT_URLS"
     from apprise import Apprise, NotifyFormat, NotifyType
 
-    one = Apprise(asset=_asset())
+    one = Apprise(asset=address.service.asset)
     one.add(address.service)
     with _quiet() as warnings:
         is_sent = one.notify(
@@ -67,19 +70,19 @@ def send(address: Address, message: Message) -> str | None:
     return f"{address.name}: {reason}"
 
 
-def _address(place: int, url: str) -> Address:
+def _address(place: int, url: str, app: str) -> Address:
     from apprise import Apprise
 
-    service = Apprise.instantiate(url, asset=_asset())
+    service = Apprise.instantiate(url, asset=_asset(app))
     return Address(f"{place} {service.service_name if service else 'unknown'}", service)
 
 
-def _asset() -> AppriseAsset:
+def _asset(app: str) -> AppriseAsset:
     """Return Apprise's options: one message at a time, our name, nothing on the disk, no pictures from the network."""
     from apprise import AppriseAsset
 
     return AppriseAsset(
-        app_id="OpsMerge to QuickBooks",
+        app_id=app,
         app_desc="Alerts of the bridge",
         app_url="",
         image_url_mask="",

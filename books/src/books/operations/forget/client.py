@@ -124,12 +124,12 @@ def _in_store(store: Store, client_id: str) -> ClientData:
 def _invoices(store: Store, text: str) -> list[dict[str, Any]]:
     """Return the invoices as last seen whose record contains a text; the caller checks in which field."""
     escaped = money.dumps(text.strip().lower())[1:-1]
-    query = select(posting.c.record, posting.c.opsmerge_invoice_id, posting.c.realm_id, posting.c.external_id)
+    query = select(posting.c.record, posting.c.opsmerge_invoice_id, posting.c.company_id, posting.c.external_id)
     with store.read() as conn:
         rows = conn.execute(query.where(mentions(posting.c.record, escaped))).all()
     found = []
     for row in rows:
-        ledger_id = f"{row.realm_id}:{row.external_id}" if row.external_id else None
+        ledger_id = f"{row.company_id}:{row.external_id}" if row.external_id else None
         invoice = {**_read(row.record), "_id": row.opsmerge_invoice_id, "_ledger": ledger_id}
         if invoice.get("client_id"):
             found.append(invoice)

@@ -55,15 +55,16 @@ def forget(configuration: Configuration, wanted: str, *, act: bool) -> dict[str,
 def _elsewhere(configuration: Configuration, client: ClientData) -> Iterator[str]:
     """Yield what only a person can do."""
     yield f"OpsMerge: anonymise client {client.id} there; the next run reads again what OpsMerge still holds."
+    ledger = configuration.vendor().words.ledger
     customers = ", ".join(sorted(each.partition(":")[2] for each in client.customers))
     yield (
-        f"QuickBooks: rename {f'customer {customers}' if customers else 'the customer'} and make it inactive; its "
+        f"{ledger}: rename {f'customer {customers}' if customers else 'the customer'} and make it inactive; its "
         "invoices are kept for HMRC."
     )
     if client.shared_customers:
         shared = ", ".join(sorted(each.partition(":")[2] for each in client.shared_customers))
-        yield f"QuickBooks: customer {shared} is shared with other clients and was not erased here."
-    target = configuration.plugin("target-quickbooks")
+        yield f"{ledger}: customer {shared} is shared with other clients and was not erased here."
+    target = configuration.plugin(configuration.vendor().target)
     names = (target.get("mapping_file", "mappings.yml"), target.get("plan_file"), "accepted.yml")
     for path in in_files.mentioned([paths.resolve(str(name)) for name in names if name], client):
         yield f"{path}: this file of yours names the client; remove those lines."

@@ -92,7 +92,7 @@ def _looked_up_customer(client: ClientData) -> ColumnElement[bool]:
 def _payments(client: ClientData) -> ColumnElement[bool]:
     """Return the condition for payments that settle an invoice of the client."""
     theirs = select(allocation.c.payment_id).where(
-        allocation.c.realm_id == payment.c.realm_id,
+        allocation.c.connection == payment.c.connection,
         allocation.c.payment_id == payment.c.payment_id,
         _in(allocation.c.opsmerge_invoice_id, client.invoices),
     )

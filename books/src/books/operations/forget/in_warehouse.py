@@ -237,7 +237,7 @@ def _customers(
     rows = db.execute(
         "select i.realm_id || ':' || i.customer_id, bool_and(list_contains($invoices, p.opsmerge_invoice_id)) "
         "from raw_quickbooks.postings p "
-        "join raw_quickbooks.invoices i on i.realm_id = p.realm_id and i.id = p.external_id "
+        "join raw_quickbooks.invoices i on i.realm_id = split_part(p.connection, ':', 2) and i.id = p.external_id "
         "where i.customer_id is not null group by 1 having bool_or(list_contains($invoices, p.opsmerge_invoice_id))",
         {"invoices": sorted(invoices)},
     ).fetchall()

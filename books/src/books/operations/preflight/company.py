@@ -8,7 +8,7 @@ from books.core.faults import Halt
 from books.ledgers.contract import Account
 from books.operations.preflight.findings import Finding, State
 from books.operations.preflight.gather import BothSides
-from books.posting.checks import DUPLICATES_SWITCH, check_company, check_duplicate_numbers
+from books.posting.checks import check_company, check_duplicate_numbers
 
 AREA = "company"
 HOME_COUNTRIES = frozenset({"GB", "GBR", "UK"})
@@ -48,27 +48,30 @@ def _country(sides: BothSides) -> Finding:
         "country",
         State.WARNING,
         f"the country of {sides.company.name} is {country or 'not set'}, and this bridge is made for UK VAT",
-        "Check that this is the right company: realm_id.",
+        "Check that this is the right company.",
     )
 
 
 def _duplicates(sides: BothSides) -> Finding:
     """Return the finding of the question that a push asks before it creates anything."""
-    answer = sides.rules.duplicate_numbers_checked
+    answer, capabilities = sides.rules.duplicate_numbers_checked, sides.ledger.capabilities
+    asked, ledger = capabilities.duplicates, capabilities.ledger
+    if asked is None:
+        return Finding(AREA, "duplicate numbers", State.OK, f"{ledger} refuses them itself")
     try:
-        check_duplicate_numbers(sides.company.connection, answer)
+        check_duplicate_numbers(sides.company.connection, capabilities, answer)
     except Halt as halt:
         return _blocks(sides, halt)
     if answer == "yes":
-        return Finding(AREA, "duplicate numbers", State.OK, "a person has seen that QuickBooks warns of them")
+        return Finding(AREA, "duplicate numbers", State.OK, f"a person has seen that {ledger} warns of them")
     return Finding(
         AREA,
         "duplicate numbers",
         State.WARNING,
-        "QuickBooks may not warn of them: accepted"
+        f"{ledger} may not warn of them: accepted"
         if answer
-        else "whether QuickBooks warns of duplicate numbers cannot be read through its API",
-        f"Look once: {DUPLICATES_SWITCH}. On is safer: QuickBooks itself then refuses a second invoice of one number.",
+        else f"whether {ledger} warns of duplicate numbers cannot be read through its API",
+        f"Look once: {asked.switch}. On is safer: {ledger} itself then refuses a second invoice of one number.",
     )
 
 
@@ -80,7 +83,8 @@ def _closed(sides: BothSides) -> Finding:
 
 
 def _currencies(sides: BothSides) -> Finding:
-    state = "on" if sides.company.multi_currency else "off"
+    takes = sides.company.currencies
+    state = "on" if takes is None or len(takes) > 1 else "off"
     return Finding(AREA, "currency", State.OK, f"books in {sides.company.home_currency}, Multicurrency {state}")
 
 

@@ -15,10 +15,9 @@ from typing import Any
 from books.core import money, paths
 from books.core.clock import SystemClock
 from books.core.faults import Reject
-from books.core.settings import TargetSettings
 from books.ledgers.contract import Account, Company, Customer, Invoice, Item, Ledger, TaxCode, Whole
-from books.ledgers.quickbooks import open_client
-from books.ledgers.quickbooks.ledger import QuickBooksLedger
+from books.ledgers.settings import PushSettings
+from books.operations.session import Session
 from books.opsmerge import OpsMergeClient, OpsMergeSettings, api
 from books.opsmerge import open_client as open_opsmerge
 from books.posting import mappings, records
@@ -81,7 +80,7 @@ class BothSides:
     @property
     def scope(self) -> Scope:
         """Which invoices are posted at all."""
-        return Scope(self.rules.post_from, self.ledger.connection)
+        return Scope(self.rules.post_from, self.ledger.connection, self.ledger.capabilities.ledger)
 
     @property
     def invoices(self) -> list[Invoice]:
@@ -108,24 +107,22 @@ class UncachedJournal(PreviewJournal):
         return self._clients if kind == "customer" else {}
 
 
-def read(opsmerge_settings: Mapping[str, Any], settings: TargetSettings, store: Store) -> BothSides:
+def read(session: Session, settings: PushSettings) -> BothSides:
     """Read both sides through the clients that tap and target use, with their rate limiter, tokens and settings.
 
     Raises:
         Halt: one of the two sides cannot be read, or a setting is wrong.
     """
     clock = SystemClock()
-    client = open_client(settings.quickbooks, store, clock)
-    opsmerge = open_opsmerge(OpsMergeSettings.from_config(opsmerge_settings), clock)
+    opsmerge = open_opsmerge(OpsMergeSettings.from_config(session.configuration.plugin("tap-opsmerge")), clock)
     rules = Rules(
         mappings.load(paths.resolve(settings.mapping_file)),
         settings.post_from,
         settings.vat_difference,
-        settings.default_income_account,
-        settings.default_expense_account,
-        settings.duplicate_numbers_checked,
+        *settings.item_accounts,
+        settings.duplicate_numbers_answer,
     )
-    return gather(QuickBooksLedger(client, settings.quickbooks.connection), opsmerge, store, rules)
+    return gather(session.open_ledger(clock), opsmerge, session.store, rules)
 
 
 def gather(ledger: Ledger, opsmerge: OpsMergeClient, store: Store, rules: Rules) -> BothSides:
@@ -143,7 +140,7 @@ def gather(ledger: Ledger, opsmerge: OpsMergeClient, store: Store, rules: Rules)
     journal = UncachedJournal(store, ledger.connection, customers.rows)
     judge = InvoiceJudge(ledger, company, choices, rules.vat_difference, KnownReferences())
     finder = Finder(ledger, journal, judge)
-    scope = Scope(rules.post_from, ledger.connection)
+    scope = Scope(rules.post_from, ledger.connection, ledger.capabilities.ledger)
     candidates = _candidates(documents, ledger, choices, rules, journal)
     due = {each.id for each in candidates if _is_due(each, scope)}
     finder.find([each.invoice for each in candidates if each.id in due and each.invoice is not None])

@@ -1,4 +1,4 @@
-"""Streams from the state store: postings and push runs. They make no call to QuickBooks."""
+"""Streams from the state store: postings and push runs. They make no call to the ledger."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import pendulum
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from sqlalchemy import Select, Table, and_, exists, func, or_, select
 
-from books.ledgers.quickbooks.reading_rows import text_of
-from books.singer.extracts import Extracts
+from books.core.clock import text_of
+from books.ledgers import columns
+from books.singer.extracts import OfConnection
+from books.singer.ledger_streams import no_bookmark, read_time
 from books.store.tables_opsmerge import accounting_block
 from books.store.tables_posting import posting, push_run
-from tap_quickbooks_payments import properties
-from tap_quickbooks_payments.company_streams import no_bookmark, read_time
 
 if TYPE_CHECKING:
-    from tap_quickbooks_payments.tap import TapQuickBooksPayments
+    from books.singer.ledger_tap import LedgerTap
 
 PAGE_ROWS = 5000
 
 
-class StoreStream(Extracts):
+class StoreStream(OfConnection):
     """Rows of one table of the store in the order of `replication_key`, page by page."""
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # rows and schema name the same columns, and are tested
     is_sorted = True
     table: Table
 
-    def __init__(self, tap: TapQuickBooksPayments, name: str, schema: properties.Schema) -> None:
+    def __init__(self, tap: LedgerTap, name: str, schema: columns.Schema) -> None:
         super().__init__(tap=tap, schema=schema, name=name)
         self.tap = tap
         self.clock = tap.clock
@@ -52,7 +52,7 @@ class StoreStream(Extracts):
         raise NotImplementedError
 
     def bookmark(self, context: Any) -> Any:
-        """Return how far an earlier run has read. `start_date` applies to QuickBooks only, not to the store."""
+        """Return how far an earlier run has read. `start_date` applies to the ledger only, not to the store."""
         return self.get_context_state(context).get("replication_key_value")
 
     def _page(self, after: Any) -> list[dict[str, Any]]:
@@ -60,10 +60,9 @@ class StoreStream(Extracts):
             return [dict(row) for row in connection.execute(self._after(after)).mappings()]
 
     def _after(self, after: Any) -> Select[Any]:
-        names = [name for name in self.schema["properties"] if name in self.table.c]
         key = self.table.c[str(self.replication_key)]
-        statement = select(*(self.table.c[name] for name in names))
-        statement = statement.where(self.table.c.connection == self.tap.settings.quickbooks.connection)
+        statement = select(*(column for name, column in self.table.c.items() if name in self.schema["properties"]))
+        statement = statement.where(self.table.c.connection == self.tap.connection)
         statement = statement.where(key.is_not(None) if after is None else key > after)
         return statement.order_by(key).limit(PAGE_ROWS)
 
@@ -75,8 +74,8 @@ class Postings(StoreStream):
     primary_keys = ("connection", "opsmerge_invoice_id")
     replication_key = "seq"
 
-    def __init__(self, tap: TapQuickBooksPayments) -> None:
-        super().__init__(tap, "postings", properties.POSTINGS)
+    def __init__(self, tap: LedgerTap) -> None:
+        super().__init__(tap, "postings", columns.POSTINGS)
 
     def _after(self, after: Any) -> Select[Any]:
         """Add the column that says whether target-opsmerge has written the invoice's block, or tried to."""
@@ -95,7 +94,8 @@ class Postings(StoreStream):
         if not str(seq).isdigit():
             raise no_bookmark("the state of postings", seq, "a number such as 12")
         with self.tap.store.read() as connection:
-            newest = int(connection.execute(select(func.max(posting.c.seq))).scalar_one() or 0)
+            ours = posting.c.connection == self.tap.connection
+            newest = int(connection.execute(select(func.max(posting.c.seq)).where(ours)).scalar_one() or 0)
         if int(seq) > newest:
             self.logger.warning(
                 "The store's newest change is %d, the bookmark is %s: reading all postings", newest, seq
@@ -105,14 +105,14 @@ class Postings(StoreStream):
 
 
 class PushRuns(StoreStream):
-    """Finished runs of target-quickbooks: the reconciliation needs the start of the last complete push."""
+    """Finished runs of the ledger's target: the reconciliation needs the start of the last complete push."""
 
     table = push_run
     primary_keys = ("connection", "id")
     replication_key = "finished_at"
 
-    def __init__(self, tap: TapQuickBooksPayments) -> None:
-        super().__init__(tap, "push_runs", properties.PUSH_RUNS)
+    def __init__(self, tap: LedgerTap) -> None:
+        super().__init__(tap, "push_runs", columns.PUSH_RUNS)
 
     def start(self, context: Any) -> pendulum.DateTime | None:
         """Return the finishing time of the last run that was read."""

@@ -1,4 +1,4 @@
-"""The columns of each stream, as JSON schema. Money is a number in whole pennies, exact."""
+"""The columns of what is read back, as JSON schema, for every ledger alike. Money is a number in whole pennies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FLAG: Schema = {"type": ["boolean", "null"]}
 INTEGER: Schema = {"type": ["integer", "null"]}
 MONEY: Schema = {"type": ["number", "null"], "multipleOf": 0.01}
 RATE: Schema = {"type": ["number", "null"], "multipleOf": 0.000001}
-"""Quantities, unit prices, percentages and exchange rates. QuickBooks may give more digits; none is dropped."""
+"""Quantities, unit prices, percentages and exchange rates. A ledger may give more digits; none is dropped."""
 
 
 def table(**columns: Schema) -> Schema:
@@ -31,7 +31,7 @@ POSTINGS = table(
     connection=KEY,
     opsmerge_invoice_id=KEY,
     provider=TEXT,
-    realm_id=TEXT,
+    company_id=TEXT,
     number=TEXT,
     outcome=TEXT,
     external_id=TEXT,
@@ -46,7 +46,7 @@ POSTINGS = table(
     ledger_tax=MONEY,
     payload_sha256=TEXT,
     request_id=TEXT,
-    intuit_tid=TEXT,
+    vendor_request_id=TEXT,
     attempts=INTEGER,
     first_attempted_at=MOMENT,
     attempted_at=MOMENT,
@@ -71,10 +71,10 @@ PUSH_RUNS = table(
     unknown=INTEGER,
     left_out=INTEGER,
     calls=INTEGER,
-    metered_reads=INTEGER,
+    metered=INTEGER,
 )
 
-OBJECT = {"realm_id": KEY, "id": KEY, "status": TEXT}
+OBJECT = {"connection": KEY, "realm_id": KEY, "id": KEY, "status": TEXT}
 """The columns of every object; a deletion has only these and `updated_at`."""
 
 CUSTOMER = {"customer_id": TEXT, "customer_name": TEXT}
@@ -151,3 +151,12 @@ ACCOUNTS = table(
     active=FLAG,
     **VERSIONS,
 )
+
+STREAMS = {
+    "payments": PAYMENTS,
+    "invoices": INVOICES,
+    "credit_memos": CREDIT_MEMOS,
+    "customers": CUSTOMERS,
+    "accounts": ACCOUNTS,
+}
+"""What `Books` reads, by stream."""
