@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import pendulum
 import pytest
+from schedules import ListSpool
+from worlds import make_record
 
 from books.core.backoff import backoff_seconds
 from books.core.clock import VirtualClock
 from books.core.faults import Halt, Reject
-from books.ledgers.contract import Company, Customer, LedgerInvoice
+from books.ledgers.contract import Company, Customer, KeyScope, LedgerInvoice
 from books.ledgers.pretend import PretendLedger
 from books.posting import checks, records
 from books.posting.adoption import Absent, Same, Taken, by_number, fold, identify
@@ -26,6 +29,7 @@ from books.posting.journal_in_memory import MemoryJournal
 from books.posting.judging import InvoiceJudge, KnownReferences
 from books.posting.mappings import Mappings, load, parse
 from books.posting.postings import Outcome, Posting
+from books.posting.run import Options, PushRun
 
 NOW = pendulum.datetime(2026, 11, 2, 9)
 COMPANY = Company("s:1", "Co", "GB", "GBP", currencies=frozenset({"GBP"}), closed_until=None)
@@ -535,3 +539,36 @@ def test_the_mapping_file_as_documented(tmp_path):
     assert mappings.tax_code(None, "VAT Standard 20%").name == "20.0% S"
     assert mappings.client("cl_7").id == "58"
     assert load(tmp_path / "none.yml") == parse(None)
+
+
+@pytest.mark.parametrize(
+    ("scope", "seconds", "refused"),
+    [(KeyScope.CALL, 359, True), (KeyScope.CALL, 360, False), (KeyScope.MEMBER, 0, False)],
+)
+def test_a_settle_wait_is_no_shorter_than_a_key_of_a_call_lives(scope, seconds, refused):
+    """Sent again under a key that is still remembered, a call would be answered with its first error."""
+    can = PretendLedger(VirtualClock(), key_scope=scope).capabilities
+    if not refused:
+        checks.check_settle_wait(can, seconds)
+        return
+    with pytest.raises(Halt, match="settle_seconds is 359, and the pretend ledger remembers") as caught:
+        checks.check_settle_wait(can, seconds)
+    assert "360 or more" in caught.value.remedy
+
+
+def test_a_push_refuses_a_settle_wait_that_is_too_short():
+    """Before anything is sent."""
+    ledger, journal = PretendLedger(VirtualClock(), key_scope=KeyScope.CALL), MemoryJournal(VirtualClock())
+    run = PushRun(
+        ledger,
+        journal,
+        VirtualClock(),
+        Options(settle_seconds=60),
+        Choices(Mappings(), Catalogue(), "Sales", "Costs"),
+        lambda _point: None,
+        logging.getLogger("test"),
+    )
+    record = make_record(1)
+    with pytest.raises(Halt, match="settle_seconds is 60"):
+        run.execute(ListSpool({record["id"]: records.kept(record)}))
+    assert ledger.invoices == {}

@@ -548,6 +548,7 @@ def test_a_setting_does_what_its_page_says(sqlite_world, plugin, name):
 # --- the utility plugin `books` ------------------------------------------------------------------------------------
 
 BOOKS: dict[str, tuple[str, tuple[str, ...], int, str]] = {
+    "ledger": ("sage", ("status",), 78, "there is no ledger 'sage'"),
     "webhook_verifier_tokens": ("old,new", ("webhooks", "log"), 0, ""),
     "redirect_uri": ("ftp://example.com/x", ("connect", "--no-browser", "--timeout", "1"), 78, "redirect_uri"),
     "alert_urls": ("nonsense://x", ("alerts", "--test"), 78, "BOOKS_ALERT_URLS"),

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from books.core import money
 from books.core.faults import Exit, Halt, Reject
-from books.ledgers.contract import Capabilities, Company, Invoice, Line
+from books.ledgers.contract import Capabilities, Company, Invoice, KeyScope, Line
 from books.posting.records import TEXT_REMEDY
 
 
@@ -18,6 +18,24 @@ def check_company(company: Company) -> None:
     """
     for obstacle in company.obstacles:
         raise _not_ready(obstacle.code, obstacle.message, obstacle.remedy)
+
+
+def check_settle_wait(capabilities: Capabilities, settle_seconds: float) -> None:
+    """Refuse a wait after which a request may be sent again while its key still stands for the first one.
+
+    A key that binds a whole call replays its first answer, an error too, so the invoice would seem refused.
+
+    Raises:
+        Halt: MISCONFIGURED; settle_seconds is shorter than the ledger remembers such a key.
+    """
+    seconds = capabilities.key_lifetime_seconds
+    if capabilities.key_scope is KeyScope.CALL and settle_seconds < seconds:
+        raise _not_ready(
+            "settle_seconds_too_short",
+            f"setting settle_seconds is {settle_seconds:.0f}, and {capabilities.ledger} remembers the key of a call "
+            f"for {seconds:.0f} seconds",
+            f"Set settle_seconds to {seconds:.0f} or more.",
+        )
 
 
 def check_duplicate_numbers(connection: str, capabilities: Capabilities, answer: str | None) -> None:

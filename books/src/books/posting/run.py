@@ -201,6 +201,7 @@ class PushRun:
         waiting = [each.candidate for each in decisions if each.need is not None]
         if not waiting:
             return
+        checks.check_settle_wait(self._ledger.capabilities, self._options.settle_seconds)
         opened = self._open()
         if self._options.dry_run:
             self._apply(opened, opened.reader.decide(waiting, Found()))
