@@ -21,6 +21,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 -- made by the system, and every folder 
 MEMORY_BYTES_MIN = 6 * 1024**3
 """Free bytes there for the tests to use it; a whole run writes about one gigabyte."""
 
+PREFIX = "books-tests-"
 MINE = pytest.StashKey[Path]()
 
 
@@ -33,8 +34,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ or "TMPDIR" in os.environ:
         return
     if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
-        config.stash[MINE] = Path(tempfile.mkdtemp(prefix="books-tests-", dir=MEMORY))
+        _give_back_what_was_left()
+        config.stash[MINE] = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=MEMORY))
         tempfile.tempdir = os.environ["TMPDIR"] = str(config.stash[MINE])
+
+
+def _give_back_what_was_left() -> None:
+    """Remove the folders of runs that were killed, or in which a test failed."""
+    for left in MEMORY.glob(f"{PREFIX}*"):
+        owner = left.name.removeprefix(PREFIX).partition("-")[0]
+        if not Path("/proc", owner).exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def pytest_collection_finish() -> None:
